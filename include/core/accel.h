@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An accelerator: what runs the vCPUs. One vtable; nobody else asks which one it is. */
+#ifndef CORE_ACCEL_H
+#define CORE_ACCEL_H
+
+#include "core/object.h"
+
+typedef struct Cpu Cpu;
+typedef struct Vm Vm;
+
+/* Why run() returned to the vCPU thread. */
+typedef enum CpuStop {
+    CPU_STOP_NONE,              /* something was requested (cpu->req has CPU_REQ_WORK), or halted */
+    CPU_STOP_HALT,
+    CPU_STOP_DEBUG,             /* breakpoint, watchpoint (cpu->watch_hit) or step done */
+} CpuStop;
+
+struct Accel {
+    Object object;              /* properties are the options of -accel NAME,… */
+    Vm *vm;
+};
+
+typedef struct AccelType {
+    ObjectType;                 /* name "tcg-accel", desc */
+    const char *accel;          /* "tcg" */
+    /* NULL if usable here, else why not (caller frees). */
+    char *(*unavailable)(void);
+    bool (*start)(struct Accel *a, Vm *vm, GError **error);      /* before CPUs are made */
+    bool (*cpu_init)(struct Accel *a, Cpu *cpu, GError **error);
+    void (*cpu_finish)(struct Accel *a, Cpu *cpu);
+    /* Runs until a request, halt or debug stop. On the vCPU's thread. */
+    CpuStop (*run)(struct Accel *a, Cpu *cpu);
+    /* Makes a running CPU notice cpu->req. Any thread. NULL: it polls. */
+    void (*kick)(struct Accel *a, Cpu *cpu);
+    /* Guest RAM was written behind the engine (DMA, loader, debugger); ram_offset page-wise. */
+    void (*code_written)(struct Accel *a, uint64_t ram_offset, uint64_t len);
+    /* A store by a vCPU hit a page with code (softmmu_protect_code). May drop units. */
+    void (*code_store)(struct Accel *a, Cpu *cpu, uint64_t ram_offset, unsigned len);
+    void (*debug_changed)(struct Accel *a, Cpu *cpu);   /* breakpoints, watchpoints, step */
+    void (*info)(struct Accel *a, GString *out);        /* info jit / info kvm */
+} AccelType;
+
+#endif

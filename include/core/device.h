@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Devices: one struct, one table, the effects (docs/howto-device.md).
+ *
+ * Registers (Reg rows) are saved, reset, traced, fuzzed and described from the table. Register
+ * functions run on whichever thread accesses the device, under the lock of its domain, so device
+ * code contains no locks. From inside one may set pins, use DMA, arm timers, post to loops.
+ */
+#ifndef CORE_DEVICE_H
+#define CORE_DEVICE_H
+
+#include "core/clock.h"
+#include "core/memory.h"
+#include "core/object.h"
+
+typedef struct Device Device;
+typedef struct DeviceType DeviceType;
+typedef struct Bus Bus;
+
+/* ---- pins ---- */
+/* An input: a device and a number. Where it leads is the board's choice. */
+typedef struct Pin {
+    Device *dev;                /* NULL: not connected */
+    uint32_t n;
+} Pin;
+/* An output of a device; a FIELD_IRQ member. The level is remembered (and saved). */
+typedef struct Irq {
+    Pin to;
+    bool level;
+} Irq;
+/* Drives the output. Inside the device's domain; takes the sink's domain if it is another. */
+void irq_set(Irq *irq, bool level);
+static inline void irq_pulse(Irq *irq) { irq_set(irq, true); irq_set(irq, false); }
+void irq_connect(Irq *irq, Pin to);
+static inline Pin device_pin(Device *dev, uint32_t n) { return (Pin){dev, n}; }
+
+/* ---- registers ---- */
+typedef enum RegKind {
+    RO,                 /* reads member, .value or .read; writes are guest errors */
+    RW,                 /* member; writes change the bits in .bits (default all) */
+    WO,                 /* writes to .wrote / .write; reads as 0 */
+    W1C,                /* writing 1 clears bits of the member within .bits */
+    W1S,                /* writing 1 sets */
+    RC,                 /* reading clears */
+} RegKind;
+
+typedef struct Reg {
+    uint32_t at;                /* offset in the window */
+    const char *name;           /* datasheet name */
+    uint8_t kind;
+    uint8_t width;              /* bytes of the register, 0: 4 */
+    uint32_t offset;            /* of the member; REG_NONE without */
+    uint8_t size;               /* of the member */
+    uint32_t count, stride;     /* array registers: count > 1, address stride (0: width) */
+    uint64_t value;             /* constant of RO */
+    uint64_t bits;              /* writable bits, 0: all */
+    uint64_t reset;
+    const char *member;
+    uint64_t (*read)(Device *);                     /* instead of the member */
+    void (*wrote)(Device *, uint64_t value);        /* after the member changed (or instead) */
+    uint64_t (*read_at)(Device *, unsigned i);      /* array registers */
+    void (*wrote_at)(Device *, unsigned i, uint64_t value);
+} Reg;
+#define REG_NONE UINT32_MAX
+#define REG(at_, name_, kind_, ...) {.at = at_, .name = name_, .kind = kind_, .offset = REG_NONE, __VA_ARGS__}
+#define IN(T, m) .offset = offsetof(T, m), .size = sizeof(((T *)0)->m), .member = #m
+/* element type of an array member */
+#define IN_ARRAY(T, m) .offset = offsetof(T, m), .size = sizeof(((T *)0)->m[0]),                    \
+                       .count = G_N_ELEMENTS(((T *)0)->m), .member = #m
+#define REGS(r) .regs = r, .n_regs = G_N_ELEMENTS(r)
+#define FIELDS(f) .fields = f, .n_fields = G_N_ELEMENTS(f)
+
+/* ---- rows for the other members ---- */
+#define FIELD_AT(T, m) .member = #m, .offset = offsetof(T, m), .size = sizeof(((T *)0)->m)
+#define PROP(T, m, name_, type_, ...) {.kind = FIELD_PROP, .name = name_, .type = type_, FIELD_AT(T, m), __VA_ARGS__}
+#define SAVED(T, m, ...) {.kind = FIELD_SAVED, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
+#define LINK(T, m, ...) {.kind = FIELD_LINK, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
+#define IRQ(T, m, ...) {.kind = FIELD_IRQ, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
+#define TIMER(T, m, fired_, ...) {.kind = FIELD_TIMER, .name = #m, FIELD_AT(T, m), .fired = fired_, __VA_ARGS__}
+#define HOST(T, m) {.kind = FIELD_HOST, .name = #m, FIELD_AT(T, m)}
+
+/* ---- the type ---- */
+typedef enum DeviceCategory {
+    DEVICE_MISC, DEVICE_BRIDGE, DEVICE_USB, DEVICE_STORAGE, DEVICE_NETWORK, DEVICE_INPUT,
+    DEVICE_DISPLAY, DEVICE_SOUND, DEVICE_CPU, DEVICE_WATCHDOG, DEVICE_UNCATEGORIZED,
+} DeviceCategory;
+
+struct DeviceType {
+    ObjectType;                 /* name, desc, size, fields, init, finish … */
+    const char *const *aliases; /* NULL-terminated: names for -device besides .name */
+    uint8_t category;
+    bool pluggable;             /* -device may create it (else: on-board only) */
+    bool hotpluggable;
+    bool own_domain;            /* has its own lock: tested for it */
+    bool intc_domain;           /* an interrupt chip: lives in the innermost domain */
+    const char *bus;            /* bus type it plugs into; NULL: none (sysbus-like) */
+    uint64_t window;            /* size of its register window(s) */
+    const Reg *regs;
+    unsigned n_regs;
+    uint8_t min_access, max_access;     /* bytes; 0: 1 and 8 */
+    bool big_endian;
+    /* Register files that are really memories or FIFOs: plain functions instead of, or behind
+     * (offsets without a row), the table. size in bytes 1-8. */
+    uint64_t (*read)(Device *, uint64_t at, unsigned size);
+    void (*write)(Device *, uint64_t at, uint64_t value, unsigned size);
+    void (*pin)(Device *, uint32_t n, bool level);      /* inputs */
+    unsigned n_pins;
+    bool (*realize)(Device *, GError **error);
+    void (*unrealize)(Device *);
+    /* Three-phase reset: enter (state; the table's members have been reset before), hold (drive
+     * pins), exit. reset is `enter`. */
+    void (*reset)(Device *);
+    void (*reset_hold)(Device *);
+    void (*reset_exit)(Device *);
+    void (*restored)(Device *); /* state came from outside: rebuild HOST members, drive pins */
+    void (*saving)(Device *);   /* bring SAVED members up to date */
+    /* Describe to the guest. */
+    const char *dt;             /* device tree: compatible list, NUL-separated */
+    /* Type-specific extension (virtio: VirtioType *, cpu: CpuType *, pci: PciInfo *). */
+    const void *ext;
+};
+
+struct Device {
+    Object object;
+    char *id;                   /* user's id or NULL */
+    Bus *parent_bus;
+    GPtrArray *buses;           /* Bus *, owned */
+    MemRegion *mmio;            /* made from .window at creation; placed by the board */
+    struct Domain *domain;
+    bool realized, hotplugged, in_reset;
+};
+#define DEVICE_TYPE(t) OBJECT_TYPE(t)
+static inline const DeviceType *device_type(const Device *d) { return (const DeviceType *)d->object.type; }
+
+/* Creates with defaults and -global values applied; parentless until realized. */
+Device *device_new(Vm *vm, const char *type, GError **error);
+/* Puts it under /machine/peripheral/ID, /machine/peripheral-anon/device[n] or
+ * /machine/unattached/device[n] (on-board: id NULL and user false), checks and starts it. */
+bool device_realize(Device *d, Bus *bus, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+void device_unplug(Device *d);
+/* Board conveniences; on-board devices cannot fail other than by programming error. */
+Device *device_make(Vm *vm, const char *type);                  /* new + realize */
+void device_place(Device *d, uint64_t base);                    /* map d->mmio into vm->memory */
+void device_place_io(Device *d, uint16_t port);                 /* into vm->io */
+void device_reset(Device *d);                                   /* this device and below */
+/* The domain's lock, for code entering the device from a loop or timer (rarely needed). */
+void device_lock(Device *d);
+void device_unlock(Device *d);
+#define log_guest(dev, fmt, ...) device_log_guest((Device *)(dev), fmt, ##__VA_ARGS__)
+void device_log_guest(Device *d, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
+
+/* State as bytes keyed by names: what migration, snapshots and the generic test use. */
+GBytes *device_save(Device *d);
+bool device_load(Device *d, GBytes *state, GError **error);
+
+/* ---- buses ---- */
+typedef struct BusType {
+    ObjectType;
+    unsigned max_devices;       /* 0: no limit */
+    bool (*plug)(Bus *, Device *, GError **error);      /* before realize: address checks */
+    bool (*plugged)(Bus *, Device *, GError **error);   /* after realize */
+    void (*unplug)(Bus *, Device *);
+} BusType;
+struct Bus {
+    Object object;
+    Device *owner;
+    GPtrArray *devices;
+    bool full;
+    void *data;
+};
+Bus *bus_new(Device *owner, const BusType *type, const char *name);
+Bus *bus_find(Vm *vm, const char *name_or_path, const char *type);
+
+/* ---- DMA: guest-physical access by devices; false (and a log) on a bus error ---- */
+bool dma_read(Device *d, uint64_t pa, void *buf, uint64_t n);
+bool dma_write(Device *d, uint64_t pa, const void *buf, uint64_t n);
+
+#endif

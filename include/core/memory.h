@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest-physical memory: regions form trees; an address space is a tree rendered flat.
+ *
+ * The flat view is an immutable snapshot: a change (control thread, inside
+ * mem_transaction_begin/commit) publishes a new one; readers on any thread never lock (util/rcu.h).
+ */
+#ifndef CORE_MEMORY_H
+#define CORE_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <glib.h>
+#include "core/object.h"
+
+typedef struct MemRegion MemRegion;
+typedef struct AddressSpace AddressSpace;
+typedef struct RamBlock RamBlock;
+typedef struct Device Device;
+
+/* Access functions of I/O regions; offset relative to the region, size 1, 2, 4 or 8, value in host
+ * order. Called under the owner's domain lock. */
+typedef struct MemOps {
+    uint64_t (*read)(void *opaque, uint64_t at, unsigned size);
+    void (*write)(void *opaque, uint64_t at, uint64_t value, unsigned size);
+    uint8_t min_access, max_access;     /* what the functions want: others are split or widened */
+    bool big_endian;
+    bool no_lock;                       /* functions are thread-safe by themselves */
+} MemOps;
+
+typedef struct RamConfig {
+    const char *path;           /* file or hugetlbfs directory; NULL: anonymous */
+    int fd;                     /* memfd or passed descriptor, -1 none (0 in a zeroed struct: none too) */
+    bool memfd, share, prealloc, readonly, dump, merge;
+    uint64_t page_size;         /* hugepages: 2 MiB, 1 GiB; 0 default */
+    uint64_t align, offset;
+    unsigned prealloc_threads;
+} RamConfig;
+
+MemRegion *mem_container(Object *owner, const char *name, uint64_t size);
+MemRegion *mem_io(Object *owner, const char *name, uint64_t size, const MemOps *ops, void *opaque, Device *domain_of);
+/* RAM with a block id ("pc.ram"); contents zero. */
+MemRegion *mem_ram(Object *owner, const char *name, uint64_t size, const RamConfig *cfg, GError **error);
+MemRegion *mem_rom(Object *owner, const char *name, uint64_t size, GError **error);   /* guest cannot write */
+MemRegion *mem_alias(Object *owner, const char *name, MemRegion *target, uint64_t offset, uint64_t size);
+/* All translate through fn: an IOMMU. */
+typedef struct MemTranslation { uint64_t pa; uint64_t mask; bool read, write; AddressSpace *target; } MemTranslation;
+MemRegion *mem_iommu(Object *owner, const char *name, uint64_t size,
+                     MemTranslation (*fn)(void *opaque, uint64_t addr, bool write), void *opaque);
+
+void mem_add(MemRegion *parent, uint64_t at, MemRegion *child, int priority);
+void mem_remove(MemRegion *child);
+void mem_set_enabled(MemRegion *r, bool on);
+void mem_set_address(MemRegion *child, uint64_t at);
+void mem_set_readonly(MemRegion *r, bool ro);
+uint64_t mem_size(const MemRegion *r);
+void *mem_host(MemRegion *ram);                     /* host pointer of RAM/ROM */
+const char *mem_name(const MemRegion *r);
+void mem_transaction_begin(Vm *vm);
+void mem_transaction_commit(Vm *vm);
+
+/* Eventfd on a store of a matching value (doorbells): iothreads get kicked without the vCPU. */
+void mem_add_eventfd(MemRegion *io, uint64_t at, unsigned size, bool match, uint64_t value, int fd);
+void mem_del_eventfd(MemRegion *io, uint64_t at, unsigned size, bool match, uint64_t value, int fd);
+
+AddressSpace *address_space_new(Vm *vm, MemRegion *root, const char *name);
+void address_space_free(AddressSpace *as);
+MemRegion *address_space_root(AddressSpace *as);
+
+/* Any length and alignment; false when part of it is not backed (reads give 0/ff there as the bus
+ * does). as_load/as_store: one access of size 1-8, host order. */
+bool as_read(AddressSpace *as, uint64_t pa, void *buf, uint64_t n);
+bool as_write(AddressSpace *as, uint64_t pa, const void *buf, uint64_t n);
+bool as_load(AddressSpace *as, uint64_t pa, unsigned size, uint64_t *value);
+bool as_store(AddressSpace *as, uint64_t pa, unsigned size, uint64_t value);
+/* Writes into ROM, too: loaders, debugger. */
+bool as_write_rom(AddressSpace *as, uint64_t pa, const void *buf, uint64_t n);
+/* Direct pointer to RAM at pa; *n in: wanted, out: contiguous bytes. NULL when not RAM. After
+ * writing through it call as_dirty(). Valid while the caller is within rcu_read (vCPUs and loops
+ * always are) or holds as_map()'s reference. */
+void *as_ram(AddressSpace *as, uint64_t pa, uint64_t *n, bool write);
+void as_dirty(AddressSpace *as, uint64_t pa, uint64_t n);
+
+/* For the software MMU: what stands at pa. */
+typedef struct MemSection {
+    MemRegion *region;          /* NULL: nothing there */
+    uint64_t offset;            /* in the region */
+    uint64_t left;              /* bytes to the end of the section */
+    uint8_t *host;              /* RAM or ROM: host pointer; NULL: I/O */
+    uint64_t ram_offset;        /* of host in the machine's RAM numbering, for dirty/code tracking */
+    bool readonly;
+} MemSection;
+MemSection as_find(AddressSpace *as, uint64_t pa);
+uint64_t mem_io_read(MemRegion *r, uint64_t at, unsigned size);
+void mem_io_write(MemRegion *r, uint64_t at, uint64_t value, unsigned size);
+
+/* Dirty tracking per client on the machine's RAM numbering (4 KiB pages). */
+typedef enum DirtyClient { DIRTY_VGA, DIRTY_CODE, DIRTY_MIGRATION, DIRTY_CLIENTS } DirtyClient;
+void dirty_set(Vm *vm, uint64_t ram_offset, uint64_t n);
+bool dirty_test(Vm *vm, DirtyClient c, uint64_t ram_offset);
+/* Copies and clears the bits of [ram_offset, +n); tlbs are flushed for stores. */
+bool dirty_fetch_clear(Vm *vm, DirtyClient c, uint64_t ram_offset, uint64_t n, unsigned long *bits);
+void dirty_track(Vm *vm, DirtyClient c, bool on);
+/* True if any client still wants to hear about stores to the page (the TLB makes it slow). */
+bool dirty_wanted(Vm *vm, uint64_t ram_offset);
+/* ram_offset to host and block. */
+RamBlock *ram_block_of(Vm *vm, uint64_t ram_offset, uint8_t **host);
+void mem_info_mtree(Vm *vm, GString *out, bool flat);
+
+#endif

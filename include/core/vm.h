@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtual machine: the root of everything; no state lives outside of one. */
+#ifndef CORE_VM_H
+#define CORE_VM_H
+
+#include "core/cpu.h"
+#include "core/device.h"
+#include "util/loop.h"
+
+typedef struct Machine Machine;
+typedef struct MachineType MachineType;
+
+typedef enum RunState {
+    RUN_PRELAUNCH, RUN_RUNNING, RUN_PAUSED, RUN_SHUTDOWN, RUN_GUEST_PANICKED, RUN_INTERNAL_ERROR,
+    RUN_IO_ERROR, RUN_WATCHDOG, RUN_SUSPENDED, RUN_DEBUG, RUN_INMIGRATE, RUN_POSTMIGRATE,
+    RUN_FINISH_MIGRATE, RUN_SAVE_VM, RUN_RESTORE_VM, RUN_COLO,
+} RunState;
+
+typedef enum ShutdownCause {
+    CAUSE_NONE, CAUSE_HOST_ERROR, CAUSE_HOST_QMP_QUIT, CAUSE_HOST_QMP_RESET, CAUSE_HOST_SIGNAL,
+    CAUSE_HOST_UI, CAUSE_GUEST_SHUTDOWN, CAUSE_GUEST_RESET, CAUSE_GUEST_PANIC, CAUSE_SUBSYSTEM_RESET,
+} ShutdownCause;
+
+struct Vm {
+    Object root;                        /* "/" */
+    Machine *machine;                   /* "/machine" */
+    Object *objects, *chardevs, *peripheral, *peripheral_anon, *unattached, *backends;
+    Loop *loop;                         /* control thread */
+    AddressSpace *memory, *io;
+    MemRegion *memory_root, *io_root;
+    Accel *accel;
+    Cpu **cpus;
+    unsigned n_cpus;
+    RunState state;
+    bool reset_requested, shutdown_requested;
+    int exit_code;
+    struct Clocks *clocks;
+    struct Domains *domains;            /* device locks */
+    struct RamMap *ram;                 /* blocks, dirty bitmaps, code pages */
+    GPtrArray *globals;                 /* -global: applied by device_new */
+    GHashTable *fw_cfg_user;
+    /* Services looked up by id. */
+    struct Services *services;          /* chardevs, netdevs, block nodes: registered by their folders */
+    const char *argv0;
+    uint8_t uuid[16];
+    bool uuid_set;
+    char *name;
+};
+
+Vm *vm_new(Loop *loop);
+void vm_free(Vm *vm);
+/* Run control (control thread unless noted). */
+void vm_start(Vm *vm);                              /* cont */
+void vm_stop(Vm *vm, RunState why);                 /* returns when all vCPUs stand */
+bool vm_is_running(const Vm *vm);
+void vm_reset(Vm *vm, ShutdownCause cause);
+/* Any thread: asks the control thread. Guest devices use these. */
+void vm_request_reset(Vm *vm, ShutdownCause cause);
+void vm_request_shutdown(Vm *vm, ShutdownCause cause, int exit_code);
+void vm_request_powerdown(Vm *vm);
+void vm_request_panic(Vm *vm);
+/* Listeners: run state changes, reset, powerdown; called on the control thread. */
+typedef enum VmEvent { VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN, VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP } VmEvent;
+unsigned vm_listen(Vm *vm, VmEvent event, void (*fn)(Vm *vm, VmEvent event, ShutdownCause cause, void *data), void *data);
+void vm_unlisten(Vm *vm, unsigned id);
+/* Services: an id to a pointer by kind ("chardev", "netdev", "drive"). */
+void vm_service_add(Vm *vm, const char *kind, const char *id, void *ptr);
+void *vm_service_find(Vm *vm, const char *kind, const char *id);
+void vm_service_remove(Vm *vm, const char *kind, const char *id);
+
+/* ---- machines (machines/ registers these) ---- */
+typedef struct CpuTopology {
+    unsigned cpus, maxcpus, sockets, dies, clusters, cores, threads;
+} CpuTopology;
+
+struct MachineType {
+    ObjectType;                         /* name "microvm-machine"; fields: -machine properties */
+    const char *machine;                /* "microvm" as typed */
+    const char *const *archs;           /* NULL-terminated: "x86_64", "i386" */
+    bool is_default, deprecated, hotplug_cpus;
+    const char *alias;                  /* other name */
+    const char *default_cpu;
+    const char *default_ram_id;
+    uint64_t default_ram;
+    unsigned max_cpus, default_cpus;
+    const char *default_nic;
+    bool (*build)(Machine *m, GError **error);  /* makes RAM, CPUs, chips; loads firmware and kernel */
+    void (*cold_reset)(Machine *m);             /* after devices and CPUs: entry points of direct boots */
+    /* The bus on which -device of a type without bus= lands; NULL: not here. */
+    Bus *(*default_bus)(Machine *m, const DeviceType *t);
+    /* All -device are in: last words (device tree, ACPI, kernel command line). */
+    bool (*ready)(Machine *m, GError **error);
+};
+
+struct Machine {
+    Object object;
+    Vm *vm;
+    const MachineType *type_;
+    const char *arch;                   /* "x86_64" */
+    uint64_t ram_size;
+    char *memory_backend;               /* id */
+    char *kernel, *initrd, *append, *dtb, *firmware, *dumpdtb;
+    char *cpu_model;                    /* -cpu text */
+    CpuTopology smp;
+    bool graphics, usb;
+    void *fw_cfg;
+    GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
+};
+const MachineType *machine_find(const char *arch, const char *name);
+
+#endif
