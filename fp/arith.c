@@ -1,0 +1,402 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Add, multiply, divide, square root, fused multiply-add. Spec: IEEE 754-2019, 5.4.1. */
+#include "num.h"
+
+/* Formats whose product of two significands, with room to spare, fits in 128 bits. */
+FP_INLINE bool is_narrow(const FpFormat *f) { return f->frac_bits <= 60; }
+
+/* Addition */
+
+static __attribute__((noinline)) Num add_special(const Num *a, const Num *b, bool negate,
+                                                 FpEnv *env)
+{
+    if (is_nan(a) || is_nan(b)) {
+        Num orig = *b;
+        orig.sign ^= negate;            /* a NaN keeps its sign */
+        return fp_nan_result(a, &orig, NULL, env);
+    }
+    if (a->cls == NUM_INF && b->cls == NUM_INF && a->sign != b->sign) {
+        return fp_invalid(env, FP_WHY_INF_SUB);
+    }
+    note_denormals(env, a->denormal || b->denormal);
+    if (a->cls == NUM_ZERO && b->cls == NUM_ZERO) {
+        bool sign = a->sign == b->sign ? a->sign : env->round == FP_ROUND_DOWN;
+        return num_make(NUM_ZERO, sign);
+    }
+    return a->cls == NUM_INF || b->cls == NUM_ZERO ? *a : *b;
+}
+
+/* Both finite, fractions with free low bits. */
+FP_INLINE Num add_finite(Num a, Num b, FpEnv *env)
+{
+    bool swap = a.exp < b.exp || (a.exp == b.exp && a.frac < b.frac);
+    Num big = swap ? b : a, small = swap ? a : b;
+    u128 low = shift_right_jam(small.frac, big.exp - small.exp), sum;
+
+    if (big.sign == small.sign) {
+        sum = big.frac + low;
+        if (sum < low) {
+            big.exp++;
+            sum = sum >> 1 | (sum & 1) | TOP;
+        }
+        big.frac = sum;
+        return big;
+    }
+    sum = big.frac - low;
+    if (unlikely(sum == 0)) {
+        return num_make(NUM_ZERO, env->round == FP_ROUND_DOWN);
+    }
+    return num_normalise(big.sign, big.exp, sum);
+}
+
+FP_INLINE u128 op_add(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
+{
+    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
+
+    b.sign ^= negate;
+    if (unlikely(a.cls | b.cls)) {
+        r = add_special(&a, &b, negate, env);
+    } else {
+        note_denormals(env, a.denormal | b.denormal);
+        r = add_finite(a, b, env);
+    }
+    return pack_arith(f, r, env);
+}
+
+/* Multiplication */
+
+typedef struct U256 {
+    u128 hi, lo;
+} U256;
+
+static U256 multiply_wide(u128 a, u128 b)
+{
+    uint64_t ah = a >> 64, al = a, bh = b >> 64, bl = b;
+    u128 low = (u128)al * bl, mid1 = (u128)ah * bl, mid2 = (u128)al * bh;
+    u128 mid = (low >> 64) + (uint64_t)mid1 + (uint64_t)mid2;
+
+    return (U256){ (u128)ah * bh + (mid1 >> 64) + (mid2 >> 64) + (mid >> 64),
+                   mid << 64 | (uint64_t)low };
+}
+
+/* The 256-bit product with its top bit at 255 and the exponent that belongs to that. */
+static U256 product(const Num *a, const Num *b, int *exp)
+{
+    U256 p = multiply_wide(a->frac, b->frac);
+
+    *exp = a->exp + b->exp + 1;
+    if (!(p.hi & TOP)) {
+        p.hi = p.hi << 1 | p.lo >> 127;
+        p.lo <<= 1;
+        --*exp;
+    }
+    return p;
+}
+
+FP_INLINE Num multiply_finite(const FpFormat *f, Num a, Num b)
+{
+    Num r = { .sign = a.sign ^ b.sign };
+
+    if (f->frac_bits < 64) {            /* the low words are zero */
+        u128 p = (u128)(uint64_t)(a.frac >> 64) * (uint64_t)(b.frac >> 64);
+        bool top = p >> 127;
+        r.frac = p << !top;
+        r.exp = a.exp + b.exp + top;
+    } else {
+        U256 p = product(&a, &b, &r.exp);
+        r.frac = p.hi | (p.lo != 0);
+    }
+    return r;
+}
+
+static __attribute__((noinline)) Num multiply_special(const Num *a, const Num *b, FpEnv *env)
+{
+    if (is_nan(a) || is_nan(b)) {
+        return fp_nan_result(a, b, NULL, env);
+    }
+    if (a->cls != NUM_FINITE && b->cls != NUM_FINITE && a->cls != b->cls) {
+        return fp_invalid(env, FP_WHY_INF_ZERO);
+    }
+    note_denormals(env, a->denormal || b->denormal);
+    return num_make(a->cls != NUM_FINITE ? a->cls : b->cls, a->sign ^ b->sign);
+}
+
+FP_INLINE u128 op_mul(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+{
+    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
+
+    if (unlikely(a.cls | b.cls)) {
+        r = multiply_special(&a, &b, env);
+    } else {
+        note_denormals(env, a.denormal | b.denormal);
+        r = multiply_finite(f, a, b);
+    }
+    return pack_arith(f, r, env);
+}
+
+/* Division */
+
+FP_INLINE Num divide_finite(const FpFormat *f, Num a, Num b)
+{
+    Num r = { .sign = a.sign ^ b.sign, .exp = a.exp - b.exp };
+    bool narrow = f->frac_bits < 64, less = a.frac < b.frac;
+    u128 rem = less ? a.frac : a.frac - b.frac;
+    uint64_t digit = divide_digit(&rem, b.frac, narrow);
+
+    /* The quotient is digit / 2^64, plus 1 unless a was less. */
+    r.frac = (u128)digit << 64;
+    if (!is_narrow(f)) {
+        r.frac |= divide_digit(&rem, b.frac, narrow);
+    }
+    if (!less) {
+        r.frac = TOP | r.frac >> 1 | (r.frac & 1) | (rem != 0);
+        return r;
+    }
+    r.frac |= rem != 0;                 /* a > b / 2, so the top bit is set */
+    r.exp--;
+    return r;
+}
+
+static __attribute__((noinline)) Num divide_special(const Num *a, const Num *b, FpEnv *env)
+{
+    bool sign = a->sign ^ b->sign;
+
+    if (is_nan(a) || is_nan(b)) {
+        return fp_nan_result(a, b, NULL, env);
+    }
+    if (a->cls == b->cls) {
+        return fp_invalid(env, a->cls == NUM_INF ? FP_WHY_INF_DIV : FP_WHY_ZERO_DIV);
+    }
+    if (b->cls == NUM_ZERO) {
+        env->flags |= a->cls == NUM_FINITE ? FP_DIVZERO : 0;
+        return num_make(NUM_INF, sign);
+    }
+    note_denormals(env, a->denormal || b->denormal);
+    return num_make(a->cls == NUM_INF ? NUM_INF : NUM_ZERO, sign);
+}
+
+FP_INLINE u128 op_div(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+{
+    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
+
+    if (unlikely(a.cls | b.cls)) {
+        r = divide_special(&a, &b, env);
+    } else {
+        note_denormals(env, a.denormal | b.denormal);
+        r = divide_finite(f, a, b);
+    }
+    return pack_arith(f, r, env);
+}
+
+/* Square root, a bit at a time */
+
+FP_INLINE Num sqrt_finite(const FpFormat *f, Num a)
+{
+    bool odd = a.exp & 1;
+    int bits = f->frac_bits + 3;        /* the result's, and two more to round by */
+    u128 low = odd ? a.frac << 1 : a.frac, root = 1;
+    u128 rem = odd ? (low >> 127) + 1 : 0;
+
+    /* Radicand 1.xxx or 1x.xxx: its integer part less the root's first digit is rem. */
+    low <<= 1;
+    for (int i = 1; i < bits; i++) {
+        u128 trial = root << 2 | 1;
+        rem = rem << 2 | low >> 126;
+        low <<= 2;
+        root <<= 1;
+        if (rem >= trial) {
+            rem -= trial;
+            root |= 1;
+        }
+    }
+    return (Num){ .exp = (a.exp - odd) / 2,
+                  .frac = root << (128 - bits) | (rem != 0 || low != 0) };
+}
+
+static __attribute__((noinline)) Num sqrt_special(const Num *a, FpEnv *env)
+{
+    if (is_nan(a)) {
+        return fp_nan_result(a, NULL, NULL, env);
+    }
+    return a->sign && a->cls != NUM_ZERO ? fp_invalid(env, FP_WHY_SQRT) : *a;
+}
+
+FP_INLINE u128 op_sqrt(const FpFormat *f, u128 ra, FpEnv *env)
+{
+    Num a = unpack(f, ra, env), r;
+
+    if (unlikely(a.cls || a.sign)) {
+        r = sqrt_special(&a, env);
+    } else {
+        note_denormals(env, a.denormal);
+        r = sqrt_finite(f, a);
+    }
+    return pack_arith(f, r, env);
+}
+
+/* Fused multiply-add */
+
+static U256 shift_right_jam_wide(U256 a, unsigned n)
+{
+    bool lost;
+
+    if (n > 127) {
+        lost = a.lo != 0;
+        a = (U256){ 0, n > 255 ? a.hi != 0 : shift_right_jam(a.hi, n - 128) };
+    } else {
+        lost = n && a.lo << (128 - n);
+        a = (U256){ a.hi >> n, n ? a.lo >> n | a.hi << (128 - n) : a.lo };
+    }
+    a.lo |= lost;
+    return a;
+}
+
+static bool less_wide(U256 a, U256 b)
+{
+    return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo);
+}
+
+/* As add_finite() for a product that needs 256 bits: r holds sign and exponent of p. */
+static Num add_wide(Num r, U256 p, Num c, FpEnv *env)
+{
+    U256 big = p, small = { c.frac, 0 }, sum;
+    bool same = r.sign == c.sign, swap = r.exp < c.exp || (r.exp == c.exp && less_wide(p, small));
+    int distance = r.exp - c.exp;
+
+    if (swap) {
+        big = small;
+        small = p;
+        distance = -distance;
+        r = c;
+    }
+    small = shift_right_jam_wide(small, distance);
+    if (same) {
+        sum.lo = big.lo + small.lo;
+        sum.hi = big.hi + small.hi + (sum.lo < big.lo);
+        if (less_wide(sum, big)) {
+            r.exp++;
+            sum = shift_right_jam_wide(sum, 1);
+            sum.hi |= TOP;
+        }
+    } else {
+        sum.lo = big.lo - small.lo;
+        sum.hi = big.hi - small.hi - (big.lo < small.lo);
+    }
+    if (sum.hi == 0) {
+        if (sum.lo == 0) {
+            return num_make(NUM_ZERO, env->round == FP_ROUND_DOWN);
+        }
+        return num_normalise(r.sign, r.exp - 128, sum.lo);
+    }
+    r.denormal = false;
+    if (!(sum.hi & TOP)) {
+        int n = clz128(sum.hi);
+        sum.hi = sum.hi << n | sum.lo >> (128 - n);
+        sum.lo <<= n;
+        r.exp -= n;
+    }
+    r.frac = sum.hi | (sum.lo != 0);
+    return r;
+}
+
+static Num fma_nan(const Num *a, const Num *b, const Num *c, bool inf_zero, FpEnv *env)
+{
+    if (inf_zero && c->cls == NUM_QNAN) {
+        if (env->rules->inf_zero != FP_INFZERO_NAN) {
+            fp_invalid(env, FP_WHY_INF_ZERO);
+        }
+        if (env->rules->inf_zero == FP_INFZERO_DEFAULT_NAN) {
+            return fp_default_nan(env->rules);
+        }
+    }
+    return fp_nan_result(a, b, c, env);
+}
+
+/* a and c already have their negations applied; `how` takes them back from NaNs. */
+static __attribute__((noinline)) Num fma_special(const Num *a, const Num *b, const Num *c,
+                                                 int how, FpEnv *env)
+{
+    bool sign = a->sign ^ b->sign;
+    bool inf_zero = (a->cls == NUM_INF && b->cls == NUM_ZERO) ||
+                    (a->cls == NUM_ZERO && b->cls == NUM_INF);
+
+    if (is_nan(a) || is_nan(b) || is_nan(c)) {
+        Num a1 = *a, c1 = *c;
+        a1.sign ^= how & FP_FMA_NEG_PRODUCT ? 1 : 0;
+        c1.sign ^= how & FP_FMA_NEG_ADDEND ? 1 : 0;
+        return fma_nan(&a1, b, &c1, inf_zero, env);
+    }
+    if (inf_zero) {
+        return fp_invalid(env, FP_WHY_INF_ZERO);
+    }
+    if (a->cls == NUM_INF || b->cls == NUM_INF) {
+        if (c->cls == NUM_INF && c->sign != sign) {
+            return fp_invalid(env, FP_WHY_INF_SUB);
+        }
+        note_denormals(env, a->denormal || b->denormal || c->denormal);
+        return num_make(NUM_INF, sign);
+    }
+    note_denormals(env, a->denormal || b->denormal || c->denormal);
+    if (c->cls == NUM_ZERO) {           /* and the product is 0 too */
+        return num_make(NUM_ZERO, sign == c->sign ? sign : env->round == FP_ROUND_DOWN);
+    }
+    return *c;
+}
+
+FP_INLINE u128 op_fma(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpEnv *env)
+{
+    Num a = unpack(f, ra, env), b = unpack(f, rb, env), c = unpack(f, rc, env), r;
+
+    a.sign ^= how & FP_FMA_NEG_PRODUCT ? 1 : 0;
+    c.sign ^= how & FP_FMA_NEG_ADDEND ? 1 : 0;
+    if (unlikely(a.cls | b.cls) || unlikely(c.cls > NUM_ZERO)) {
+        r = fma_special(&a, &b, &c, how, env);
+    } else {
+        note_denormals(env, a.denormal | b.denormal | c.denormal);
+        if (c.cls == NUM_ZERO) {
+            r = multiply_finite(f, a, b);
+        } else if (is_narrow(f)) {
+            r = add_finite(multiply_finite(f, a, b), c, env);
+        } else {
+            r = (Num){ .sign = a.sign ^ b.sign };
+            U256 p = product(&a, &b, &r.exp);
+            r = add_wide(r, p, c, env);
+        }
+    }
+    r.exp -= how & FP_FMA_HALVE ? 1 : 0;
+    ra = pack(f, r, env);
+    return ra ^ (u128)(how & FP_FMA_NEG_RESULT && !is_nan(&r)) << (f->bits - 1);
+}
+
+#define DEFINE(P, T)                                                                           \
+    T P##_add(T a, T b, FpEnv *env)                                                            \
+    {                                                                                          \
+        return P##_of(op_add(&P##_format, P##_raw(a), P##_raw(b), false, env));                \
+    }                                                                                          \
+    T P##_sub(T a, T b, FpEnv *env)                                                            \
+    {                                                                                          \
+        return P##_of(op_add(&P##_format, P##_raw(a), P##_raw(b), true, env));                 \
+    }                                                                                          \
+    T P##_mul(T a, T b, FpEnv *env)                                                            \
+    {                                                                                          \
+        return P##_of(op_mul(&P##_format, P##_raw(a), P##_raw(b), env));                       \
+    }                                                                                          \
+    T P##_div(T a, T b, FpEnv *env)                                                            \
+    {                                                                                          \
+        return P##_of(op_div(&P##_format, P##_raw(a), P##_raw(b), env));                       \
+    }                                                                                          \
+    T P##_sqrt(T a, FpEnv *env)                                                                \
+    {                                                                                          \
+        return P##_of(op_sqrt(&P##_format, P##_raw(a), env));                                  \
+    }                                                                                          \
+    T P##_fma(T a, T b, T c, int how, FpEnv *env)                                              \
+    {                                                                                          \
+        return P##_of(op_fma(&P##_format, P##_raw(a), P##_raw(b), P##_raw(c), how, env));      \
+    }
+
+DEFINE(fp16, Fp16)
+DEFINE(fpb16, FpB16)
+DEFINE(fp32, Fp32)
+DEFINE(fp64, Fp64)
+DEFINE(fp80, Fp80)
+DEFINE(fp128, Fp128)
