@@ -9,6 +9,7 @@
 #define UTIL_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <glib.h>
 
 typedef enum LogItem {
@@ -19,7 +20,7 @@ typedef enum LogItem {
 } LogItem;
 
 extern uint32_t log_mask;
-static inline bool log_on(LogItem item) { return G_UNLIKELY(log_mask & (1u << item)); }
+static inline bool log_on(LogItem item) { return G_UNLIKELY(__atomic_load_n(&log_mask, __ATOMIC_RELAXED) & (1u << item)); }
 /* Writes to the log (stderr or -D), whole lines at a time. Any thread. */
 void log_write(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 /* -d "int,exec,trace:foo*"; false with an error naming the nearest item. */
@@ -32,11 +33,13 @@ typedef struct TracePoint {
     bool on;
 } TracePoint;
 
+/* The section holds pointers: the compiler may align structs further apart than their size. */
 #define trace(ident, fmt, ...)                                                                      \
     do {                                                                                            \
-        static TracePoint ident##_point __attribute__((used, retain, section("myna_traces"))) = {   \
-            .file = __FILE_NAME__, .name = #ident};                                                  \
-        if (G_UNLIKELY(ident##_point.on))                                                           \
+        static TracePoint ident##_point = {.file = __FILE_NAME__, .name = #ident};                  \
+        static TracePoint *const ident##_entry                                                      \
+            __attribute__((used, retain, section("myna_traces"))) = &ident##_point;                 \
+        if (G_UNLIKELY(__atomic_load_n(&ident##_point.on, __ATOMIC_RELAXED)))                                                          \
             trace_write(&ident##_point, fmt, ##__VA_ARGS__);                                        \
     } while (0)
 void trace_write(const TracePoint *point, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
