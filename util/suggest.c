@@ -85,7 +85,7 @@ char *suggest_nearest(const char *given, const char *const *names)
         return NULL;
     }
     GString *text = g_string_new(NULL);
-    for (int i = 0; i < SHOWN && best[i] != NULL && costs[i] <= costs[0] + 1; i++) {
+    for (int i = 0; i < SHOWN && best[i] != NULL && costs[i] == costs[0]; i++) {
         g_string_append_printf(text, "%s'%s'", i == 0 ? "" : " or ", best[i]);
     }
     return g_string_free(text, FALSE);

@@ -39,6 +39,8 @@ struct Vm {
     struct RamMap *ram;                 /* blocks, dirty bitmaps, code pages */
     GPtrArray *globals;                 /* -global: applied by device_new */
     GHashTable *fw_cfg_user;
+    struct QapiHub *qapi;               /* events to the monitors, see qapi/event.h; NULL: nobody listens */
+    struct FdStore *fds;                /* descriptors passed by clients, see util/fdstore.h */
     /* Services looked up by id. */
     struct Services *services;          /* chardevs, netdevs, block nodes: registered by their folders */
     const char *argv0;
