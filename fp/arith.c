@@ -2,13 +2,11 @@
 /* Add, multiply, divide, square root, fused multiply-add. Spec: IEEE 754-2019, 5.4.1. */
 #include "num.h"
 
-/* Formats whose product of two significands, with room to spare, fits in 128 bits. */
-FP_INLINE bool is_narrow(const FpFormat *f) { return f->frac_bits <= 60; }
+#define RARE __attribute__((noinline, cold))
 
 /* Addition */
 
-static __attribute__((noinline)) Num add_special(const Num *a, const Num *b, bool negate,
-                                                 FpEnv *env)
+static Num add_special(const Num *a, const Num *b, bool negate, FpEnv *env)
 {
     if (is_nan(a) || is_nan(b)) {
         Num orig = *b;
@@ -26,41 +24,59 @@ static __attribute__((noinline)) Num add_special(const Num *a, const Num *b, boo
     return a->cls == NUM_INF || b->cls == NUM_ZERO ? *a : *b;
 }
 
-/* Both finite, fractions with free low bits. */
-FP_INLINE Num add_finite(Num a, Num b, FpEnv *env)
-{
-    bool swap = a.exp < b.exp || (a.exp == b.exp && a.frac < b.frac);
-    Num big = swap ? b : a, small = swap ? a : b;
-    u128 low = shift_right_jam(small.frac, big.exp - small.exp), sum;
-
-    if (big.sign == small.sign) {
-        sum = big.frac + low;
-        if (sum < low) {
-            big.exp++;
-            sum = sum >> 1 | (sum & 1) | TOP;
-        }
-        big.frac = sum;
-        return big;
+/* add_finite(): the fractions' low bits must be free, as sticky bits gather there. They move down
+   by one to leave room for the carry. Only a difference of equal exponents can be negative. */
+#define DEFINE_ADD_FINITE(NAME, U, BITS, CLZ)                                                  \
+    FP_INLINE Num NAME(Num a, Num b, FpEnv *env)                                               \
+    {                                                                                          \
+        U fa = a.frac >> (129 - BITS), fb = b.frac >> (129 - BITS), sum;                       \
+        int distance = a.exp - b.exp, exp = distance < 0 ? b.exp : a.exp;                      \
+        U big = distance < 0 ? fb : fa, small = distance < 0 ? fa : fb;                        \
+        bool sign = distance < 0 ? b.sign : a.sign, differ = a.sign ^ b.sign;                  \
+        unsigned n = distance < 0 ? -distance : distance;                                      \
+                                                                                               \
+        n = n > BITS - 1 ? BITS - 1 : n;                                                       \
+        small = small >> n | ((small & (((U)1 << n) - 1)) != 0);                               \
+        sum = big + (differ ? -small : small);                                                 \
+        if (unlikely(sum == 0)) {                                                              \
+            return num_make(NUM_ZERO, env->round == FP_ROUND_DOWN);                            \
+        }                                                                                      \
+        if (unlikely(differ && sum >> (BITS - 1))) {                                           \
+            sum = -sum;                                                                        \
+            sign = !sign;                                                                      \
+        }                                                                                      \
+        n = CLZ(sum);                                                                          \
+        return (Num){ .sign = sign, .exp = exp + 1 - n,                                        \
+                      .frac = (u128)(sum << n) << (128 - BITS) };                              \
     }
-    sum = big.frac - low;
-    if (unlikely(sum == 0)) {
-        return num_make(NUM_ZERO, env->round == FP_ROUND_DOWN);
-    }
-    return num_normalise(big.sign, big.exp, sum);
-}
+DEFINE_ADD_FINITE(add_finite, u128, 128, clz128)
+DEFINE_ADD_FINITE(add_finite_64, uint64_t, 64, __builtin_clzll)
 
-FP_INLINE u128 op_add(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
+static RARE u128 add_any(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
 {
     Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
 
     b.sign ^= negate;
-    if (unlikely(a.cls | b.cls)) {
+    if (a.cls | b.cls) {
         r = add_special(&a, &b, negate, env);
     } else {
-        note_denormals(env, a.denormal | b.denormal);
+        note_denormals(env, a.denormal || b.denormal);
         r = add_finite(a, b, env);
     }
-    return pack_arith(f, r, env);
+    return pack_prec(f, r, arith_prec(f, env), env);
+}
+
+FP_INLINE u128 op_add(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
+{
+    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
+        Num a = unpack_normal(f, ra), b = unpack_normal(f, rb), r;
+        b.sign ^= negate;
+        r = is_narrow(f) ? add_finite_64(a, b, env) : add_finite(a, b, env);
+        if (likely(is_easy(f, r))) {
+            return pack_easy(f, r, arith_prec(f, env), env);
+        }
+    }
+    return add_any(f, ra, rb, negate, env);
 }
 
 /* Multiplication */
@@ -109,7 +125,7 @@ FP_INLINE Num multiply_finite(const FpFormat *f, Num a, Num b)
     return r;
 }
 
-static __attribute__((noinline)) Num multiply_special(const Num *a, const Num *b, FpEnv *env)
+static Num multiply_special(const Num *a, const Num *b, FpEnv *env)
 {
     if (is_nan(a) || is_nan(b)) {
         return fp_nan_result(a, b, NULL, env);
@@ -121,17 +137,28 @@ static __attribute__((noinline)) Num multiply_special(const Num *a, const Num *b
     return num_make(a->cls != NUM_FINITE ? a->cls : b->cls, a->sign ^ b->sign);
 }
 
-FP_INLINE u128 op_mul(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+static RARE u128 multiply_any(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
 {
     Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
 
-    if (unlikely(a.cls | b.cls)) {
+    if (a.cls | b.cls) {
         r = multiply_special(&a, &b, env);
     } else {
-        note_denormals(env, a.denormal | b.denormal);
+        note_denormals(env, a.denormal || b.denormal);
         r = multiply_finite(f, a, b);
     }
-    return pack_arith(f, r, env);
+    return pack_prec(f, r, arith_prec(f, env), env);
+}
+
+FP_INLINE u128 op_mul(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+{
+    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
+        Num r = multiply_finite(f, unpack_normal(f, ra), unpack_normal(f, rb));
+        if (likely(is_easy(f, r))) {
+            return pack_easy(f, r, arith_prec(f, env), env);
+        }
+    }
+    return multiply_any(f, ra, rb, env);
 }
 
 /* Division */
@@ -157,7 +184,7 @@ FP_INLINE Num divide_finite(const FpFormat *f, Num a, Num b)
     return r;
 }
 
-static __attribute__((noinline)) Num divide_special(const Num *a, const Num *b, FpEnv *env)
+static Num divide_special(const Num *a, const Num *b, FpEnv *env)
 {
     bool sign = a->sign ^ b->sign;
 
@@ -175,34 +202,76 @@ static __attribute__((noinline)) Num divide_special(const Num *a, const Num *b, 
     return num_make(a->cls == NUM_INF ? NUM_INF : NUM_ZERO, sign);
 }
 
-FP_INLINE u128 op_div(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+static RARE u128 divide_any(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
 {
     Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
 
-    if (unlikely(a.cls | b.cls)) {
+    if (a.cls | b.cls) {
         r = divide_special(&a, &b, env);
     } else {
-        note_denormals(env, a.denormal | b.denormal);
+        note_denormals(env, a.denormal || b.denormal);
         r = divide_finite(f, a, b);
     }
-    return pack_arith(f, r, env);
+    return pack_prec(f, r, arith_prec(f, env), env);
 }
 
-/* Square root, a bit at a time */
+FP_INLINE u128 op_div(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
+{
+    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
+        Num r = divide_finite(f, unpack_normal(f, ra), unpack_normal(f, rb));
+        if (likely(is_easy(f, r))) {
+            return pack_easy(f, r, arith_prec(f, env), env);
+        }
+    }
+    return divide_any(f, ra, rb, env);
+}
+
+/* Square root */
+
+/* From root = floor(sqrt(n)) of w bits and rem = n - root^2 to the same of n and 2w bits more.
+   P. Zimmermann, Karatsuba Square Root, INRIA RR-3805. */
+FP_INLINE void double_root(uint64_t *root, u128 *rem, unsigned w, uint64_t more)
+{
+    u128 low = (u128)1 << w, high = *rem << w | more >> w, divisor = (u128)*root << 1;
+    u128 q = high / divisor, left = (high - q * divisor) << w | (more & (low - 1));
+    u128 s = ((u128)*root << w) + q;
+    bool over = left < q * q;
+
+    s -= over;
+    *rem = left - q * q + (over ? 2 * s + 1 : 0);
+    *root = s;
+}
+
+/* floor(sqrt(n)) of 64 bits, n >= 2^126; `enough` bits suffice, the rest may be 0. */
+FP_INLINE uint64_t root_128(u128 n, int enough, u128 *rem)
+{
+    uint64_t root = 0x80;
+    unsigned head = n >> 112;
+
+    for (unsigned bit = 0x40; bit; bit >>= 1) {
+        unsigned trial = root | bit;
+        root = trial * trial <= head ? trial : root;
+    }
+    *rem = head - root * root;
+    double_root(&root, rem, 8, n >> 96 & 0xffff);
+    double_root(&root, rem, 16, n >> 64 & 0xffffffff);
+    if (enough <= 32) {
+        *rem |= (uint64_t)n;
+        return root << 32;
+    }
+    double_root(&root, rem, 32, n);
+    return root;
+}
 
 FP_INLINE Num sqrt_finite(const FpFormat *f, Num a)
 {
     bool odd = a.exp & 1;
     int bits = f->frac_bits + 3;        /* the result's, and two more to round by */
-    u128 low = odd ? a.frac << 1 : a.frac, root = 1;
-    u128 rem = odd ? (low >> 127) + 1 : 0;
+    u128 rem, root = root_128(odd ? a.frac : a.frac >> 1, bits, &rem);
 
-    /* Radicand 1.xxx or 1x.xxx: its integer part less the root's first digit is rem. */
-    low <<= 1;
-    for (int i = 1; i < bits; i++) {
+    for (int i = 64; i < bits; i++) {   /* a bit at a time, what is left of a being zeros */
         u128 trial = root << 2 | 1;
-        rem = rem << 2 | low >> 126;
-        low <<= 2;
+        rem <<= 2;
         root <<= 1;
         if (rem >= trial) {
             rem -= trial;
@@ -210,10 +279,10 @@ FP_INLINE Num sqrt_finite(const FpFormat *f, Num a)
         }
     }
     return (Num){ .exp = (a.exp - odd) / 2,
-                  .frac = root << (128 - bits) | (rem != 0 || low != 0) };
+                  .frac = root << (128 - (bits > 64 ? bits : 64)) | (rem != 0) };
 }
 
-static __attribute__((noinline)) Num sqrt_special(const Num *a, FpEnv *env)
+static Num sqrt_special(const Num *a, FpEnv *env)
 {
     if (is_nan(a)) {
         return fp_nan_result(a, NULL, NULL, env);
@@ -221,17 +290,25 @@ static __attribute__((noinline)) Num sqrt_special(const Num *a, FpEnv *env)
     return a->sign && a->cls != NUM_ZERO ? fp_invalid(env, FP_WHY_SQRT) : *a;
 }
 
-FP_INLINE u128 op_sqrt(const FpFormat *f, u128 ra, FpEnv *env)
+static RARE u128 sqrt_any(const FpFormat *f, u128 ra, FpEnv *env)
 {
     Num a = unpack(f, ra, env), r;
 
-    if (unlikely(a.cls || a.sign)) {
+    if (a.cls || a.sign) {
         r = sqrt_special(&a, env);
     } else {
         note_denormals(env, a.denormal);
         r = sqrt_finite(f, a);
     }
-    return pack_arith(f, r, env);
+    return pack_prec(f, r, arith_prec(f, env), env);
+}
+
+FP_INLINE u128 op_sqrt(const FpFormat *f, u128 ra, FpEnv *env)
+{
+    if (likely(is_normal(f, ra) && !(ra >> (f->bits - 1)))) {
+        return pack_easy(f, sqrt_finite(f, unpack_normal(f, ra)), arith_prec(f, env), env);
+    }
+    return sqrt_any(f, ra, env);
 }
 
 /* Fused multiply-add */
@@ -313,8 +390,7 @@ static Num fma_nan(const Num *a, const Num *b, const Num *c, bool inf_zero, FpEn
 }
 
 /* a and c already have their negations applied; `how` takes them back from NaNs. */
-static __attribute__((noinline)) Num fma_special(const Num *a, const Num *b, const Num *c,
-                                                 int how, FpEnv *env)
+static Num fma_special(const Num *a, const Num *b, const Num *c, int how, FpEnv *env)
 {
     bool sign = a->sign ^ b->sign;
     bool inf_zero = (a->cls == NUM_INF && b->cls == NUM_ZERO) ||
@@ -343,29 +419,49 @@ static __attribute__((noinline)) Num fma_special(const Num *a, const Num *b, con
     return *c;
 }
 
-FP_INLINE u128 op_fma(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpEnv *env)
+/* a * b + c, none of them zero. */
+FP_INLINE Num fma_finite(const FpFormat *f, Num a, Num b, Num c, FpEnv *env)
+{
+    Num r = { .sign = a.sign ^ b.sign };
+    U256 p;
+
+    if (is_narrow(f)) {
+        return add_finite(multiply_finite(f, a, b), c, env);
+    }
+    p = product(&a, &b, &r.exp);
+    return add_wide(r, p, c, env);
+}
+
+static RARE u128 fma_any(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpEnv *env)
 {
     Num a = unpack(f, ra, env), b = unpack(f, rb, env), c = unpack(f, rc, env), r;
 
     a.sign ^= how & FP_FMA_NEG_PRODUCT ? 1 : 0;
     c.sign ^= how & FP_FMA_NEG_ADDEND ? 1 : 0;
-    if (unlikely(a.cls | b.cls) || unlikely(c.cls > NUM_ZERO)) {
+    if (a.cls || b.cls || c.cls > NUM_ZERO) {
         r = fma_special(&a, &b, &c, how, env);
     } else {
-        note_denormals(env, a.denormal | b.denormal | c.denormal);
-        if (c.cls == NUM_ZERO) {
-            r = multiply_finite(f, a, b);
-        } else if (is_narrow(f)) {
-            r = add_finite(multiply_finite(f, a, b), c, env);
-        } else {
-            r = (Num){ .sign = a.sign ^ b.sign };
-            U256 p = product(&a, &b, &r.exp);
-            r = add_wide(r, p, c, env);
-        }
+        note_denormals(env, a.denormal || b.denormal || c.denormal);
+        r = c.cls == NUM_ZERO ? multiply_finite(f, a, b) : fma_finite(f, a, b, c, env);
     }
     r.exp -= how & FP_FMA_HALVE ? 1 : 0;
     ra = pack(f, r, env);
     return ra ^ (u128)(how & FP_FMA_NEG_RESULT && !is_nan(&r)) << (f->bits - 1);
+}
+
+FP_INLINE u128 op_fma(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpEnv *env)
+{
+    if (likely(is_normal(f, ra) && is_normal(f, rb) && is_normal(f, rc) && how < FP_FMA_HALVE)) {
+        Num a = unpack_normal(f, ra), b = unpack_normal(f, rb), c = unpack_normal(f, rc), r;
+        a.sign ^= how & FP_FMA_NEG_PRODUCT ? 1 : 0;
+        c.sign ^= how & FP_FMA_NEG_ADDEND ? 1 : 0;
+        r = fma_finite(f, a, b, c, env);
+        if (likely(is_easy(f, r))) {
+            ra = pack_easy(f, r, f->frac_bits + 1, env);
+            return ra ^ (u128)(how & FP_FMA_NEG_RESULT ? 1 : 0) << (f->bits - 1);
+        }
+    }
+    return fma_any(f, ra, rb, rc, how, env);
 }
 
 #define DEFINE(P, T)                                                                           \

@@ -11,7 +11,7 @@ static u128 convert(const FpFormat *from, const FpFormat *to, u128 raw, FpEnv *e
 
     if (is_nan(&a)) {
         a = fp_nan_result(&a, NULL, NULL, env);
-        if (fp_pack_special(to, &a) == fp_pack_special(to, &(Num){ NUM_INF, a.sign })) {
+        if (fp_pack_special(to, a) == fp_pack_special(to, num_make(NUM_INF, a.sign))) {
             a = fp_default_nan(env->rules);         /* the payload was in what is cut off */
         }
     }
@@ -209,7 +209,7 @@ static u128 minmax(const FpFormat *f, u128 ra, u128 rb, bool max, int flavour, F
 
     flavour &= ~FP_MINMAX_MAGNITUDE;
     if (x86 && compare_nans(&a, &b, true, env)) {
-        return b.cls == NUM_ZERO ? fp_pack_special(f, &b) : rb;
+        return b.cls == NUM_ZERO ? fp_pack_special(f, b) : rb;
     }
     if (!x86 && (is_nan(&a) || is_nan(&b))) {
         return pack(f, minmax_nan(&a, &b, flavour, env), &plain);
@@ -256,7 +256,7 @@ static u128 quiet(const FpFormat *f, u128 raw, FpEnv *env)
         return raw;
     }
     a = fp_nan_result(&a, NULL, NULL, env);
-    return fp_pack_special(f, &a);
+    return fp_pack_special(f, a);
 }
 
 /* Scaling */
@@ -288,7 +288,7 @@ static u128 exponent_of(const FpFormat *f, u128 raw, FpEnv *env)
         env->flags |= a.cls == NUM_ZERO ? FP_DIVZERO : 0;
         a = num_make(NUM_INF, a.cls == NUM_ZERO);
     }
-    return fp_pack_special(f, &a);
+    return fp_pack_special(f, a);
 }
 
 #define DEFINE(P, T)                                                                           \
@@ -300,7 +300,10 @@ static u128 exponent_of(const FpFormat *f, u128 raw, FpEnv *env)
     {                                                                                          \
         return P##_of(scale_by(&P##_format, P##_raw(a), n, env));                                \
     }                                                                                          \
-    T P##_logb(T a, FpEnv *env) { return P##_of(exponent_of(&P##_format, P##_raw(a), env)); }         \
+    T P##_logb(T a, FpEnv *env)                                                                \
+    {                                                                                          \
+        return P##_of(exponent_of(&P##_format, P##_raw(a), env));                              \
+    }                                                                                          \
     FpOrder P##_compare(T a, T b, FpEnv *env)                                                  \
     {                                                                                          \
         return compare(&P##_format, P##_raw(a), P##_raw(b), false, env);                       \
@@ -331,7 +334,7 @@ static u128 exponent_of(const FpFormat *f, u128 raw, FpEnv *env)
     T P##_default_nan(const FpRules *rules)                                                    \
     {                                                                                          \
         Num nan = fp_default_nan(rules);                                                       \
-        return P##_of(fp_pack_special(&P##_format, &nan));                                     \
+        return P##_of(fp_pack_special(&P##_format, nan));                                     \
     }                                                                                          \
     FpU128 P##_to_int(T a, FpIntType type, FpRound round, int scale, FpEnv *env)               \
     {                                                                                          \

@@ -24,8 +24,12 @@ static Num unpack_denormal(const FpFormat *f, bool sign, u128 frac, FpEnv *env)
 }
 
 /* Whatever has the lowest or highest exponent, or the wrong integer bit. */
-Num fp_unpack_special(const FpFormat *f, bool sign, int exp, u128 frac, FpEnv *env)
+Num fp_unpack_special(const FpFormat *f, u128 raw, FpEnv *env)
 {
+    int stored = f->frac_bits + f->explicit_int;
+    int exp = (int)(raw >> stored) & format_exp_max(f);
+    u128 frac = raw << (128 - stored) >> !f->explicit_int;
+    bool sign = raw >> (f->bits - 1) & 1;
     Num r = num_make(NUM_INF, sign);
 
     if (exp == 0) {
@@ -113,12 +117,12 @@ u128 fp_pack_edge(const FpFormat *f, Num r, int prec, FpEnv *env)
 }
 
 /* A NaN's payload is cut to the format's width. */
-u128 fp_pack_special(const FpFormat *f, const Num *r)
+u128 fp_pack_special(const FpFormat *f, Num r)
 {
-    if (r->cls == NUM_ZERO) {
-        return join(f, r->sign, 0, 0);
+    if (r.cls == NUM_ZERO) {
+        return join(f, r.sign, 0, 0);
     }
-    return join(f, r->sign, format_exp_max(f), TOP | (is_nan(r) ? r->frac : 0));
+    return join(f, r.sign, format_exp_max(f), TOP | (is_nan(&r) ? r.frac : 0));
 }
 
 Num fp_default_nan(const FpRules *rules)

@@ -34,6 +34,8 @@ static const FpFormat fp64_format = { 64, 11, 52, false };
 static const FpFormat fp80_format = { 80, 15, 63, true };
 static const FpFormat fp128_format = { 128, 15, 112, false };
 
+/* Formats whose significand has some bits of room in 64, its square in 128. */
+FP_INLINE bool is_narrow(const FpFormat *f) { return f->frac_bits <= 60; }
 FP_INLINE int format_bias(const FpFormat *f) { return (1 << (f->exp_bits - 1)) - 1; }
 FP_INLINE int format_exp_max(const FpFormat *f) { return (1 << f->exp_bits) - 1; }
 
@@ -55,9 +57,9 @@ typedef struct Num {
 } Num;
 
 /* Rare cases, in num.c. */
-Num fp_unpack_special(const FpFormat *f, bool sign, int exp, u128 frac, FpEnv *env);
+Num fp_unpack_special(const FpFormat *f, u128 raw, FpEnv *env);
 u128 fp_pack_edge(const FpFormat *f, Num r, int prec, FpEnv *env);
-u128 fp_pack_special(const FpFormat *f, const Num *r);
+u128 fp_pack_special(const FpFormat *f, Num r);
 Num fp_default_nan(const FpRules *rules);
 Num fp_invalid(FpEnv *env, int why);
 Num fp_nan_result(const Num *a, const Num *b, const Num *c, FpEnv *env);
@@ -92,17 +94,37 @@ FP_INLINE Num num_normalise(bool sign, int exp, u128 frac)
     return (Num){ .sign = sign, .exp = exp - n, .frac = frac << n };
 }
 
+/* The fast path's half of unpack(): neither zero, denormal, infinite nor NaN. */
+FP_INLINE bool is_normal(const FpFormat *f, u128 raw)
+{
+    if (f->bits <= 64) {
+        uint64_t exp = (uint64_t)raw >> f->frac_bits;
+        return ((exp + 1) & format_exp_max(f)) > 1;
+    }
+    if (f->explicit_int && !(raw >> f->frac_bits & 1)) {
+        return false;
+    }
+    return ((int)((raw >> (f->frac_bits + f->explicit_int)) + 1) & format_exp_max(f)) > 1;
+}
+
+FP_INLINE Num unpack_normal(const FpFormat *f, u128 raw)
+{
+    int stored = f->frac_bits + f->explicit_int, bias = format_bias(f);
+
+    if (f->bits <= 64) {
+        uint64_t low = raw, frac = low << (63 - f->frac_bits) | (uint64_t)1 << 63;
+        int exp = (int)(low >> f->frac_bits) & format_exp_max(f);
+        return (Num){ .sign = low >> (f->bits - 1), .exp = exp - bias, .frac = (u128)frac << 64 };
+    }
+    return (Num){ .sign = raw >> (f->bits - 1) & 1,
+                  .exp = ((int)(raw >> stored) & format_exp_max(f)) - bias,
+                  .frac = raw << (127 - f->frac_bits) | TOP };
+}
+
+/* Any bit pattern. */
 FP_INLINE Num unpack(const FpFormat *f, u128 raw, FpEnv *env)
 {
-    int stored = f->frac_bits + f->explicit_int;
-    bool sign = raw >> (f->bits - 1) & 1;
-    int exp = (int)(raw >> stored) & format_exp_max(f);
-    u128 frac = raw << (128 - stored) >> !f->explicit_int;
-
-    if (unlikely(exp == 0 || exp == format_exp_max(f) || (f->explicit_int && !(frac & TOP)))) {
-        return fp_unpack_special(f, sign, exp, frac, env);
-    }
-    return (Num){ .sign = sign, .exp = exp - format_bias(f), .frac = frac | TOP };
+    return likely(is_normal(f, raw)) ? unpack_normal(f, raw) : fp_unpack_special(f, raw, env);
 }
 
 /* frac has its integer bit at 127; for implicit formats exp decides about it. */
@@ -121,52 +143,67 @@ typedef struct Rounded {
     bool up;
 } Rounded;
 
-/* Makes the low `drop` bits (1 to 127) zero. */
-FP_INLINE Rounded round_at(u128 frac, int drop, bool sign, int mode)
-{
-    u128 mask = ((u128)1 << drop) - 1, half = (u128)1 << (drop - 1), inc, sum;
-    u128 rest = frac & mask;
-    bool up;
-
-    if (rest == 0) {
-        return (Rounded){ .frac = frac };
+/* round_at(): makes the low `drop` bits zero; drop is 1 to 127 (63). In two widths, without
+   branches that depend on the operands. */
+#define DEFINE_ROUND_AT(NAME, U)                                                               \
+    FP_INLINE Rounded NAME(U frac, int drop, bool sign, int mode)                              \
+    {                                                                                          \
+        U unit = (U)1 << drop, inc, sum;                                                       \
+        bool inexact = frac & (unit - 1);                                                      \
+                                                                                               \
+        if (likely(mode == FP_ROUND_NEAREST_EVEN)) {                                           \
+            inc = (unit >> 1) - 1 + (frac >> drop & 1);                                        \
+        } else if (mode == FP_ROUND_ODD) {                                                     \
+            inc = 0;                                                                           \
+            frac |= inexact ? unit : 0;                                                        \
+        } else if (mode == FP_ROUND_NEAREST_AWAY) {                                            \
+            inc = unit >> 1;                                                                   \
+        } else {                                                                               \
+            inc = mode == (sign ? FP_ROUND_DOWN : FP_ROUND_UP) ? unit - 1 : 0;                 \
+        }                                                                                      \
+        sum = frac + inc;                                                                      \
+        return (Rounded){ .frac = sum & ~(unit - 1), .carry = sum < frac,                      \
+                          .inexact = inexact, .up = (sum ^ frac) >> drop };                    \
     }
-    if (likely(mode == FP_ROUND_NEAREST_EVEN)) {
-        up = rest > half || (rest == half && (frac & (mask + 1)));
-    } else if (mode == FP_ROUND_NEAREST_AWAY) {
-        up = rest >= half;
-    } else if (mode == FP_ROUND_ODD) {
-        up = false;
-        frac |= mask + 1;
-    } else {
-        up = mode == (sign ? FP_ROUND_DOWN : FP_ROUND_UP);
-    }
-    inc = up ? mask + 1 : 0;
-    sum = (frac & ~mask) + inc;
-    return (Rounded){ .frac = sum, .carry = sum < inc, .inexact = true, .up = up };
-}
+DEFINE_ROUND_AT(round_at, u128)
+DEFINE_ROUND_AT(round_at_64, uint64_t)
 
 FP_INLINE void note_rounding(FpEnv *env, bool inexact, bool up)
 {
-    env->flags |= inexact ? FP_INEXACT : 0;
-    env->detail |= (inexact ? FP_FRACTION_ROUNDED : 0) | (up ? FP_ROUNDED_UP : 0);
+    env->flags |= inexact * FP_INEXACT;
+    env->detail |= inexact * FP_FRACTION_ROUNDED | up * FP_ROUNDED_UP;
+}
+
+/* The fast path's half of pack_prec(): a result in the middle of the range. */
+FP_INLINE bool is_easy(const FpFormat *f, Num r)
+{
+    return r.cls == NUM_FINITE &&
+           (unsigned)(r.exp + format_bias(f) - 1) < (unsigned)format_exp_max(f) - 2;
+}
+
+FP_INLINE u128 pack_easy(const FpFormat *f, Num r, int prec, FpEnv *env)
+{
+    int exp = r.exp + format_bias(f);
+    Rounded n;
+
+    if (is_narrow(f)) {
+        n = round_at_64(r.frac >> 64 | ((uint64_t)r.frac != 0), 64 - prec, r.sign, env->round);
+        note_rounding(env, n.inexact, n.up);
+        return (uint64_t)r.sign << (f->bits - 1) |      /* a carry leaves a fraction of zero */
+               ((uint64_t)(exp + n.carry) << f->frac_bits) | (uint64_t)n.frac << 1 >> (65 - prec);
+    }
+    n = round_at(r.frac, 128 - prec, r.sign, env->round);
+    note_rounding(env, n.inexact, n.up);
+    return join(f, r.sign, exp + n.carry, n.frac | (n.carry ? TOP : 0));
 }
 
 /* Rounds to `prec` bits, which is the format's own precision except under x87's control word. */
 FP_INLINE u128 pack_prec(const FpFormat *f, Num r, int prec, FpEnv *env)
 {
-    int exp = r.exp + format_bias(f);
-    Rounded n;
-
-    if (unlikely(r.cls != NUM_FINITE)) {
-        return fp_pack_special(f, &r);
+    if (likely(is_easy(f, r))) {
+        return pack_easy(f, r, prec, env);
     }
-    if (unlikely(exp <= 0 || exp >= format_exp_max(f) - 1)) {
-        return fp_pack_edge(f, r, prec, env);
-    }
-    n = round_at(r.frac, 128 - prec, r.sign, env->round);
-    note_rounding(env, n.inexact, n.up);
-    return join(f, r.sign, exp + n.carry, n.frac | (n.carry ? TOP : 0));
+    return r.cls == NUM_FINITE ? fp_pack_edge(f, r, prec, env) : fp_pack_special(f, r);
 }
 
 FP_INLINE u128 pack(const FpFormat *f, Num r, FpEnv *env)
@@ -175,11 +212,11 @@ FP_INLINE u128 pack(const FpFormat *f, Num r, FpEnv *env)
 }
 
 /* For add, sub, mul, div and sqrt, which obey x87's precision control. */
-FP_INLINE u128 pack_arith(const FpFormat *f, Num r, FpEnv *env)
+FP_INLINE int arith_prec(const FpFormat *f, const FpEnv *env)
 {
-    int x87 = env->x87_precision, prec = f->frac_bits + 1;
+    int x87 = env->x87_precision;
 
-    return pack_prec(f, r, f->explicit_int && (x87 == 24 || x87 == 53) ? x87 : prec, env);
+    return f->explicit_int && (x87 == 24 || x87 == 53) ? x87 : f->frac_bits + 1;
 }
 
 /* floor(rem * 2^64 / div) for rem < div, div >= 2^127; rem becomes the remainder. Knuth's D3. */

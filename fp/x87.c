@@ -42,6 +42,6 @@ Fp80 fp80_xtract(Fp80 st0, Fp80 *exponent, FpEnv *env)
         a.exp = 0;
         return fp80_of(pack(f, a, env));
     }
-    *exponent = fp80_of(fp_pack_special(f, &e));
+    *exponent = fp80_of(fp_pack_special(f, e));
     return fp80_of(pack(f, a, env));
 }
