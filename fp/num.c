@@ -46,14 +46,16 @@ Num fp_unpack_special(const FpFormat *f, u128 raw, FpEnv *env)
     return r;
 }
 
-/* Infinity or, where the rounding direction forbids it, the largest number of the precision. */
-static u128 pack_overflow(const FpFormat *f, bool sign, int prec, FpEnv *env)
+/* Infinity or, where the rounding direction forbids it, the largest number of the precision. If
+   it traps it is inexact only if it were without a limit to the exponent; likewise if tiny. */
+static u128 pack_overflow(const FpFormat *f, bool sign, int prec, bool inexact, FpEnv *env)
 {
     int max = format_exp_max(f), mode = env->round;
     bool inf = mode == FP_ROUND_NEAREST_EVEN || mode == FP_ROUND_NEAREST_AWAY ||
                mode == (sign ? FP_ROUND_DOWN : FP_ROUND_UP);
 
-    env->flags |= FP_OVERFLOW | FP_INEXACT;
+    inexact |= !(env->unmasked & FP_OVERFLOW);
+    env->flags |= FP_OVERFLOW | (inexact ? FP_INEXACT : 0);
     env->detail |= inf ? FP_ROUNDED_UP : 0;
     return inf ? join(f, sign, max, TOP) : join(f, sign, max - 1, ~(u128)0 << (128 - prec));
 }
@@ -73,26 +75,32 @@ static u128 pack_tiny(const FpFormat *f, Num r, int prec, FpEnv *env)
     }
     n = round_at(shift_right_jam(r.frac, 1 - exp), drop, r.sign, env->round);
     env->flags |= tiny && (n.inexact || trap) ? FP_UNDERFLOW : 0;
+    n.inexact = tiny && trap ? round_at(r.frac, drop, r.sign, env->round).inexact : n.inexact;
     note_rounding(env, n.inexact, n.up);
     return join(f, r.sign, n.frac >> 127, n.frac);
 }
 
-/* A guest whose trap handler wants the result with the exponent brought back into range. */
-static bool wrap_exponent(const FpFormat *f, Num *r, int prec, FpEnv *env)
+/* For guests whose trap handlers want the result with its exponent brought back into range. What
+   no wrapping brings back (by FSCALE) becomes infinity or zero. */
+static bool pack_wrapped(const FpFormat *f, Num r, int prec, FpEnv *env, u128 *raw)
 {
-    int exp = r->exp + format_bias(f), by = 3 << (f->exp_bits - 2);
-    bool carry = round_at(r->frac, 128 - prec, r->sign, env->round).carry;
-    bool over = exp + carry >= format_exp_max(f);
-    bool under = exp + (carry && !env->rules->tiny_before) <= 0;
-    int flag = over ? FP_OVERFLOW : under ? FP_UNDERFLOW : 0;
-    int wrapped = exp + (over ? -by : by);
+    Rounded n = round_at(r.frac, 128 - prec, r.sign, env->round);
+    int exp = r.exp + format_bias(f) + n.carry, by = 3 << (f->exp_bits - 2);
+    int max = format_exp_max(f), early = n.carry && env->rules->tiny_before;
+    int flag = exp >= max ? FP_OVERFLOW : exp - early <= 0 ? FP_UNDERFLOW : 0;
 
-    if (!env->rules->wrap || !(env->unmasked & flag) || wrapped <= 0 ||
-        wrapped >= format_exp_max(f) - 1) {
+    if (!env->rules->wrap || !(env->unmasked & flag)) {
         return false;
     }
+    exp += flag == FP_OVERFLOW ? -by : by;
     env->flags |= flag;
-    r->exp += over ? -by : by;
+    if (exp <= 0 || exp >= max) {
+        note_rounding(env, true, exp >= max);
+        *raw = join(f, r.sign, exp <= 0 ? 0 : max, exp <= 0 ? 0 : TOP);
+        return true;
+    }
+    note_rounding(env, n.inexact, n.up);
+    *raw = join(f, r.sign, exp, n.frac | (n.carry ? TOP : 0));
     return true;
 }
 
@@ -101,16 +109,17 @@ u128 fp_pack_edge(const FpFormat *f, Num r, int prec, FpEnv *env)
 {
     int exp = r.exp + format_bias(f);
     Rounded n;
+    u128 raw;
 
-    if (unlikely(env->unmasked) && wrap_exponent(f, &r, prec, env)) {
-        return pack_prec(f, r, prec, env);
+    if (env->unmasked && pack_wrapped(f, r, prec, env, &raw)) {
+        return raw;
     }
     if (exp <= 0) {
         return pack_tiny(f, r, prec, env);
     }
     n = round_at(r.frac, 128 - prec, r.sign, env->round);
     if (exp + n.carry >= format_exp_max(f)) {
-        return pack_overflow(f, r.sign, prec, env);
+        return pack_overflow(f, r.sign, prec, n.inexact, env);
     }
     note_rounding(env, n.inexact, n.up);
     return join(f, r.sign, exp + n.carry, n.frac | (n.carry ? TOP : 0));

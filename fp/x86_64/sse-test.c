@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Binary32, 64 and 16 against the host's SSE, FMA and F16C: results and MXCSR flags. */
 #include <immintrin.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <ucontext.h>
 #include "fp/testgen.h"
 
 static const unsigned standard = 0x1f80;        /* MXCSR of C code */
@@ -145,35 +148,98 @@ static uint64_t operand(Gen *g, const FpFormat *f, bool related, uint64_t to)
     return !f ? gen_pattern(g, 64) : related ? gen_related(g, f, to) : gen_operand(g, f);
 }
 
+/* Fills in operands and modes; `unmasked` exceptions trap. */
+static Case generate(Gen *g, const Row *row, long i, unsigned unmasked)
+{
+    bool half = row->format[1] == F16 || row->bits == 16;
+    unsigned modes = (i & 3) << 13 | (i & 4) << 4 | (i & 8) << 12;
+    Case x = { .mxcsr = (0x1f80 & ~(unmasked << 7)) | modes };
+
+    x.env = (FpEnv){ .rules = &fp_rules_sse, .round = i & 3, .unmasked = unmasked,
+                     .daz = i & 4 && row->format[1] != F16, .ftz = i & 8 && !half };
+    x.a = operand(g, row->format[0], false, 0);
+    x.b = operand(g, row->format[1], row->format[0], x.a);
+    x.c = operand(g, row->format[2], gen_below(g, 2), x.a);
+    return x;
+}
+
+static bool check(const Row *row, const Case *in, uint64_t got, unsigned ours, uint64_t want,
+                  unsigned flags)
+{
+    if (got != want || (ours & ~row->ignore) != (flags & ~row->ignore)) {
+        g_test_message("%s mxcsr %04x a %016lx b %016lx c %016lx: %016lx flags %02x; "
+                       "host %016lx %02x", row->name, in->mxcsr, in->a, in->b, in->c, got, ours,
+                       want, flags);
+        g_test_fail();
+        return false;
+    }
+    return true;
+}
+
 static void run(gconstpointer data)
 {
     const Row *row = data;
     Gen gen = gen_new();
     uint64_t mask = ~(uint64_t)0 >> (64 - row->bits);
-    bool half = row->format[1] == F16 || row->bits == 16;
+    bool good = true;
 
-    for (long i = gen_cases(40000); i > 0; i--) {
-        Case x = { .mxcsr = 0x1f80 | (i & 3) << 13 | (i & 4) << 4 | (i & 8) << 12 }, y;
-        unsigned in = x.mxcsr, flags;
-        uint64_t got, want;
+    for (long i = gen_cases(40000); good && i > 0; i--) {
+        Case in = generate(&gen, row, i, 0), x = in, y = in;
+        uint64_t want = row->host(&x) & mask, got = row->ours(&y) & mask;
 
-        x.env = (FpEnv){ .rules = &fp_rules_sse, .round = i & 3,
-                         .daz = i & 4 && row->format[1] != F16, .ftz = i & 8 && !half };
-        x.a = operand(&gen, row->format[0], false, 0);
-        x.b = operand(&gen, row->format[1], row->format[0], x.a);
-        x.c = operand(&gen, row->format[2], gen_below(&gen, 2), x.a);
-        y = x;
-        want = row->host(&x) & mask;
+        good = check(row, &in, got, y.env.flags, want, x.mxcsr & 0x3f);
+    }
+}
+
+static sigjmp_buf trapped;
+static unsigned trap_mxcsr;
+
+static void on_fpe(int sig, siginfo_t *info, void *context)
+{
+    ucontext_t *u = context;
+
+    trap_mxcsr = u->uc_mcontext.fpregs->mxcsr;
+    siglongjmp(trapped, 1);
+}
+
+/* Unmasked exceptions: an invalid, denormal or zero-divide one hides later flags; the result only
+   counts if nothing traps. */
+static void run_unmasked(gconstpointer data)
+{
+    const Row *row = data;
+    Gen gen = gen_new();
+    uint64_t mask = ~(uint64_t)0 >> (64 - row->bits);
+    volatile bool good = true;
+    struct sigaction old;
+
+    sigaction(SIGFPE, &(struct sigaction){ .sa_sigaction = on_fpe, .sa_flags = SA_SIGINFO }, &old);
+    for (volatile long i = gen_cases(2000); good && i > 0; i--) {
+        static Case in, x, y;           /* survive the jump */
+        volatile uint64_t want = 0;
+        volatile bool trap = true;
+        uint64_t got;
+        unsigned flags;
+
+        x = y = in = generate(&gen, row, i, gen_below(&gen, 64));
+        if (sigsetjmp(trapped, 1) == 0) {
+            want = row->host(&x) & mask;
+            trap_mxcsr = x.mxcsr;
+            trap = false;
+        }
+        __asm__ volatile("ldmxcsr %0" : : "m"(standard));
         got = row->ours(&y) & mask;
-        flags = x.mxcsr & 0x3f & ~row->ignore;
-        if (got != want || (y.env.flags & ~row->ignore) != flags) {
-            g_test_message("%s mxcsr %04x a %016lx b %016lx c %016lx: %016lx flags %02x; "
-                           "host %016lx %02x", row->name, in, x.a, x.b, x.c, got, y.env.flags,
-                           want, flags);
+        flags = y.env.flags & ~row->ignore;
+        if (flags & y.env.unmasked & (FP_INVALID | FP_DENORMAL | FP_DIVZERO)) {
+            flags &= FP_INVALID | FP_DENORMAL | FP_DIVZERO;
+        }
+        good = trap == (bool)(flags & y.env.unmasked) &&
+               check(row, &in, trap ? 0 : got, flags, want, trap_mxcsr & 0x3f);
+        if (!good) {
+            g_test_message("mxcsr %04x: %s", in.mxcsr, trap ? "trapped" : "did not trap");
             g_test_fail();
-            return;
         }
     }
+    sigaction(SIGFPE, &old, NULL);
 }
 
 int main(int argc, char **argv)
@@ -182,7 +248,9 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         if (host_has(rows[i].needs)) {
             g_autofree char *path = g_strdup_printf("/fp/sse/%s", rows[i].name);
+            g_autofree char *traps = g_strdup_printf("/fp/sse-unmasked/%s", rows[i].name);
             g_test_add_data_func(path, &rows[i], run);
+            g_test_add_data_func(traps, &rows[i], run_unmasked);
         }
     }
     return g_test_run();

@@ -118,8 +118,9 @@ typedef struct FpEnv {
     uint8_t flags;              /* FP_INVALID.. */
     uint8_t x87_precision;      /* 24 or 53; else 64. fp80 add, sub, mul, div and sqrt only */
     uint8_t unmasked;           /* flags that trap: underflow then means tiny, even if exact, and
-                                   switches ftz off; see also FpRules.wrap. Whether to discard the
-                                   result and the later flags is the caller's business. */
+                                   switches ftz off; see also FpRules.wrap. To discard the result
+                                   is the caller's business; so is, for SSE, to drop the other
+                                   flags if one of the first three traps. */
     bool ftz;                   /* tiny results become zero */
     bool daz;                   /* denormal operands become zero */
     bool default_nan;           /* every NaN result is the default NaN */
@@ -243,7 +244,10 @@ FP_DECLARE(fp64, Fp64)
 FP_DECLARE(fp80, Fp80)
 FP_DECLARE(fp128, Fp128)
 
-/* Conversions between formats, fp64_to_fp32(a, env), for every pair. */
+/*
+ * Conversions between formats, fp64_to_fp32(a, env), for every pair. F16C wants them without daz,
+ * ftz and FP_DENORMAL, and Arm's half precision without daz and ftz: clear these in the FpEnv.
+ */
 #define FP_PAIRS(X)                                                                            \
     X(fp16, Fp16, fpb16, FpB16) X(fp16, Fp16, fp32, Fp32) X(fp16, Fp16, fp64, Fp64)            \
     X(fp16, Fp16, fp80, Fp80) X(fp16, Fp16, fp128, Fp128)                                      \
