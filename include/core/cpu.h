@@ -47,7 +47,10 @@ struct Cpu {
     uint32_t fp_mode;           /* FP_* for generated code; set with cpu_set_fp_mode() */
     uint32_t fp_flags;          /* accrued flags not living in the host's FP status */
     struct Softmmu *mmu;        /* all instances, second level, statistics */
-    void *engine;               /* accelerator's per-CPU data (jump cache, …) */
+    void *engine;               /* accelerator's per-CPU data */
+    struct JitCpu *jit;         /* translated code's: jump cache, … */
+    uint64_t spill[128];        /* temporaries of translated code */
+    uint8_t vec_buf[64];        /* a vector on its way between translated code and C */
 
     /* Leaving a unit from inside a helper. */
     sigjmp_buf exit_env;

@@ -37,6 +37,9 @@ typedef struct TlbEntry {
 typedef struct TlbInstance {
     TlbEntry entries[3][TLB_SIZE];      /* by MemAccess; index (va >> 12) & 0xfff */
     /* beyond this point the layout is private to core/cpu/softmmu.c */
+    uint64_t fetch_epoch;       /* changes whenever a fetch entry is dropped or replaced: what
+                                   engines remember of virtual code addresses is void then; unique
+                                   among the vCPU's instances and over time */
     uint64_t key;               /* regime: see softmmu_select() */
     uint64_t used[TLB_SIZE / 64];       /* groups of entries in use, for cheap flushes */
     uint64_t last_use;
