@@ -33,10 +33,10 @@ Json *qapi_command_run(const QapiCommand *command, Vm *vm, QapiSession *session,
     Json *result = NULL;
     bool ok;
 
-    if (command->flags & QAPI_RAW) {
+    if (command->args == NULL) {
+        ok = no_arguments(given, error) && command->call(vm, session, given, &result, error);
+    } else if (command->flags & QAPI_RAW) {
         ok = command->call(vm, session, given, &result, error);
-    } else if (command->args == NULL) {
-        ok = no_arguments(given, error) && command->call(vm, session, NULL, &result, error);
     } else {
         void *value = qapi_from_json(command->args, given, QAPI_STRICT, error);
         ok = value != NULL && command->call(vm, session, value, &result, error);

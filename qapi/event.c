@@ -21,6 +21,7 @@ typedef struct Limit {
 
 struct QapiHub {
     GRecMutex lock; /* guards all below, and is held while sinks are called */
+    gint preconfig;
     GMainContext *context;
     GArray *sinks;      /* of Sink */
     GHashTable *limits; /* key -> Limit */
@@ -80,6 +81,16 @@ void qapi_hub_remove(QapiHub *hub, QapiEventSink *call, void *opaque)
         }
     }
     g_rec_mutex_unlock(&hub->lock);
+}
+
+void qapi_hub_set_preconfig(QapiHub *hub, bool preconfig)
+{
+    g_atomic_int_set(&hub->preconfig, preconfig);
+}
+
+bool qapi_hub_preconfig(QapiHub *hub)
+{
+    return g_atomic_int_get(&hub->preconfig);
 }
 
 static void send(QapiHub *hub, Json *message)

@@ -498,7 +498,9 @@ def prototype(schema, c):
     params = ['Vm *vm'] + (['QapiSession *session'] if c.session else [])
     params += [declare(t, n) for t, n in args_of(schema, c)]
     result = 'bool '
-    if c.returns is not None:
+    if c.raw and c.returns is not None:
+        result = 'Json *'
+    elif c.returns is not None:
         if schema.by_value(c.returns):
             params.append(f'{schema.c_type(c.returns)} *result')
         else:
@@ -558,6 +560,9 @@ def call_function(schema, c):
         values += [f'a->{n}' for _, n in args_of(schema, c)]
     if c.returns is None:
         return lines + [f'    return qmp_{c.c}({", ".join(values)}, error);', '}', '']
+    if c.raw:
+        return lines + [f'    *result = qmp_{c.c}({", ".join(values)}, error);',
+                        '    return *result != NULL;', '}', '']
     if schema.by_value(c.returns):
         return lines + [f'    {schema.c_type(c.returns)} value;',
                         f'    if (!qmp_{c.c}({", ".join(values)}, &value, error)) {{',

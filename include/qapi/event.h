@@ -32,6 +32,10 @@ void qapi_hub_remove(QapiHub *hub, QapiEventSink *sink, void *opaque);
 /* Sends an event; `args` may be NULL. Any thread. */
 void qapi_hub_emit(QapiHub *hub, const QapiEvent *event, Json *args);
 
+/* Before the machine exists only the commands with QAPI_PRECONFIG may run. Any thread. */
+void qapi_hub_set_preconfig(QapiHub *hub, bool preconfig);
+bool qapi_hub_preconfig(QapiHub *hub);
+
 /* The hub of a machine; defined where Vm is. NULL: events go nowhere. */
 QapiHub *vm_qapi_hub(Vm *vm);
 
