@@ -2,8 +2,6 @@
 /* Add, multiply, divide, square root, fused multiply-add. Spec: IEEE 754-2019, 5.4.1. */
 #include "num.h"
 
-#define RARE __attribute__((noinline, cold))
-
 /* Addition */
 
 static Num add_special(const Num *a, const Num *b, bool negate, FpEnv *env)

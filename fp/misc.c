@@ -5,7 +5,7 @@
 
 /* Format to format */
 
-static u128 convert(const FpFormat *from, const FpFormat *to, u128 raw, FpEnv *env)
+static RARE u128 convert_any(const FpFormat *from, const FpFormat *to, u128 raw, FpEnv *env)
 {
     Num a = unpack(from, raw, env);
 
@@ -18,6 +18,17 @@ static u128 convert(const FpFormat *from, const FpFormat *to, u128 raw, FpEnv *e
     /* Storing an x87 register is no arithmetic: a denormal one is not reported. */
     note_denormals(env, a.denormal && !from->explicit_int);
     return pack(to, a, env);
+}
+
+FP_INLINE u128 convert(const FpFormat *from, const FpFormat *to, u128 raw, FpEnv *env)
+{
+    if (likely(is_normal(from, raw))) {
+        Num a = unpack_normal(from, raw);
+        if (likely(is_easy(to, a))) {
+            return pack_easy(to, a, to->frac_bits + 1, env);
+        }
+    }
+    return convert_any(from, to, raw, env);
 }
 
 /* Integers */
@@ -74,7 +85,8 @@ static bool integral(const Num *a, int round, u128 *i, bool *inexact, bool *up)
     return true;
 }
 
-static u128 to_int(const FpFormat *f, u128 raw, FpIntType type, int round, int scale, FpEnv *env)
+static RARE u128 to_int_any(const FpFormat *f, u128 raw, FpIntType type, int round, int scale,
+                               FpEnv *env)
 {
     const FpRules *rules = env->rules;
     Num a = unpack(f, raw, env);
@@ -99,6 +111,23 @@ static u128 to_int(const FpFormat *f, u128 raw, FpIntType type, int round, int s
     }
     note_rounding(env, inexact, up);
     return i;
+}
+
+/* The fast path: from 1 to below half the range of the type. */
+FP_INLINE u128 to_int(const FpFormat *f, u128 raw, FpIntType type, int round, int scale, FpEnv *env)
+{
+    Num a = unpack_normal(f, raw);
+    Rounded n;
+    uint64_t i;
+
+    if (likely(is_normal(f, raw) && scale == 0 && a.exp >= 0 && a.exp < type.bits - 2 &&
+               a.exp < 62) && is_narrow(f) && type.is_signed >= a.sign) {
+        n = round_at_64(a.frac >> 64, 63 - a.exp, a.sign, round);
+        i = (uint64_t)n.frac >> (63 - a.exp) | (uint64_t)n.carry << (a.exp + 1);
+        note_rounding(env, n.inexact, n.up);
+        return a.sign ? -(u128)i : i;
+    }
+    return to_int_any(f, raw, type, round, scale, env);
 }
 
 static u128 from_int(const FpFormat *f, bool sign, u128 magnitude, int scale, FpEnv *env)
@@ -177,11 +206,22 @@ static bool compare_nans(const Num *a, const Num *b, bool signalling, FpEnv *env
     return true;
 }
 
-static FpOrder compare(const FpFormat *f, u128 ra, u128 rb, bool signalling, FpEnv *env)
+static RARE FpOrder compare_any(const FpFormat *f, u128 ra, u128 rb, bool signalling, FpEnv *env)
 {
     Num a = unpack(f, ra, env), b = unpack(f, rb, env);
 
     return compare_nans(&a, &b, signalling, env) ? FP_UNORDERED : order_of(&a, &b);
+}
+
+FP_INLINE FpOrder compare(const FpFormat *f, u128 ra, u128 rb, bool signalling, FpEnv *env)
+{
+    if (f->bits <= 64 && likely(is_normal(f, ra) && is_normal(f, rb))) {
+        uint64_t sign = (uint64_t)1 << (f->bits - 1), a = ra, b = rb;
+        a = a & sign ? sign - a : a;            /* in the order of signed numbers */
+        b = b & sign ? sign - b : b;
+        return (int64_t)a < (int64_t)b ? FP_LESS : a != b;
+    }
+    return compare_any(f, ra, rb, signalling, env);
 }
 
 /* A NaN among the operands of minimum or maximum, by any flavour but x86's. */

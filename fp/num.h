@@ -14,6 +14,7 @@
  */
 
 #define FP_INLINE static inline __attribute__((always_inline))
+#define RARE __attribute__((noinline, cold))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
