@@ -19,6 +19,7 @@ RULES = {
     'fp': ['util'],
     'qapi': ['util'],
     'ir': ['util'],
+    'ir/interp': ['util', 'core', 'ir'],
     'core': ['util', 'qapi', 'ir'],
     'block': ['util', 'qapi', 'core'],
     'net': ['util', 'qapi', 'core'],

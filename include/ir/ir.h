@@ -154,6 +154,10 @@ typedef struct IrHelper {
     uint8_t effects;    /* IR_H_* */
 } IrHelper;
 
+/* Left in field d of a `set` by ir_optimize(): the slot is overwritten later, and only operations
+ * that may fault lie between. An engine may delay the store into their fault paths. */
+enum { IR_SET_FAULT_ONLY = 1 };
+
 /* ---- the unit ---- */
 
 typedef struct IrInsnMark {
@@ -176,7 +180,8 @@ struct IrUnit {
     uint32_t size;              /* guest bytes covered; set by the front end before finishing */
     bool icount;                /* count instructions */
     bool single;                /* one instruction only (stepping, breakpoint pages) */
-    bool ended;                 /* an exit was appended on the main path */
+    bool ended;                 /* an exit or br was appended, and no label bound since */
+    bool overflow;              /* did not fit: front end went on after ir_unit_full(); unusable */
     void *priv;                 /* front end's own */
     struct IrState *state;      /* builder's own: slot forwarding, value numbering */
 };
