@@ -172,6 +172,11 @@ void loop_post(Loop *loop, void (*fn)(void *data), void *data)
     pthread_mutex_unlock(&loop->lock);
 }
 
+void loop_run_posts(Loop *loop)
+{
+    run_posts(loop);
+}
+
 typedef struct Call {
     void (*fn)(void *);
     void *data;

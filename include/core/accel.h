@@ -40,4 +40,9 @@ typedef struct AccelType {
     void (*info)(struct Accel *a, GString *out);        /* info jit / info kvm */
 } AccelType;
 
+/* "tcg" to its type; NULL with an error that names the nearest. */
+const AccelType *accel_find(const char *name, GError **error);
+/* Makes it vm->accel and starts it: `props` are pairs of name and text. */
+bool accel_start(Vm *vm, const AccelType *type, const char *const *props, GError **error);
+
 #endif

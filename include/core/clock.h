@@ -40,5 +40,32 @@ int64_t wall_clock(Device *d);                      /* seconds since the epoch a
 void timer_at(Timer *t, int64_t wall_seconds);      /* TIMER() rows are on the HOST clock then */
 void clock_stop(Vm *vm);                            /* virtual time stands still */
 void clock_start(Vm *vm);
+/* Sets virtual time: a restored snapshot. While stopped. */
+void clock_set_virtual(Vm *vm, int64_t ns);
+
+/* -rtc base=,clock=: the guest's wall clock shows base_seconds now and follows `kind`. */
+void clock_set_rtc(Vm *vm, ClockKind kind, int64_t base_seconds);
+int64_t wall_clock_ns(Vm *vm);
+
+/* ---- for engines with -icount ---- */
+/* Virtual time is now() plus what was warped; the loop no longer serves virtual timers: the engine
+ * calls clock_run() at their deadlines on the vCPU's thread. deadline_changed (may be NULL, any
+ * thread) says that clock_deadline() moved forward, so that a running vCPU's budget must shrink. */
+void clock_icount(Vm *vm, int64_t (*now)(Vm *vm, void *opaque),
+                  void (*deadline_changed)(Vm *vm, void *opaque), void *opaque);
+/* The next deadline, INT64_MAX: none. Any thread. */
+int64_t clock_deadline(Vm *vm, ClockKind kind);
+/* Fires what is due; true if anything was. In no domain. */
+bool clock_run(Vm *vm, ClockKind kind);
+/* All vCPUs sleep: skips virtual time to the next deadline; false if there is none. */
+bool clock_warp(Vm *vm);
+
+/* ---- for tests ---- */
+/* All clocks stand at 0 and move by clock_step() only, which fires timers at their exact times. */
+void clock_own(Vm *vm);
+void clock_step(Vm *vm, int64_t ns);
+
+struct Clocks *clocks_new(Vm *vm);
+void clocks_free(struct Clocks *c);
 
 #endif

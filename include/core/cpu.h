@@ -8,6 +8,7 @@
 #ifndef CORE_CPU_H
 #define CORE_CPU_H
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <glib.h>
 #include "core/device.h"
@@ -63,8 +64,11 @@ struct Cpu {
     bool stop, unplug;
     int tid;
     struct CpuWork *work;       /* posted calls */
-    GMutex work_lock;
-    GCond wake;
+    pthread_mutex_t work_lock;
+    pthread_cond_t wake;
+    bool sleeping;              /* the thread waits (or is about to); atomic */
+    bool in_run;                /* in accel->run; guarded by the run control's lock */
+    char *model;                /* "max" of -cpu max,… */
     /* Debugging: set by the gdb stub through cpu_breakpoint_*(), read by engines. */
     bool singlestep;
     GArray *breakpoints;        /* uint64_t virtual pc */
@@ -152,6 +156,7 @@ struct GuestIsa {
 G_NORETURN void cpu_exit(Cpu *cpu);
 /* Sets bits in cpu->req and makes sure that the CPU notices soon. Any thread. */
 void cpu_request(Cpu *cpu, uint32_t bits);
+/* A reason (data that has_work() reads) must be in place before its cpu_request(). */
 /* Clears them. Own thread or with the CPU stopped. */
 static inline void cpu_unrequest(Cpu *cpu, uint32_t bits)
 {
@@ -161,13 +166,26 @@ static inline void cpu_unrequest(Cpu *cpu, uint32_t bits)
  * cpu_run_on from another vCPU's thread serves its own queue while it waits. */
 void cpu_post(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
 void cpu_run_on(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
-/* Runs fn on the calling vCPU's thread with all other vCPUs of the machine outside units. */
+/* Runs fn on the calling vCPU's thread with all other vCPUs of the machine outside units. May be
+ * called from a helper, while another's fn then may run before it; in no domain. */
 void cpu_exclusive(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
 /* Halts until has_work(); called from helpers, which then leave the unit. */
 void cpu_halt(Cpu *cpu);
 
 /* The calling thread's CPU, or NULL. */
 Cpu *cpu_current(void);
+/* Control thread: all vCPUs of a machine stand (their posted work is still served) / go on. */
+void cpus_pause(struct Vm *vm);
+void cpus_resume(struct Vm *vm);
+
+/* ---- debugging; control thread, with the CPU standing ---- */
+void cpu_breakpoint_add(Cpu *cpu, uint64_t pc);
+bool cpu_breakpoint_del(Cpu *cpu, uint64_t pc);
+bool cpu_breakpoint_at(const Cpu *cpu, uint64_t pc);            /* the CPU's thread, too */
+void cpu_watchpoint_add(Cpu *cpu, CpuWatch watch);
+bool cpu_watchpoint_del(Cpu *cpu, CpuWatch watch);
+void cpu_debug_clear(Cpu *cpu);
+void cpu_singlestep(Cpu *cpu, bool on);
 
 /* FP: host status holds the accrued flags while generated code runs (see accel.h). */
 void cpu_set_fp_mode(Cpu *cpu, uint32_t fp_mode);
@@ -189,7 +207,16 @@ unsigned isa_fetch(Cpu *cpu, IrBuilder *b, uint64_t va, void *buf, unsigned n);
 #define ISA(isa) \
     const GuestIsa *const isa##_entry __attribute__((used, retain, section("myna_isas"))) = &isa
 const GuestIsa *isa_find(const char *name);
-/* CPU models are DeviceTypes with .cpu set: -cpu NAME,+feat,prop=val is parsed by cpu_new(). */
+void isa_foreach(void (*fn)(const GuestIsa *isa, void *data), void *data);
+/* CPU models are DeviceTypes that descend from "cpu", named "<model>-<isa->cpu_suffix>" (.aliases
+ * are other names of the model). cpu_new() parses `spec` as in -cpu MODEL,+feat,-feat,feat,prop=val
+ * (features are properties, '_' may stand for '-'), realizes the CPU into vm->cpus[index] under
+ * /machine/unattached and starts its thread, standing until vm_start(). Order: properties,
+ * isa->realize, accel->cpu_init, isa->reset. */
 Cpu *cpu_new(struct Vm *vm, const GuestIsa *isa, const char *spec, unsigned index, GError **error);
+/* Between creation and realization, for boards that give a CPU properties or a place in the tree of
+ * their own: cpu_new() is both. */
+Cpu *cpu_create(struct Vm *vm, const GuestIsa *isa, const char *spec, unsigned index, GError **error);
+bool cpu_realize(Cpu *cpu, GError **error);
 
 #endif

@@ -49,8 +49,8 @@ typedef struct Reg {
     const char *name;           /* datasheet name */
     uint8_t kind;
     uint8_t width;              /* bytes of the register, 0: 4 */
-    uint32_t offset;            /* of the member; REG_NONE without */
-    uint8_t size;               /* of the member */
+    uint32_t offset;            /* of the member */
+    uint8_t size;               /* of the member; 0: the register has none */
     uint32_t count, stride;     /* array registers: count > 1, address stride (0: width) */
     uint64_t value;             /* constant of RO */
     uint64_t bits;              /* writable bits, 0: all */
@@ -61,8 +61,7 @@ typedef struct Reg {
     uint64_t (*read_at)(Device *, unsigned i);      /* array registers */
     void (*wrote_at)(Device *, unsigned i, uint64_t value);
 } Reg;
-#define REG_NONE UINT32_MAX
-#define REG(at_, name_, kind_, ...) {.at = at_, .name = name_, .kind = kind_, .offset = REG_NONE, __VA_ARGS__}
+#define REG(at_, name_, kind_, ...) {.at = at_, .name = name_, .kind = kind_, __VA_ARGS__}
 #define IN(T, m) .offset = offsetof(T, m), .size = sizeof(((T *)0)->m), .member = #m
 /* element type of an array member */
 #define IN_ARRAY(T, m) .offset = offsetof(T, m), .size = sizeof(((T *)0)->m[0]),                    \
@@ -93,6 +92,7 @@ struct DeviceType {
     bool hotpluggable;
     bool own_domain;            /* has its own lock: tested for it */
     bool intc_domain;           /* an interrupt chip: lives in the innermost domain */
+    bool no_domain;             /* pins and registers may be used by several threads at once (CPUs) */
     const char *bus;            /* bus type it plugs into; NULL: none (sysbus-like) */
     uint64_t window;            /* size of its register window(s) */
     const Reg *regs;
@@ -126,12 +126,25 @@ struct Device {
     Bus *parent_bus;
     GPtrArray *buses;           /* Bus *, owned */
     MemRegion *mmio;            /* made from .window at creation; placed by the board */
-    struct Domain *domain;
+    struct Domain *domain;      /* NULL: thread-safe by itself */
+    AddressSpace *dma;          /* where DMA goes; NULL: vm->memory */
+    const struct DeviceClass *cls;      /* what the types along the line of parents add up to */
     bool realized, hotplugged, in_reset;
+    bool user;                  /* made by -device or device_add */
 };
-#define DEVICE_TYPE(t) OBJECT_TYPE(t)
+/* Along the line of parents rows add up, and realize, reset*, restored run from the ancestor down,
+ * unrealize and saving from the type up; read, write and pin are the nearest one's. */
+#define DEVICE_TYPE(t)                                                                              \
+    const ObjectType *const t##_type_entry                                                          \
+        __attribute__((used, retain, section("myna_devices"))) = (const ObjectType *)&t
 static inline const DeviceType *device_type(const Device *d) { return (const DeviceType *)d->object.type; }
 
+/* The type that -device NAME means: by name or alias; NULL with an error naming the nearest. */
+const DeviceType *device_type_find(const char *name, GError **error);
+/* -global DRIVER.PROPERTY=VALUE: for all devices of the type made from now on. */
+void device_global(Vm *vm, const char *driver, const char *property, const char *value);
+/* A -global that no device has used, as "driver.property", or NULL. The caller frees. */
+char *device_global_unused(Vm *vm);
 /* Creates with defaults and -global values applied; parentless until realized. */
 Device *device_new(Vm *vm, const char *type, GError **error);
 /* Puts it under /machine/peripheral/ID, /machine/peripheral-anon/device[n] or
@@ -150,7 +163,10 @@ void device_unlock(Device *d);
 void device_log_guest(Device *d, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 
 /* State as bytes keyed by names: what migration, snapshots and the generic test use. */
+void device_state_save(Device *d, GByteArray *out);
 GBytes *device_save(Device *d);
+/* Three-phase reset of all devices, CPUs too; they stand. vm_reset() calls it. */
+void device_reset_all(Vm *vm);
 bool device_load(Device *d, GBytes *state, GError **error);
 
 /* ---- buses ---- */
@@ -168,11 +184,19 @@ struct Bus {
     bool full;
     void *data;
 };
+/* A bus without an owner's id in its name: "pcie.0"; name NULL: "<owner's id>.<n>" or "<type>.<n>". */
 Bus *bus_new(Device *owner, const BusType *type, const char *name);
 Bus *bus_find(Vm *vm, const char *name_or_path, const char *type);
 
 /* ---- DMA: guest-physical access by devices; false (and a log) on a bus error ---- */
+/* Devices behind an IOMMU or a bus of their own set d->dma; NULL: the machine's memory. */
 bool dma_read(Device *d, uint64_t pa, void *buf, uint64_t n);
 bool dma_write(Device *d, uint64_t pa, const void *buf, uint64_t n);
+/* Accesses to d->mmio's window by offset, as a guest makes them; for buses that map it themselves. */
+uint64_t device_mmio_read(Device *d, uint64_t at, unsigned size);
+void device_mmio_write(Device *d, uint64_t at, uint64_t value, unsigned size);
+/* The row and element that stands at `at`, NULL if none: for traces and tests. */
+const Reg *device_reg_at(Device *d, uint64_t at, bool write, unsigned *element);
+const Reg *device_reg_find(Device *d, const char *name);
 
 #endif

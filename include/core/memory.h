@@ -42,6 +42,9 @@ MemRegion *mem_io(Object *owner, const char *name, uint64_t size, const MemOps *
 /* RAM with a block id ("pc.ram"); contents zero. */
 MemRegion *mem_ram(Object *owner, const char *name, uint64_t size, const RamConfig *cfg, GError **error);
 MemRegion *mem_rom(Object *owner, const char *name, uint64_t size, GError **error);   /* guest cannot write */
+/* RAM over memory that somebody else owns and that outlives the region (a card's video memory, a
+ * mapped window of a host device). */
+MemRegion *mem_ram_ptr(Object *owner, const char *name, uint64_t size, void *host);
 MemRegion *mem_alias(Object *owner, const char *name, MemRegion *target, uint64_t offset, uint64_t size);
 /* All translate through fn: an IOMMU. */
 typedef struct MemTranslation { uint64_t pa; uint64_t mask; bool read, write; AddressSpace *target; } MemTranslation;
@@ -91,6 +94,9 @@ typedef struct MemSection {
     bool readonly;
 } MemSection;
 MemSection as_find(AddressSpace *as, uint64_t pa);
+/* One I/O access. Takes the domain's lock. From inside device code: a write to another device's
+ * registers in a domain that is not further in is posted to the machine's loop (DMA must not
+ * nest); such a read works within the same domain only and else gives all ones. */
 uint64_t mem_io_read(MemRegion *r, uint64_t at, unsigned size);
 void mem_io_write(MemRegion *r, uint64_t at, uint64_t value, unsigned size);
 
@@ -103,8 +109,30 @@ bool dirty_fetch_clear(Vm *vm, DirtyClient c, uint64_t ram_offset, uint64_t n, u
 void dirty_track(Vm *vm, DirtyClient c, bool on);
 /* True if any client still wants to hear about stores to the page (the TLB makes it slow). */
 bool dirty_wanted(Vm *vm, uint64_t ram_offset);
+/* Pages that hold translated code: a bit of DIRTY_CODE is "dirty" while the page holds none, so
+ * dirty_wanted() is true for code pages, and writes by as_write(), as_dirty() and as_store() reach the
+ * accelerator's code_written(). dirty_set() leaves the mark alone. Any thread. */
+void dirty_code_mark(Vm *vm, uint64_t ram_offset, bool has_code);
+/* What as_dirty() does, by RAM number: DMA or a debugger wrote. */
+void ram_written(Vm *vm, uint64_t ram_offset, uint64_t n);
 /* ram_offset to host and block. */
 RamBlock *ram_block_of(Vm *vm, uint64_t ram_offset, uint8_t **host);
+/* All blocks, in the order of their numbers. Control thread. */
+typedef struct RamInfo {
+    const char *id;
+    uint8_t *host;
+    uint64_t ram_offset, size, page_size;
+    int fd;                     /* -1: anonymous */
+    uint64_t fd_offset;
+    bool share, readonly;
+} RamInfo;
+void ram_foreach(Vm *vm, void (*fn)(const RamInfo *block, void *data), void *data);
+uint64_t mem_ram_offset(const MemRegion *ram);      /* its first byte in the machine's numbering */
+bool mem_is_ram(const MemRegion *r);
+bool mem_is_mapped(const MemRegion *r);             /* has a parent */
+uint64_t mem_address(const MemRegion *r);           /* in its parent */
+/* Called after each change of an address space of the machine, on the thread that made it. */
+void mem_on_change(Vm *vm, void (*fn)(Vm *vm, void *data), void *data);
 void mem_info_mtree(Vm *vm, GString *out, bool flat);
 
 #endif

@@ -19,6 +19,7 @@ typedef struct ObjectType ObjectType;
 typedef struct Property Property;
 typedef struct PropValue PropValue;
 typedef struct Vm Vm;
+struct Device;
 
 /* What a row of a type's table says of one member of the object's struct. */
 typedef enum FieldKind {
@@ -75,6 +76,7 @@ struct ObjectType {
     bool (*complete)(Object *, GError **error);     /* -object: all properties set */
     void (*finish)(Object *);               /* release what init/complete acquired */
     bool (*can_delete)(Object *, GError **error);
+    void (*removing)(Object *); /* leaves the tree: stop using others (devices unrealize) */
 };
 
 struct Object {
@@ -84,20 +86,37 @@ struct Object {
     GHashTable *children;       /* name -> Object *, NULL until used; insertion order in child_list */
     GPtrArray *child_list;
     GPtrArray *dynamic;         /* Property *, added at run time */
-    GSList *destroyed;          /* listeners */
+    GSList *destroyed;          /* ObjectListener * */
     Vm *vm;
-    gatomicrefcount refs;
-    bool complete;
+    int refs;                   /* atomic */
+    bool complete;              /* properties are set; those without .changed are frozen */
 };
 
-/* A type's entry in the registry. */
+/* Embedded in the struct of whoever must know of an object's end. Called once, on the control
+ * thread, when the object leaves the tree; the listener is unlinked before. */
+typedef struct ObjectListener {
+    void (*fn)(struct ObjectListener *listener, Object *gone);
+} ObjectListener;
+void object_listen(Object *o, ObjectListener *listener);
+void object_unlisten(Object *o, ObjectListener *listener);
+
+/* A type's entry in the registry. A type without .parent descends from "object"; entered with
+ * DEVICE_TYPE from "device"; named *-machine from "machine", *-accel from "accel".
+ * Along the line of parents: init runs from the ancestor down, finish and removing from the type up,
+ * complete and can_delete are the nearest one's; rows add up. */
 #define OBJECT_TYPE(t)                                                                              \
     const ObjectType *const t##_type_entry                                                          \
         __attribute__((used, retain, section("myna_types"))) = (const ObjectType *)&t
 
 const ObjectType *object_type_find(const char *name);
 void object_type_foreach(void (*fn)(const ObjectType *, void *data), void *data);
+const ObjectType *object_type_parent(const ObjectType *t);      /* NULL for "object" */
 bool object_type_is_a(const ObjectType *t, const char *ancestor_or_interface);
+/* Rows of the type and its ancestors, the ancestor's first; stops and returns it when fn does. */
+const Field *object_type_fields(const ObjectType *t, bool (*fn)(const Field *f, void *data), void *data);
+const Field *object_type_field(const ObjectType *t, const char *property);
+/* "bool", "uint32", "size", "OnOffAuto", "link<T>" …; the caller frees. */
+char *field_type_name(const Field *f);
 
 Object *object_new(Vm *vm, const ObjectType *type);             /* refs 1, no parent */
 void object_ref(Object *o);
@@ -106,6 +125,8 @@ void object_unref(Object *o);
 void object_add_child(Object *parent, const char *name, Object *child);
 void object_remove(Object *o);                                  /* from its parent; drops its reference */
 Object *object_child(Object *parent, const char *name);
+/* Depth first, parents before children; stops when fn returns true, and returns that object. */
+Object *object_walk(Object *top, bool (*fn)(Object *o, void *data), void *data);
 char *object_path(Object *o);                                   /* "/machine/unattached/device[3]" */
 Object *object_resolve(Vm *vm, const char *path, const char *type, bool *ambiguous);
 bool object_is_a(Object *o, const char *type);
@@ -139,6 +160,19 @@ bool object_get(Object *o, const char *name, PropValue *out, GError **error) G_G
 void object_properties(const ObjectType *t, Object *o_or_null,
                        void (*fn)(const char *name, const char *type, const char *desc,
                                   const char *dflt, void *data), void *data);
+/* Checks required properties and runs .complete. */
 bool object_complete(Object *o, GError **error);
+/* What the value means to a person: "on", "64", text. The caller frees. */
+char *prop_value_text(const PropValue *v);
+/* An object that links to o (link property), or NULL; o may not be deleted then. Borrowed. */
+Object *object_user(Object *o);
+/* -object / object-add: makes a user-creatable object under /objects. `props` holds pairs of name
+ * and text. Borrowed result, NULL with an error. */
+Object *object_add_user(Vm *vm, const char *type, const char *id, const char *const *props,
+                        GError **error);
+bool object_del_user(Vm *vm, const char *id, GError **error);
+
+/* Reads a size: digits, fraction, suffix B K M G T P E (powers of 1024). */
+bool size_parse(const char *text, uint64_t *value);
 
 #endif

@@ -21,6 +21,8 @@ typedef enum ShutdownCause {
     CAUSE_HOST_UI, CAUSE_GUEST_SHUTDOWN, CAUSE_GUEST_RESET, CAUSE_GUEST_PANIC, CAUSE_SUBSYSTEM_RESET,
 } ShutdownCause;
 
+enum { VM_MAX_CPUS = 4096 };
+
 struct Vm {
     Object root;                        /* "/" */
     Machine *machine;                   /* "/machine" */
@@ -37,7 +39,10 @@ struct Vm {
     struct Clocks *clocks;
     struct Domains *domains;            /* device locks */
     struct RamMap *ram;                 /* blocks, dirty bitmaps, code pages */
-    GPtrArray *globals;                 /* -global: applied by device_new */
+    struct RunControl *run;             /* vCPU threads */
+    struct VmRequests *requests;
+    GHashTable *device_classes;
+    GPtrArray *globals;                 /* -global: device_global() */
     GHashTable *fw_cfg_user;
     struct QapiHub *qapi;               /* events to the monitors, see qapi/event.h; NULL: nobody listens */
     struct FdStore *fds;                /* descriptors passed by clients, see util/fdstore.h */
@@ -47,10 +52,22 @@ struct Vm {
     uint8_t uuid[16];
     bool uuid_set;
     char *name;
+    /* -action: what follows an event. */
+    enum { REBOOT_RESET, REBOOT_SHUTDOWN } on_reboot;
+    enum { SHUTDOWN_POWEROFF, SHUTDOWN_PAUSE } on_shutdown;
+    enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_EXIT_FAILURE, PANIC_NONE } on_panic;
+    Cpu *debug_cpu;                     /* whose stop led to RUN_DEBUG */
+    bool freeing;
 };
 
+/* Makes the tree (/machine, /objects, /chardevs, /backend …), the memory and I/O spaces and clocks; the
+ * loop stays the caller's. vm_free() leaves nothing behind; both on the loop's thread. */
 Vm *vm_new(Loop *loop);
 void vm_free(Vm *vm);
+const char *run_state_name(RunState state);         /* "running", "prelaunch", … */
+const char *shutdown_cause_name(ShutdownCause cause);   /* "guest-reset", "host-qmp-quit", … */
+/* The state demands a system_reset before vm_start(). */
+bool vm_needs_reset(const Vm *vm);
 /* Run control (control thread unless noted). */
 void vm_start(Vm *vm);                              /* cont */
 void vm_stop(Vm *vm, RunState why);                 /* returns when all vCPUs stand */
@@ -61,6 +78,13 @@ void vm_request_reset(Vm *vm, ShutdownCause cause);
 void vm_request_shutdown(Vm *vm, ShutdownCause cause, int exit_code);
 void vm_request_powerdown(Vm *vm);
 void vm_request_panic(Vm *vm);
+/* A vCPU stopped for the debugger (any thread). */
+void vm_request_debug(Vm *vm, Cpu *cpu);
+/* Stops for a reason found on any thread: RUN_IO_ERROR, RUN_WATCHDOG, RUN_INTERNAL_ERROR … */
+void vm_request_stop(Vm *vm, RunState why);
+/* Handles what was requested now instead of from the loop. Control thread. */
+void vm_handle_requests(Vm *vm);
+/* After VM_EVENT_SHUTDOWN with on_shutdown == SHUTDOWN_POWEROFF the loop is told to quit. */
 /* Listeners: run state changes, reset, powerdown; called on the control thread. */
 typedef enum VmEvent { VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN, VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP } VmEvent;
 unsigned vm_listen(Vm *vm, VmEvent event, void (*fn)(Vm *vm, VmEvent event, ShutdownCause cause, void *data), void *data);
@@ -69,6 +93,8 @@ void vm_unlisten(Vm *vm, unsigned id);
 void vm_service_add(Vm *vm, const char *kind, const char *id, void *ptr);
 void *vm_service_find(Vm *vm, const char *kind, const char *id);
 void vm_service_remove(Vm *vm, const char *kind, const char *id);
+char **vm_service_ids(Vm *vm, const char *kind);    /* in order of addition; g_strfreev() */
+const char *vm_service_id(Vm *vm, const char *kind, void *ptr);
 
 /* ---- machines (machines/ registers these) ---- */
 typedef struct CpuTopology {
@@ -109,5 +135,9 @@ struct Machine {
     GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
 };
 const MachineType *machine_find(const char *arch, const char *name);
+/* By name; NULL name: the default one; NULL with QEMU's error and the nearest name. */
+const MachineType *machine_find_error(const char *arch, const char *name, GError **error);
+/* Becomes vm->machine and /machine; its properties are set with object_set() before build(). */
+Machine *machine_new(Vm *vm, const MachineType *type, const char *arch);
 
 #endif

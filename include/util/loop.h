@@ -27,7 +27,9 @@ Loop *loop_current(void);
 
 /* Runs fn on the loop's thread soon. Any thread; order is kept. */
 void loop_post(Loop *loop, void (*fn)(void *data), void *data);
-/* The same, and waits until it has run (directly when called at home). */
+/* Runs what was posted so far, nothing else. Home thread. */
+void loop_run_posts(Loop *loop);
+/* The same as loop_post(), and waits until it has run (directly when called at home). */
 void loop_call(Loop *loop, void (*fn)(void *data), void *data);
 
 /* Watches a descriptor; events are G_IO_IN | G_IO_OUT | …; home thread only. */
