@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The harness for unit tests of single devices. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/testing.h"
+
+TestDevice *test_machine(void)
+{
+    TestDevice *t = g_new0(TestDevice, 1);
+
+    t->loop = loop_new();
+    t->vm = vm_new(t->loop);
+    clock_own(t->vm);
+    MemRegion *ram = mem_ram(t->vm->unattached, "test.ram", TEST_RAM, NULL, NULL);
+    mem_add(t->vm->memory_root, 0, ram, 0);
+    return t;
+}
+
+void test_device_free(TestDevice *t)
+{
+    if (t) {
+        vm_free(t->vm);
+        loop_free(t->loop);
+        g_free(t);
+    }
+}
+
+static bool add_device(TestDevice *t, const char *type, va_list *props, GError **error)
+{
+    Device *d = device_new(t->vm, type, error);
+
+    if (!d) {
+        return false;
+    }
+    for (const char *name; props && (name = va_arg(*props, const char *)) != NULL;) {
+        const char *value = va_arg(*props, const char *);
+        if (!object_set_string(&d->object, name, value, error)) {
+            object_unref(&d->object);
+            return false;
+        }
+    }
+    if (!device_realize(d, t->bus, error)) {
+        return false;
+    }
+    if (d->mmio && !mem_is_mapped(d->mmio)) {
+        device_place(d, TEST_BASE);
+    }
+    t->dev = d;
+    return true;
+}
+
+TestDevice *test_device_try(const char *type, GError **error)
+{
+    TestDevice *t = test_machine();
+
+    if (!add_device(t, type, NULL, error)) {
+        test_device_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+TestDevice *test_device(const char *type)
+{
+    g_autoptr(GError) error = NULL;
+    TestDevice *t = test_device_try(type, &error);
+
+    g_assert_no_error(error);
+    return t;
+}
+
+TestDevice *test_device_with(const char *type, ...)
+{
+    g_autoptr(GError) error = NULL;
+    TestDevice *t = test_machine();
+    va_list props;
+
+    va_start(props, type);
+    add_device(t, type, &props, &error);
+    va_end(props);
+    g_assert_no_error(error);
+    return t;
+}
+
+/* The address of "NAME" or "NAME[i]" and its width. */
+static uint64_t address_of(TestDevice *t, const char *name, unsigned *width)
+{
+    const char *bracket = strchr(name, '[');
+    g_autofree char *plain = bracket ? g_strndup(name, (size_t)(bracket - name)) : g_strdup(name);
+    unsigned i = bracket ? (unsigned)atoi(bracket + 1) : 0;
+    const Reg *r = device_reg_find(t->dev, plain);
+
+    if (!r) {
+        g_error("%s has no register '%s'", t->dev->object.type->name, name);
+    }
+    g_assert_cmpuint(i, <, MAX(r->count, 1));
+    *width = r->width ? r->width : 4;
+    return r->at + (uint64_t)i * (r->stride ? r->stride : *width);
+}
+
+void test_write_at(TestDevice *t, uint64_t at, unsigned size, uint64_t value)
+{
+    mem_io_write(t->dev->mmio, at, value, size);
+    loop_run_posts(t->loop);
+}
+
+uint64_t test_read_at(TestDevice *t, uint64_t at, unsigned size)
+{
+    uint64_t v = mem_io_read(t->dev->mmio, at, size);
+
+    loop_run_posts(t->loop);
+    return v;
+}
+
+void test_write(TestDevice *t, const char *reg, uint64_t value)
+{
+    unsigned width;
+    uint64_t at = address_of(t, reg, &width);
+
+    test_write_at(t, at, width, value);
+}
+
+uint64_t test_read(TestDevice *t, const char *reg)
+{
+    unsigned width;
+    uint64_t at = address_of(t, reg, &width);
+
+    return test_read_at(t, at, width);
+}
+
+typedef struct PinSearch {
+    const char *name;
+    size_t n;
+} PinSearch;
+
+static bool is_pin(const Field *f, void *data)
+{
+    PinSearch *s = data;
+
+    return f->kind == FIELD_IRQ && strlen(f->member) == s->n && memcmp(f->member, s->name, s->n) == 0;
+}
+
+bool test_pin(TestDevice *t, const char *name)
+{
+    const char *bracket = strchr(name, '[');
+    PinSearch s = {name, bracket ? (size_t)(bracket - name) : strlen(name)};
+    unsigned i = bracket ? (unsigned)atoi(bracket + 1) : 0;
+    const Field *f = object_type_fields(t->dev->object.type, is_pin, &s);
+
+    if (!f) {
+        g_error("%s has no output '%s'", t->dev->object.type->name, name);
+    }
+    g_assert_cmpuint(i, <, f->size / sizeof(Irq));
+    loop_run_posts(t->loop);
+    return ((Irq *)((char *)t->dev + f->offset))[i].level;
+}
+
+void test_input(TestDevice *t, uint32_t n, bool level)
+{
+    Irq line = {.to = device_pin(t->dev, n), .level = !level};
+
+    irq_set(&line, level);
+    loop_run_posts(t->loop);
+}
+
+void test_clock_step_ns(TestDevice *t, int64_t ns)
+{
+    clock_step(t->vm, ns);
+    loop_run_posts(t->loop);
+}
+
+void test_clock_step(TestDevice *t, int64_t seconds)
+{
+    test_clock_step_ns(t, seconds * 1000000000);
+}
+
+void test_move(TestDevice *t)
+{
+    g_autoptr(GBytes) state = device_save(t->dev);
+    g_autofree char *type = g_strdup(t->dev->object.type->name);
+    g_autoptr(GError) error = NULL;
+
+    device_unplug(t->dev);
+    add_device(t, type, NULL, &error);
+    g_assert_no_error(error);
+    device_load(t->dev, state, &error);
+    g_assert_no_error(error);
+    loop_run_posts(t->loop);
+}
