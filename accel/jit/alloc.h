@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the allocator knows about values; liveness.c fills `last` and the call list.
+ *
+ * Tier 1 is two passes. The backward one (liveness.c) finds dead nodes and last uses. The forward one
+ * (the host's emit.c) allocates registers and emits together. A `set` is not stored at once: the
+ * slot's new value stays *pending* in its register and is stored at exits, before calls that could
+ * see it, and when the register is wanted: then that store also is the spill. A `get` is not loaded
+ * at once either: the value's *home* is the slot until something overwrites it, so it can be a
+ * memory operand and costs nothing to evict. A faulting access needs no restore map: its
+ * out-of-line slow path stores what is pending.
+ */
+#ifndef ACCEL_JIT_ALLOC_H
+#define ACCEL_JIT_ALLOC_H
+
+#include "ir/ir.h"
+
+enum {
+    V_SPILLED = 1,      /* in its spill cell */
+    V_HOME = 2,         /* equal to the slot at home */
+    V_REMAKE = 4,       /* const or pcrel */
+    V_FUSED = 8,        /* setcond emitted by its only user */
+    V_ZX = 16,          /* I32 in register: upper half is zero */
+    V_LIVE = 32,        /* node must be emitted */
+    V_UNFUSED = 64,     /* not emitted by its last user, but that still ends its operands */
+};
+
+typedef struct Val {
+    int8_t reg;         /* -1 none */
+    uint8_t flags;
+    uint8_t pend;       /* pending sets of it */
+    uint8_t home_bytes;
+    uint16_t last;      /* node of the last use; 0 none */
+    uint16_t cell;      /* spill cell + 1 */
+    int32_t home;
+} Val;
+
+typedef struct Liveness {
+    Val v[IR_MAX_NODES];
+    uint16_t calls[IR_MAX_NODES];       /* nodes that clobber registers, ascending, 0xffff ends */
+    unsigned n_calls;
+    uint8_t preds[IR_MAX_LABELS];       /* ways to reach the label */
+    unsigned n_exits, n_mem;
+} Liveness;
+
+/* `is_call` tells which nodes call C on the hot path. */
+void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u, const IrNode *n));
+
+#endif

@@ -1,0 +1,516 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random units through the interpreter and through the host back end: slots, memory, exits must agree.
+ * The memory is one window of pages, some of which always take the slow path.
+ */
+#include <string.h>
+
+#include "accel/jit/internal.h"
+#include "core/vm.h"
+
+enum { SLOTS = 24, WINDOW = 16, PAGE = 4096, VSLOTS = 4 };
+#define MEM_VA 0x7fff12340000ull
+#define CODE_VA 0x40002000ull
+
+typedef struct FakeCpu {
+    Cpu cpu;
+    uint64_t slot[SLOTS];
+    uint8_t vslot[VSLOTS][32];
+    uint64_t calls;
+} FakeCpu;
+
+#define SLOT(n) ((int32_t)(offsetof(FakeCpu, slot) + 8 * (n)))
+#define VSLOT(n) ((int32_t)(offsetof(FakeCpu, vslot) + 32 * (n)))
+
+static GuestIsa fake_isa = {
+    .name = "fake", .page_bits = 12, .slot_bias = offsetof(FakeCpu, slot) + 96,
+};
+
+typedef struct Gen {
+    IrUnit *u;
+    GRand *rand;
+    IrRef v[IR_MAX_NODES];
+    unsigned n, vec_from;
+    bool calls, vectors;
+} Gen;
+
+static unsigned rnd(Gen *g, unsigned n)
+{
+    return g_rand_int(g->rand) % n;
+}
+
+static int64_t rnd_const(Gen *g)
+{
+    static const int64_t odd[] = {0, 1, -1, 2, 4, 8, 0xff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, -128,
+                                  INT64_MIN, INT64_MAX, 0x123456789abcdef};
+    return rnd(g, 3) ? (int64_t)odd[rnd(g, G_N_ELEMENTS(odd))]
+                     : (int64_t)((uint64_t)g_rand_int(g->rand) << 32 | g_rand_int(g->rand));
+}
+
+static IrRef push(Gen *g, IrRef v)
+{
+    if (v)
+        g->v[g->n++] = v;
+    return v;
+}
+
+static IrRef pick(Gen *g, IrType t)
+{
+    for (unsigned tries = 0; tries < 8 && g->n; tries++) {
+        IrRef v = g->v[rnd(g, 2) ? rnd(g, g->n) : g->n - 1 - rnd(g, MIN(g->n, 4))];
+        if (ir_type(g->u, v) == t)
+            return v;
+    }
+    if (t == IR_V128 || t == IR_V256)
+        return push(g, ir_get(g->u, t, VSLOT(rnd(g, VSLOTS)), t == IR_V128 ? 16 : 32));
+    if (rnd(g, 2))
+        return push(g, ir_const(g->u, t, rnd_const(g)));
+    return push(g, ir_get(g->u, t, SLOT(rnd(g, SLOTS)), t == IR_I32 ? 4 : 8));
+}
+
+static uint64_t mix(Cpu *cpu, uint64_t a, uint32_t b, uint64_t c)
+{
+    return (a * 0x9e3779b97f4a7c15ull) ^ (c + b);
+}
+
+static void bump(Cpu *cpu, uint64_t *slot, uint64_t x)
+{
+    *slot = *slot * 3 + x;
+}
+
+static uint32_t anything(Cpu *cpu, uint64_t x, uint64_t y, uint64_t z, uint32_t w)
+{
+    FakeCpu *f = (FakeCpu *)cpu;
+    f->slot[3] += x ^ f->slot[4];
+    f->slot[7] = f->slot[8] + y - z;
+    f->calls += w + cpu->pc;
+    return (uint32_t)(f->slot[3] >> 7);
+}
+
+static uint64_t reads(Cpu *cpu)
+{
+    const FakeCpu *f = (FakeCpu *)cpu;
+    uint64_t sum = 0;
+    for (unsigned k = 0; k < SLOTS; k++)
+        sum = sum * 31 + f->slot[k];
+    return sum;
+}
+
+static const IrHelper helpers[] = {
+    {"mix", mix, IR_I64, 0},
+    {"bump", bump, IR_VOID, IR_H_EFFECT},
+    {"anything", anything, IR_I32, IR_H_ANY},
+    {"reads", reads, IR_I64, IR_H_READ},
+};
+
+static void gen_call(Gen *g)
+{
+    IrUnit *u = g->u;
+    switch (rnd(g, 4)) {
+    case 0:
+        push(g, ir_call(u, &helpers[0], pick(g, IR_I64), pick(g, IR_I32), pick(g, IR_I64), 0));
+        break;
+    case 1: {
+        IrRef x = pick(g, IR_I64);
+        ir_call(u, &helpers[1], ir_slot(u, SLOT(rnd(g, SLOTS)), 8, 3), x, 0, 0);
+        break;
+    }
+    case 2:
+        push(g, ir_call(u, &helpers[2], pick(g, IR_I64), pick(g, IR_I64), pick(g, IR_I64), pick(g, IR_I32)));
+        break;
+    default:
+        push(g, ir_call(u, &helpers[3], 0, 0, 0, 0));
+    }
+}
+
+static IrRef gen_address(Gen *g)
+{
+    IrRef at = ir_andi(g->u, pick(g, IR_I64), (WINDOW - 1) * PAGE - 1);
+    return ir_add(g->u, at, ir_i64(g->u, MEM_VA));
+}
+
+static void gen_mem(Gen *g)
+{
+    IrUnit *u = g->u;
+    IrType t = rnd(g, 2) ? IR_I64 : IR_I32;
+    unsigned size = rnd(g, t == IR_I64 ? 4 : 3);
+    unsigned mop = size | (rnd(g, 3) ? 0 : IR_MSX) | (rnd(g, 8) ? 0 : IR_MBE) | (rnd(g, 16) ? 0 : IR_MSC);
+    int32_t disp = rnd(g, 2) ? 0 : (int32_t)rnd(g, 2000) - 1000;
+    IrRef base = gen_address(g);
+    if (disp < 0)
+        base = ir_addi(u, base, 1024);
+    if (rnd(g, 2))
+        push(g, ir_load(u, t, base, disp, mop));
+    else
+        ir_store(u, base, disp, pick(g, t), mop & ~IR_MSX);
+}
+
+static void gen_vec(Gen *g)
+{
+    static const IrOp ops[] = {IR_OP_v_and, IR_OP_v_or, IR_OP_v_xor, IR_OP_v_andn, IR_OP_v_add, IR_OP_v_sub};
+    IrType t = rnd(g, 2) ? IR_V128 : IR_V256;
+    unsigned bytes = t == IR_V128 ? 16 : 32;
+    switch (rnd(g, 5)) {
+    case 0:
+        push(g, ir_get(g->u, t, VSLOT(rnd(g, VSLOTS)), bytes));
+        break;
+    case 1:
+        ir_set(g->u, VSLOT(rnd(g, VSLOTS)), bytes, pick(g, t));
+        break;
+    case 2: {
+        IrRef base = gen_address(g);
+        unsigned mop = t == IR_V128 ? IR_M128 : IR_M256;
+        if (rnd(g, 2))
+            push(g, ir_load(g->u, t, base, 0, mop));
+        else
+            ir_store(g->u, base, 0, pick(g, t), mop);
+        break;
+    }
+    default:
+        push(g, ir_vec(g->u, ops[rnd(g, G_N_ELEMENTS(ops))], t, (IrLane)rnd(g, 4), 0, pick(g, t), pick(g, t), 0));
+    }
+}
+
+static void gen_int(Gen *g)
+{
+    typedef IrRef (*Binary)(IrBuilder *, IrRef, IrRef);
+    typedef IrRef (*Unary)(IrBuilder *, IrRef);
+    static const Binary binary[] = {ir_add, ir_sub, ir_mul, ir_mulhu, ir_mulhs, ir_and, ir_or, ir_xor, ir_andn,
+                                    ir_shl, ir_shr, ir_sar, ir_rotl, ir_rotr, ir_add, ir_sub, ir_and, ir_add};
+    static const Unary unary[] = {ir_neg, ir_not, ir_bswap, ir_clz, ir_ctz, ir_popcnt};
+    static const Binary divides[] = {ir_divu, ir_remu, ir_divs, ir_rems};
+    IrUnit *u = g->u;
+    IrType t = rnd(g, 2) ? IR_I64 : IR_I32, o = t == IR_I64 ? IR_I32 : IR_I64;
+    unsigned width = t == IR_I64 ? 64 : 32, lsb, len;
+    switch (rnd(g, 16)) {
+    default:
+        push(g, binary[rnd(g, G_N_ELEMENTS(binary))](u, pick(g, t), pick(g, t)));
+        break;
+    case 0:
+        push(g, unary[rnd(g, G_N_ELEMENTS(unary))](u, pick(g, t)));
+        break;
+    case 1: {                   /* positive by construction: no overflow, no zero */
+        IrRef y = ir_addi(u, ir_andi(u, pick(g, t), 0xffff), 3);
+        push(g, divides[rnd(g, 4)](u, pick(g, t), y));
+        break;
+    }
+    case 2: {
+        static const unsigned bits[] = {8, 16, 32};
+        unsigned k = bits[rnd(g, t == IR_I32 ? 2 : 3)];
+        IrRef x = pick(g, rnd(g, 2) || k == 32 ? IR_I32 : t);
+        push(g, rnd(g, 2) ? ir_zext(u, t, x, k) : ir_sext(u, t, x, k));
+        break;
+    }
+    case 3:
+        push(g, ir_trunc(u, pick(g, IR_I64)));
+        break;
+    case 4:
+        lsb = rnd(g, width), len = 1 + rnd(g, width - lsb);
+        push(g, ir_deposit(u, pick(g, t), pick(g, t), lsb, len));
+        break;
+    case 5:
+        lsb = rnd(g, 2) ? 8 * rnd(g, width / 8) : rnd(g, width), len = rnd(g, 2) ? 8 : 1 + rnd(g, width - lsb);
+        push(g, (rnd(g, 2) ? ir_extract : ir_sextract)(u, pick(g, t), lsb, len));
+        break;
+    case 6:
+        push(g, ir_setcond(u, t, (IrCond)rnd(g, 12), pick(g, o), pick(g, o)));
+        break;
+    case 7: {
+        IrRef c = ir_setcond(u, IR_I32, (IrCond)rnd(g, 12), pick(g, o), pick(g, o));
+        push(g, ir_select(u, rnd(g, 4) ? c : pick(g, o), pick(g, t), pick(g, t)));
+        break;
+    }
+    case 8:
+        push(g, ir_pcrel(u, CODE_VA + rnd(g, 65536)));
+        break;
+    }
+}
+
+static void gen_slots(Gen *g)
+{
+    unsigned bytes = 1u << rnd(g, 4), at = rnd(g, 3) ? 0 : bytes * rnd(g, 8 / bytes);
+    int32_t off = SLOT(rnd(g, SLOTS)) + at;
+    if (rnd(g, 3) == 0)
+        push(g, ir_get(g->u, bytes == 8 || rnd(g, 2) ? IR_I64 : IR_I32, off, bytes));
+    else
+        ir_set(g->u, off, bytes, pick(g, bytes == 8 || rnd(g, 2) ? IR_I64 : IR_I32));
+}
+
+static void gen_block(Gen *g, unsigned depth, unsigned nodes, uint64_t *pc);
+
+static void gen_branch(Gen *g, unsigned depth, uint64_t *pc)
+{
+    IrType t = rnd(g, 2) ? IR_I64 : IR_I32;
+    unsigned label = ir_label(g->u);
+    bool twice = rnd(g, 3) == 0, leave = rnd(g, 3) == 0;
+    unsigned keep = g->n;
+    ir_brcond(g->u, (IrCond)rnd(g, 12), pick(g, t), pick(g, t), label);
+    keep = MAX(keep, g->n - 0);
+    gen_block(g, depth + 1, 1 + rnd(g, 12), pc);
+    if (twice) {
+        ir_brcond(g->u, (IrCond)rnd(g, 12), pick(g, t), pick(g, t), label);
+        gen_block(g, depth + 1, 1 + rnd(g, 8), pc);
+    }
+    if (leave)
+        ir_goto_pc(g->u, CODE_VA + rnd(g, 8192));
+    else if (rnd(g, 2))
+        ir_br(g->u, label);
+    ir_bind(g->u, label);
+    g->n = keep;
+}
+
+static void gen_block(Gen *g, unsigned depth, unsigned nodes, uint64_t *pc)
+{
+    for (unsigned k = 0; k < nodes; k++) {
+        unsigned what = rnd(g, 20);
+        if (what == 0 && depth == 0)
+            ir_insn(g->u, *pc += 4);
+        else if (what < 4)
+            gen_mem(g);
+        else if (what < 9)
+            gen_slots(g);
+        else if (what == 9 && depth < 3)
+            gen_branch(g, depth, pc);
+        else if (what == 10 && g->calls)
+            gen_call(g);
+        else if (what < 13 && g->vectors)
+            gen_vec(g);
+        else
+            gen_int(g);
+    }
+}
+
+static void gen_unit(Gen *g, unsigned size)
+{
+    uint64_t pc = CODE_VA + 64;
+    ir_unit_reset(g->u, pc, 0);
+    g->u->page_base = CODE_VA;
+    ir_insn(g->u, pc);
+    g->n = 0;
+    gen_block(g, 0, 2 + rnd(g, size), &pc);
+    switch (rnd(g, 5)) {
+    case 0:
+        ir_resync(g->u, pick(g, IR_I64));
+        break;
+    case 1:
+        ir_goto_ind(g->u, pick(g, IR_I64));
+        break;
+    case 2: {
+        unsigned label = ir_label(g->u);
+        ir_brcond(g->u, (IrCond)rnd(g, 12), pick(g, IR_I64), pick(g, IR_I64), label);
+        ir_goto_pc(g->u, pc + 4);
+        ir_bind(g->u, label);
+        ir_goto_pc(g->u, CODE_VA + 64);
+        break;
+    }
+    case 3:
+        ir_ret(g->u, pick(g, IR_I64));
+        break;
+    default:
+        ir_goto_pc(g->u, CODE_VA + rnd(g, 8192));
+    }
+    g->u->size = 64;
+}
+
+typedef struct Bed {
+    Vm vm;
+    FakeCpu f;
+    TlbInstance *tlb;
+    uint8_t *memory, *start_memory;
+    FakeCpu start;
+    Jit *jit;
+} Bed;
+
+uint8_t *test_memory;           /* for the accessors below */
+
+static void map_window(Bed *b)
+{
+    for (unsigned a = 0; a < 3; a++)
+        for (unsigned k = 0; k < TLB_SIZE; k++)
+            b->tlb->entries[a][k].tag = TLB_INVALID;
+    for (unsigned p = 0; p < WINDOW; p++) {
+        uint64_t va = MEM_VA + p * PAGE;
+        for (unsigned a = 0; a < 2; a++) {
+            TlbEntry *t = &b->tlb->entries[a][va >> 12 & (TLB_SIZE - 1)];
+            t->tag = va ^ (p % 5 == 4 - a ? TLB_SLOW : 0);
+            t->addend = (uintptr_t)b->memory - MEM_VA;
+        }
+    }
+}
+
+static void run_jit(Bed *b, const JitUnit *u)
+{
+    Cpu *cpu = &b->f.cpu;
+    b->jit->stubs.enter((uint8_t *)cpu + fake_isa.slot_bias, jit_rx(b->jit, u->code));
+}
+
+static void print_unit(const IrUnit *u, Bed *b, const JitUnit *ju)
+{
+    g_autoptr(GString) s = g_string_new(NULL);
+    ir_print(u, s, NULL);
+    if (ju)
+        jit_dump_code(b->jit, ju, s);
+    g_printerr("%s\n", s->str);
+}
+
+static bool same(Bed *b, const FakeCpu *want, const uint8_t *want_memory)
+{
+    bool ok = true;
+    for (unsigned k = 0; k < SLOTS; k++) {
+        if (b->f.slot[k] != want->slot[k]) {
+            g_printerr("slot %u (offset %d): %016" G_GINT64_MODIFIER "x instead of %016" G_GINT64_MODIFIER "x\n", k,
+                       SLOT(k), b->f.slot[k], want->slot[k]);
+            ok = false;
+        }
+    }
+    for (unsigned k = 0; k < WINDOW * PAGE; k++) {
+        if (b->memory[k] != want_memory[k]) {
+            g_printerr("memory %x: %02x instead of %02x\n", k, b->memory[k], want_memory[k]);
+            ok = false;
+            break;
+        }
+    }
+    if (memcmp(b->f.vslot, want->vslot, sizeof want->vslot)) {
+        g_printerr("vector slots differ\n");
+        ok = false;
+    }
+    if (b->f.cpu.pc != want->cpu.pc || b->f.calls != want->calls) {
+        g_printerr("pc %" G_GINT64_MODIFIER "x instead of %" G_GINT64_MODIFIER "x\n", b->f.cpu.pc, want->cpu.pc);
+        ok = false;
+    }
+    return ok;
+}
+
+static void start_state(Bed *b, GRand *r)
+{
+    static const uint64_t odd[] = {0, 1, UINT64_MAX, 0x80000000, INT64_MAX, 1ull << 63, 0xffffffff};
+    for (unsigned k = 0; k < SLOTS; k++)
+        b->f.slot[k] = g_rand_int(r) % 3 ? (uint64_t)g_rand_int(r) << 32 | g_rand_int(r)
+                                         : odd[g_rand_int(r) % G_N_ELEMENTS(odd)];
+    for (unsigned k = 0; k < sizeof b->f.vslot / 4; k++)
+        ((uint32_t *)b->f.vslot)[k] = g_rand_int(r);
+    b->f.calls = 0;
+    b->f.cpu.pc = 0x111;
+    b->f.cpu.page_base = CODE_VA;
+}
+
+static Bed *bed_new(const JitOptions *opt)
+{
+    Bed *b = g_new0(Bed, 1);
+    b->tlb = g_new0(TlbInstance, 1);
+    b->memory = g_malloc0(WINDOW * PAGE);
+    b->f.cpu.isa = &fake_isa;
+    b->f.cpu.vm = &b->vm;
+    b->f.cpu.tlb = b->tlb;
+    test_memory = b->memory;
+    g_autoptr(GError) error = NULL;
+    b->jit = jit_new(&b->vm, &fake_isa, opt, &error);
+    g_assert_no_error(error);
+    jit_cpu_init(b->jit, &b->f.cpu);
+    map_window(b);
+    return b;
+}
+
+static void bed_free(Bed *b)
+{
+    jit_cpu_finish(&b->f.cpu);
+    jit_free(b->jit);
+    g_free(b->memory);
+    g_free(b->tlb);
+    g_free(b);
+}
+
+static void random_units(unsigned count, unsigned size, bool calls, bool vectors, const JitOptions *opt)
+{
+    Bed *b = bed_new(opt);
+    Gen *g = g_new0(Gen, 1);
+    FakeCpu *want = g_new(FakeCpu, 1);
+    g_autofree uint8_t *before = g_malloc(WINDOW * PAGE), *after = g_malloc(WINDOW * PAGE);
+    uint64_t insns = 0, bytes = 0, refused = 0;
+    unsigned first = g_getenv("SEED") ? atoi(g_getenv("SEED")) : 1;
+    g->u = ir_unit_new();
+    g->calls = calls;
+    g->vectors = vectors;
+    for (unsigned n = first; n < first + count; n++) {
+        g->rand = g_rand_new_with_seed(n);
+        gen_unit(g, size);
+        ir_optimize(g->u);
+        start_state(b, g->rand);
+        for (unsigned k = 0; k < WINDOW * PAGE; k += 4)
+            *(uint32_t *)(b->memory + k) = k * 2654435761u;
+        memcpy(before, b->memory, WINDOW * PAGE);
+        FakeCpu start = b->f;
+        ir_interpret(g->u, &b->f.cpu);
+        *want = b->f;
+        memcpy(after, b->memory, WINDOW * PAGE);
+        memcpy(b->f.slot, start.slot, sizeof start.slot);
+        memcpy(b->f.vslot, start.vslot, sizeof start.vslot);
+        b->f.calls = 0;
+        b->f.cpu.pc = 0x111;
+        b->f.cpu.page_base = CODE_VA;
+        memcpy(b->memory, before, WINDOW * PAGE);
+        JitUnit *u = jit_emit(b->jit, g->u);
+        if (!u) {
+            refused++;
+            g_rand_free(g->rand);
+            continue;
+        }
+        if (g_getenv("SHOW"))
+            print_unit(g->u, b, u);
+        run_jit(b, u);
+        if (!same(b, want, after)) {
+            print_unit(g->u, b, u);
+            g_error("seed %u differs", n);
+        }
+        insns += g->u->n_nodes;
+        bytes += u->code_size;
+        g_rand_free(g->rand);
+    }
+    g_test_message("%.1f host bytes per node, %u refused", (double)bytes / insns, (unsigned)refused);
+    g_assert_cmpuint(refused, <, count / 10);
+    ir_unit_free(g->u);
+    g_free(g);
+    g_free(want);
+    bed_free(b);
+}
+
+static unsigned scale(unsigned n)
+{
+    return g_getenv("COUNT") ? (unsigned)atoi(g_getenv("COUNT")) : g_test_quick() ? n : n * 20;
+}
+
+static void test_small(void)
+{
+    random_units(scale(3000), 8, false, false, NULL);
+}
+
+static void test_large(void)
+{
+    random_units(scale(1000), 150, false, false, NULL);
+}
+
+static void test_calls(void)
+{
+    random_units(scale(1500), 60, true, false, NULL);
+}
+
+static void test_vectors(void)
+{
+    random_units(scale(1500), 80, true, true, NULL);
+}
+
+static void test_misses(void)
+{
+    random_units(scale(500), 80, true, true, &(JitOptions){.force_miss = 2, .chunk_size = 1 << 20, .cache_size = 3 << 20});
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/jit/random/small", test_small);
+    g_test_add_func("/jit/random/large", test_large);
+    g_test_add_func("/jit/random/calls", test_calls);
+    g_test_add_func("/jit/random/vectors", test_vectors);
+    g_test_add_func("/jit/random/misses", test_misses);
+    return g_test_run();
+}

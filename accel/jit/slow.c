@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slow paths of memory accesses: what missed the inline TLB probe. */
+#include "accel/jit/slow.h"
+
+#include "accel/jit/internal.h"
+
+uint64_t jit_slow_load(Cpu *cpu, uint64_t va, uint32_t mop)
+{
+    cpu->jit->stat.slow_loads++;
+    return cpu_load(cpu, va, mop);
+}
+
+void jit_slow_store(Cpu *cpu, uint64_t va, uint32_t mop, uint64_t value)
+{
+    cpu->jit->stat.slow_stores++;
+    cpu_store(cpu, va, value, mop);
+}
+
+void jit_slow_probe(Cpu *cpu, uint64_t va, uint32_t what)
+{
+    cpu_probe(cpu, va, (what & 4095) + 1, what >> 12 & 1 ? MEM_STORE : MEM_LOAD, what >> 13);
+}
+
+void jit_slow_load_vec(Cpu *cpu, uint64_t va, uint32_t mop)
+{
+    cpu->jit->stat.slow_loads++;
+    cpu_load_bytes(cpu, va, cpu->vec_buf, IR_MBYTES(mop), (mop & IR_MMU_MASK) >> IR_MMU_SHIFT);
+}
+
+void jit_slow_store_vec(Cpu *cpu, uint64_t va, uint32_t mop)
+{
+    cpu->jit->stat.slow_stores++;
+    cpu_store_bytes(cpu, va, cpu->vec_buf, IR_MBYTES(mop), (mop & IR_MMU_MASK) >> IR_MMU_SHIFT);
+}

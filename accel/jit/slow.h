@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Slow paths of memory accesses, called from generated code with the state stored. */
+#ifndef ACCEL_JIT_SLOW_H
+#define ACCEL_JIT_SLOW_H
+
+#include <stdint.h>
+
+typedef struct Cpu Cpu;
+
+uint64_t jit_slow_load(Cpu *cpu, uint64_t va, uint32_t mop);
+void jit_slow_store(Cpu *cpu, uint64_t va, uint32_t mop, uint64_t value);
+/* what: (bytes - 1) | write << 12 | mmu << 13 */
+void jit_slow_probe(Cpu *cpu, uint64_t va, uint32_t what);
+/* The value is in cpu->vec_buf. */
+void jit_slow_load_vec(Cpu *cpu, uint64_t va, uint32_t mop);
+void jit_slow_store_vec(Cpu *cpu, uint64_t va, uint32_t mop);
+
+#endif

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Guest memory: the inline TLB probe and its out-of-line slow path.
+ *
+ *   lea  rax, [base + disp]
+ *   rorx ecx, eax, 8                    index: bits 12-23, times the entry size
+ *   and  ecx, 0xfff0
+ *   xor  rax, [r14 + rcx + array]       a hit leaves the offset in the page
+ *   cmp  rax, 4096 - size               match, permission and page crossing in one compare
+ *   ja   slow
+ *   mov  rcx, [r14 + rcx + array + 8]
+ *   mov  dst, [rcx + base + disp]
+ *
+ * The slow path stores pending slots, so the C function sees a complete state, and calls a stub that
+ * keeps all registers but rax and rcx.
+ */
+#include "accel/jit/x86_64/emit.h"
+
+_Static_assert(sizeof(TlbEntry) == 16 && TLB_BITS == 12 && TLB_PAGE_BITS == 12, "the probe below");
+
+typedef struct Access {
+    IrRef base;
+    int32_t disp;
+    int reg;                    /* of base */
+    unsigned mop, bytes;
+    MemAccess array;
+    bool align;
+    uint8_t *miss[2];           /* displacement of jumps to the slow path */
+} Access;
+
+static bool force_miss(Emit *e)
+{
+    unsigned n = e->jit->opt.force_miss;
+    return n && ++e->accesses % n == 0;
+}
+
+static void address(Asm *a, const Access *x)
+{
+    if (x->disp)
+        op_rm(a, X_LEA | O_W, RAX, x->reg, x->disp);
+    else
+        op_rr(a, X_MOV | O_W, RAX, x->reg);
+}
+
+/* Leaves the addend in rcx. */
+static void probe_tlb(Emit *e, Access *x)
+{
+    Asm *a = &e->a;
+    int32_t array = (int32_t)offsetof(TlbInstance, entries) + x->array * TLB_SIZE * sizeof(TlbEntry);
+    if ((x->mop & IR_MMU_MASK) || force_miss(e)) {
+        x->miss[0] = op_jmp(a);
+        return;
+    }
+    address(a, x);
+    if (e->host & HOST_BMI2) {
+        vex_rr(a, X_RORX, RCX, 0, RAX);
+        a8(a, 8);
+    } else {
+        op_rr(a, X_MOV, RCX, RAX);
+        op_shift(a, G_SHR, 0, RCX, 8);
+    }
+    op_rr(a, 0x81, G_AND, RCX);
+    a32(a, (TLB_SIZE - 1) << 4);
+    op_rmx(a, X_XOR | O_W, RAX, R14, RCX, 0, array);
+    if (x->align && x->bytes > 1) {
+        a8(a, 0x48);
+        a8(a, 0xa9);            /* test rax, imm32 */
+        a32(a, ~4095u | (x->bytes - 1));
+        x->miss[0] = op_jcc(a, CC_NE);
+    } else {
+        a8(a, 0x48);
+        a8(a, 0x3d);            /* cmp rax, imm32 */
+        a32(a, 4096 - x->bytes);
+        x->miss[0] = op_jcc(a, CC_A);
+    }
+    op_rmx(a, X_MOV | O_W, RCX, R14, RCX, 0, array + 8);
+}
+
+static void miss_to_cold(Emit *e, const Access *x)
+{
+    for (unsigned k = 0; k < 2; k++) {
+        if (!x->miss[k])
+            continue;
+        e->to_cold[e->n_to_cold++] = (Fix){.at = x->miss[k] - e->start, .target = e->c.p - e->cold};
+        if (e->n_to_cold >= MAX_FIXES)
+            e->n_to_cold--, e->fail = true;
+    }
+}
+
+/* Beginning of a slow path: stores, address in rax, descriptor in ecx. */
+static void slow_begin(Emit *e, const Access *x, unsigned low)
+{
+    miss_to_cold(e, x);
+    pend_store_all(e, &e->c);
+    address(&e->c, x);
+    a8(&e->c, 0xb8 | RCX);
+    a32(&e->c, (low & 0xffff) | (uint32_t)e->pc_off << 16);
+}
+
+static unsigned vectors_live(const Emit *e)
+{
+    return (VECS & ~e->free) != 0;
+}
+
+static Access access_of(Emit *e, IrRef base, int32_t disp, unsigned mop, MemAccess array)
+{
+    return (Access){.base = base, .disp = disp, .mop = mop, .bytes = IR_MBYTES(mop), .array = array,
+                    .align = mop & IR_MALIGN, .reg = value_use(e, base)};
+}
+
+static void swap_bytes(Asm *a, int r, unsigned bytes)
+{
+    if (bytes == 2) {           /* 66 c1 /1 8: rol r16, 8 */
+        op_rr(a, 0xc1 | O_66, G_ROL, r);
+        a8(a, 8);
+    } else if (bytes >= 4) {
+        if (bytes == 8 || (r & 8))
+            a8(a, 0x40 | (bytes == 8 ? 8 : 0) | (r & 8) >> 3);
+        a8(a, 0x0f);
+        a8(a, 0xc8 | (r & 7));
+    }
+}
+
+static const unsigned load_ops[2][4] = {
+    {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | O_W},
+    {X_MOVSX8, X_MOVSX16, X_MOVSXD, X_MOV | O_W},
+};
+
+static unsigned load_op(unsigned mop, unsigned type)
+{
+    unsigned size = mop & IR_MSIZE;
+    bool sign = (mop & IR_MSX) && !(type == IR_I32 && size == IR_M32);
+    unsigned w = sign && type == IR_I64 && size < IR_M32 ? O_W : 0;
+    return load_ops[sign][size] | w;
+}
+
+static void emit_load_vec(Emit *e, IrRef i, const IrNode *n)
+{
+    if (!(e->host & HOST_AVX2)) {
+        e->fail = true;
+        return;
+    }
+    Access x = access_of(e, n->a, n->imm, n->aux, n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD);
+    unsigned live = vectors_live(e);
+    int d = value_def(e, i);
+    probe_tlb(e, &x);
+    vex_rmx(&e->a, X_MOVDQU | (x.bytes == 32 ? O_L : 0), d - XMM, 0, RCX, x.reg, x.disp);
+    slow_begin(e, &x, n->aux);
+    from_cold(e, 0xe8, e->jit->stubs.load_vec[live]);
+    vec_load(&e->c, d, RBP, CPU_DISP(e, vec_buf), x.bytes);
+    from_cold_hot(e, e->a.p);
+}
+
+void emit_load(Emit *e, IrRef i, const IrNode *n)
+{
+    if (is_vec(n->type)) {
+        emit_load_vec(e, i, n);
+        return;
+    }
+    Access x = access_of(e, n->a, n->imm, n->aux, n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD);
+    free_dying(e, n->a);
+    int d = value_def(e, i);
+    unsigned op = load_op(n->aux, n->type);
+    bool swap = (n->aux & IR_MBE) && x.bytes > 1;
+    probe_tlb(e, &x);
+    if (swap) {
+        op_rmx(&e->a, load_op(n->aux & ~IR_MSX, n->type), d, RCX, x.reg, 0, x.disp);
+        swap_bytes(&e->a, d, x.bytes);
+        if (op != load_op(n->aux & ~IR_MSX, n->type))
+            op_rr(&e->a, op, d, d);
+    } else {
+        op_rmx(&e->a, op, d, RCX, x.reg, 0, x.disp);
+    }
+    slow_begin(e, &x, n->aux);
+    from_cold(e, 0xe8, e->jit->stubs.load[vectors_live(e)]);
+    op_rr(&e->c, X_MOV | w_of(n->type), d, RAX);
+    from_cold_hot(e, e->a.p);
+}
+
+static void emit_store_vec(Emit *e, const IrNode *n)
+{
+    int s = value_use(e, n->b);
+    Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
+    probe_tlb(e, &x);
+    vex_rmx(&e->a, X_MOVDQU_MR | (x.bytes == 32 ? O_L : 0), s - XMM, 0, RCX, x.reg, x.disp);
+    miss_to_cold(e, &x);
+    x.miss[0] = NULL;
+    vec_store(&e->c, s, RBP, CPU_DISP(e, vec_buf), x.bytes);
+    slow_begin(e, &x, n->aux);
+    from_cold(e, 0xe8, e->jit->stubs.store_vec[1]);
+    from_cold_hot(e, e->a.p);
+}
+
+void emit_store(Emit *e, IrRef i, const IrNode *n)
+{
+    if (is_vec(n->type)) {
+        emit_store_vec(e, n);
+        return;
+    }
+    static const unsigned ops[4] = {X_MOV8_MR, X_MOV16_MR, X_MOV_MR, X_MOV_MR | O_W};
+    static const unsigned imm_ops[4] = {0xc6, 0xc7 | O_66, 0xc7, 0xc7 | O_W};
+    unsigned size = n->aux & IR_MSIZE;
+    bool swap = (n->aux & IR_MBE) && size;
+    int64_t k;
+    bool imm = !swap && const_of(e, n->b, &k) && fits32(k) && e->v[n->b].reg < 0;
+    int s = imm ? -1 : value_use(e, n->b);
+    Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
+    probe_tlb(e, &x);
+    if (imm) {
+        op_rmx(&e->a, imm_ops[size], 0, RCX, x.reg, 0, x.disp);
+        for (unsigned b = 0; b < (size == 3 ? 4 : x.bytes); b++)
+            a8(&e->a, k >> (8 * b));
+    } else if (swap) {
+        op_rr(&e->a, X_MOV | O_W, RAX, s);
+        swap_bytes(&e->a, RAX, x.bytes);
+        op_rmx(&e->a, ops[size], RAX, RCX, x.reg, 0, x.disp);
+    } else {
+        op_rmx(&e->a, ops[size], s, RCX, x.reg, 0, x.disp);
+    }
+    slow_begin(e, &x, n->aux);
+    if (imm) {
+        a8(&e->c, 0x68);
+        a32(&e->c, k);
+    } else {
+        if (s & 8)
+            a8(&e->c, 0x41);
+        a8(&e->c, 0x50 | (s & 7));
+    }
+    from_cold(e, 0xe8, e->jit->stubs.store[vectors_live(e)]);
+    from_cold_hot(e, e->a.p);
+    if ((n->aux & IR_MSC) == IR_MSC) {
+        a32(&e->a, 0x240c83f0); /* lock or dword [rsp], 0 */
+        a8(&e->a, 0);
+    }
+}
+
+void emit_probe(Emit *e, IrRef i, const IrNode *n)
+{
+    bool write = n->d & 1;
+    unsigned mmu = n->d >> 1, bytes = n->aux;
+    Access x = {.base = n->a, .disp = n->imm, .mop = IR_MMU(mmu), .bytes = bytes,
+                .array = write ? MEM_STORE : MEM_LOAD, .reg = value_use(e, n->a)};
+    probe_tlb(e, &x);
+    slow_begin(e, &x, ((bytes - 1) & 4095) | write << 12 | mmu << 13);
+    from_cold(e, 0xe8, e->jit->stubs.probe_access[vectors_live(e)]);
+    from_cold_hot(e, e->a.p);
+}
+
+/* Atomics: through C, which finds the host address and uses the host's locked instruction. */
+void emit_rmw(Emit *e, IrRef i, const IrNode *n)
+{
+    const Arg args[] = {{ARG_VALUE, .v = n->a}, {ARG_IMM, .imm = n->imm}, {ARG_VALUE, .v = n->b},
+                        {ARG_IMM, .imm = n->aux}};
+    emit_call(e, i, cpu_rmw, IR_H_FAULT, args, 4, n->type);
+}
+
+void emit_cas(Emit *e, IrRef i, const IrNode *n)
+{
+    const Arg args[] = {{ARG_VALUE, .v = n->a}, {ARG_VALUE, .v = n->b}, {ARG_VALUE, .v = n->c},
+                        {ARG_IMM, .imm = n->aux}};
+    emit_call(e, i, cpu_cas, IR_H_FAULT, args, 4, n->type);
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Code that every unit shares: entry, exit, the jump-cache probe, slow accesses. ABI: System V. */
+#include "accel/jit/slow.h"
+#include "accel/jit/x86_64/emit.h"
+
+typedef struct Stubs {
+    Asm a;
+    Jit *j;
+    int32_t bias;
+    bool avx;
+} Stubs;
+
+static const int8_t saved[] = {RBP, RBX, R12, R13, R14, R15};
+static const int8_t volatile_regs[] = {RDX, RSI, RDI, R8, R9, R10, R11};
+
+static void push(Asm *a, int r)
+{
+    if (r & 8)
+        a8(a, 0x41);
+    a8(a, 0x50 | (r & 7));
+}
+
+static void pop(Asm *a, int r)
+{
+    if (r & 8)
+        a8(a, 0x41);
+    a8(a, 0x58 | (r & 7));
+}
+
+static uint32_t begin(Stubs *s)
+{
+    while ((s->a.p - s->j->cache.rw) & 15)
+        a8(&s->a, 0xcc);
+    return s->a.p - s->j->cache.rw;
+}
+
+static void make_enter(Stubs *s)
+{
+    Asm *a = &s->a;
+    uint32_t at = begin(s);
+    for (unsigned k = 0; k < G_N_ELEMENTS(saved); k++)
+        push(a, saved[k]);
+    op_ri(a, G_SUB, O_W, RSP, 8);
+    op_rr(a, X_MOV | O_W, RBP, RDI);
+    op_rm(a, X_MOV | O_W, R12, RBP, CPU_DISP(s, page_base));
+    op_rm(a, X_MOV | O_W, R14, RBP, CPU_DISP(s, tlb));
+    op_rr(a, 0xff, 4, RSI);
+    s->j->stubs.enter = (uint64_t (*)(void *, const uint8_t *))(uintptr_t)jit_rx(s->j, at);
+}
+
+/* rax: pc; ecx: why */
+static void make_exit(Stubs *s)
+{
+    Asm *a = &s->a;
+    s->j->stubs.exit = s->j->stubs.link = begin(s);
+    op_rm(a, X_MOV_MR | O_W, RAX, RBP, CPU_DISP(s, pc));
+    op_rr(a, X_MOV, RAX, RCX);
+    if (s->avx) {               /* vzeroupper */
+        a8(a, 0xc5);
+        a8(a, 0xf8);
+        a8(a, 0x77);
+    }
+    op_ri(a, G_ADD, O_W, RSP, 8);
+    for (unsigned k = G_N_ELEMENTS(saved); k-- > 0;)
+        pop(a, saved[k]);
+    a8(a, 0xc3);
+}
+
+/* rax: pc. The index must agree with jit_jump_slot(). */
+static void make_probe(Stubs *s)
+{
+    Asm *a = &s->a;
+    int32_t jumps = offsetof(JitCpu, jumps);
+    s->j->stubs.probe = begin(s);
+    op_rm(a, X_MOV | O_W, RDX, RBP, CPU_DISP(s, jit));
+    op_rr(a, X_MOV, RCX, RAX);
+    op_shift(a, G_SHR, 0, RCX, 12);
+    op_rr(a, X_XOR, RCX, RAX);
+    op_shift(a, G_SHL, 0, RCX, 3);
+    op_ri(a, G_AND, 0, RCX, (JIT_JUMPS - 1) << 4);
+    op_rmx(a, X_CMP | O_W, RAX, RDX, RCX, 0, jumps + offsetof(JitJump, pc));
+    uint8_t *miss = op_jcc(a, CC_NE);
+    op_rm(a, X_MOV, RSI, RDX, offsetof(JitCpu, key));
+    op_rmx(a, X_CMP, RSI, RDX, RCX, 0, jumps + offsetof(JitJump, key));
+    uint8_t *miss2 = op_jcc(a, CC_NE);
+    op_rmx(a, X_MOV, RCX, RDX, RCX, 0, jumps + offsetof(JitJump, code));
+    op_rr(a, X_MOV | O_W, R12, RAX);
+    op_ri(a, G_AND, O_W, R12, -JIT_PAGE);
+    a8(a, 0x48);                /* lea rsi, [rip + d]: the cache's start */
+    a8(a, 0x8d);
+    a8(a, 0x35);
+    a32(a, -(int32_t)(a->p + 4 - s->j->cache.rw));
+    op_rr(a, X_ADD | O_W, RCX, RSI);
+    op_rr(a, 0xff, 4, RCX);
+    asm_fix32(miss, a->p);
+    asm_fix32(miss2, a->p);
+    op_movi(a, RCX, JIT_LEFT_MISS);
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
+}
+
+/* rax: address; ecx: argument | pc offset << 16; with `value`, one more on the stack, which is
+ * removed. Keeps all registers but rax (the result) and rcx. */
+static uint32_t make_slow(Stubs *s, const void *fn, bool value, bool vectors)
+{
+    Asm *a = &s->a;
+    uint32_t at = begin(s);
+    int32_t room = (value ? 8 : 0) + (vectors ? 512 : 0), pushed = sizeof volatile_regs * 8;
+    for (unsigned k = 0; k < sizeof volatile_regs; k++)
+        push(a, volatile_regs[k]);
+    if (room)
+        op_ri(a, G_SUB, O_W, RSP, room);
+    for (int v = 0; vectors && v < 16; v++)
+        vex_rm(a, X_MOVDQU_MR | O_L, v, 0, RSP, v * 32);
+    op_rr(a, X_MOV, RDX, RCX);
+    op_shift(a, G_SHR, 0, RDX, 16);
+    op_rr(a, X_ADD | O_W, RDX, R12);
+    op_rm(a, X_MOV_MR | O_W, RDX, RBP, CPU_DISP(s, pc));
+    op_rr(a, X_MOVZX16, RDX, RCX);
+    op_rr(a, X_MOV | O_W, RSI, RAX);
+    if (value)
+        op_rm(a, X_MOV | O_W, RCX, RSP, room + pushed + 8);
+    op_rm(a, X_LEA | O_W, RDI, RBP, -s->bias);
+    op_movi(a, RAX, (uintptr_t)fn);
+    op_rr(a, 0xff, 2, RAX);
+    for (int v = 0; vectors && v < 16; v++)
+        vex_rm(a, X_MOVDQU | O_L, v, 0, RSP, v * 32);
+    if (room)
+        op_ri(a, G_ADD, O_W, RSP, room);
+    for (unsigned k = sizeof volatile_regs; k-- > 0;)
+        pop(a, volatile_regs[k]);
+    if (value) {                /* ret 8 */
+        a8(a, 0xc2);
+        a8(a, 8);
+        a8(a, 0);
+    } else {
+        a8(a, 0xc3);
+    }
+    return at;
+}
+
+void jit_emit_stubs(Jit *j)
+{
+    Stubs s = {.a = {.p = j->cache.rw}, .j = j, .bias = j->isa->slot_bias,
+               .avx = __builtin_cpu_supports("avx2")};
+    make_enter(&s);
+    make_exit(&s);
+    make_probe(&s);
+    for (int v = 0; v < 2; v++) {
+        bool vec = v && s.avx;
+        j->stubs.load[v] = make_slow(&s, jit_slow_load, false, vec);
+        j->stubs.store[v] = make_slow(&s, jit_slow_store, true, vec);
+        j->stubs.probe_access[v] = make_slow(&s, jit_slow_probe, false, vec);
+        j->stubs.load_vec[v] = make_slow(&s, jit_slow_load_vec, false, vec);
+        j->stubs.store_vec[v] = make_slow(&s, jit_slow_store_vec, false, vec);
+    }
+    j->stubs.end = begin(&s);
+}
