@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Build Myna, run the unit tests and the functional tests, and count them in the last line."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parent.parent
+
+
+def heading(text):
+    print(f'\n== {text}', flush=True)
+
+
+def run(*argv, **kw):
+    return subprocess.run([str(word) for word in argv], cwd=SOURCE, stdin=subprocess.DEVNULL, **kw)
+
+
+def count(report):
+    """(passed, [names of failed]) of a JUnit report; what was skipped counts as neither."""
+    passed, failed = 0, []
+    for case in ElementTree.parse(report).iter('testcase'):
+        if case.find('failure') is not None or case.find('error') is not None:
+            failed.append(f'{case.get("classname") or ""} {case.get("name")}'.strip())
+        elif case.find('skipped') is None:
+            passed += 1
+    return passed, failed
+
+
+class Total:
+    def __init__(self):
+        self.passed, self.failed = 0, []
+
+    def step(self, name, ok):
+        """One check that is a whole command."""
+        if ok:
+            self.passed += 1
+        else:
+            self.failed.append(name)
+        return ok
+
+    def report(self, name, path, status):
+        """The tests of a JUnit report; a runner that failed without a failed test counts too."""
+        passed, failed = count(path) if path.exists() else (0, [])
+        if status != 0 and not failed:
+            failed = [f'{name} (ended with status {status})']
+        self.passed += passed
+        self.failed += failed
+
+
+def unit_tests(total, build):
+    """meson's unit suite of a build folder."""
+    report = SOURCE / build / 'meson-logs' / 'testlog.junit.xml'
+    report.unlink(missing_ok=True)
+    status = run('meson', 'test', '-C', build, '--no-rebuild', '--suite', 'unit',
+                 '--print-errorlogs', '--num-processes', max(2, os.cpu_count() or 2)).returncode
+    total.report(f'unit tests of {build}', report, status)
+
+
+def functional_tests(total, build, args, name='functional', env=None, extra=()):
+    report = SOURCE / build / f'{name}.junit.xml'
+    report.unlink(missing_ok=True)
+    argv = ['/usr/bin/python3', '-m', 'pytest', 'tests/functional', '-v', '--tb=short',
+            '-p', 'no:cacheprovider', f'--junitxml={report}', *extra]
+    if args.keyword:
+        argv += ['-k', args.keyword]
+    environment = {'MYNA': str(SOURCE / build / 'myna'), **os.environ, **(env or {})}
+    status = run(*argv, env=environment).returncode
+    total.report(f'{name} tests', report, 0 if status == 5 else status)
+
+
+def build_in(total, build, *options):
+    if options and not (SOURCE / build / 'build.ninja').exists():
+        total.step(f'configure {build}', run('meson', 'setup', build, *options).returncode == 0)
+    return total.step(f'build {build}', run('scripts/build', build).returncode == 0)
+
+
+def long_matrix(total, args):
+    heading('sanitizers: unit tests and quick functional tests')
+    build = 'build-sanitizers'
+    if build_in(total, build, '-Db_sanitize=address,undefined', '--buildtype=debugoptimized'):
+        unit_tests(total, build)
+        functional_tests(total, build, args, 'sanitizers',
+                         {'MYNA': str(SOURCE / build / 'myna'), 'MYNA_PATIENCE': '4'},
+                         ['-m', 'not long'])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--long', action='store_true', help='the long matrix, too (hours)')
+    parser.add_argument('--unit', action='store_true', help='only the unit tests')
+    parser.add_argument('-k', dest='keyword', help='functional tests whose name matches')
+    args = parser.parse_args()
+    start, total = time.monotonic(), Total()
+
+    heading('build')
+    if build_in(total, 'build'):
+        heading('unit tests')
+        unit_tests(total, 'build')
+        if not args.unit and total.step('the program was built', (SOURCE / 'build/myna').exists()):
+            heading('guests')
+            if total.step('fetch guests', run('scripts/fetch-guests').returncode == 0):
+                heading('functional tests')
+                functional_tests(total, 'build', args,
+                                 extra=() if args.long else ('-m', 'not long'))
+        if args.long:
+            long_matrix(total, args)
+
+    print()
+    for name in total.failed:
+        print(f'FAILED {name}')
+    print(f'{time.monotonic() - start:.0f} s, logs in build/meson-logs and build/*.junit.xml')
+    print(f'{total.passed} passed, {len(total.failed)} failed', flush=True)
+    return 1 if total.failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
