@@ -242,6 +242,10 @@ class Machine:
             raise Timeout(f'{error}\nthe emulator ended with status {self.process.returncode}; '
                           f'stderr:\n{self.errors.tail()}') from None
 
+    def line(self, pattern, timeout=60):
+        """Waits for a whole line of the guest; returns the match."""
+        return self.wait(rf'^{pattern}\r?\n', timeout)
+
     def send(self, text):
         self.process.stdin.write(text.encode())
         self.process.stdin.flush()
@@ -320,5 +324,17 @@ def linux(guest, test='boot', *args, append='', memory=512, smp=1, end='poweroff
 
 def passed(machine, name, timeout=120):
     """Waits for the verdict of a guest script; fails with the guest's words."""
-    verdict = machine.wait(rf'^MYNA-(PASS|FAIL) {name}\b ?(.*)$', timeout)
+    verdict = machine.line(rf'MYNA-(PASS|FAIL) {name}\b ?(.*)', timeout)
     assert verdict.group(1) == 'PASS', f'{name}: {verdict.group(2)}\n{machine.serial.tail(10)}'
+
+
+def wait_file(path, pattern, timeout=30):
+    """Waits until a file that the emulator writes holds a regular expression; returns its text."""
+    deadline = time.monotonic() + timeout * PATIENCE
+    while True:
+        text = Path(path).read_text(errors='replace') if Path(path).exists() else ''
+        if re.search(pattern, text):
+            return text
+        if time.monotonic() > deadline:
+            raise Timeout(f'{path} has no {pattern!r} after {timeout} s; it holds:\n{text[-2000:]}')
+        time.sleep(0.05)

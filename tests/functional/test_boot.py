@@ -21,7 +21,7 @@ def test_boot(guest, smp):
     with linux(guest, 'boot,smp', smp=smp) as m:
         m.wait('MYNA-INIT', 120)
         m.wait('^MYNA-BOOT-OK', 60)
-        assert m.wait(r'^MYNA-NPROC (\d+)', 60).group(1) == str(smp)
+        assert m.line(r'MYNA-NPROC (\d+)', 60).group(1) == str(smp)
         passed(m, 'smp')
         m.wait('MYNA-END poweroff')
         assert m.status() == 0
@@ -34,9 +34,8 @@ def test_boot_pvh_elf():
         assert m.status() == 0
 
 
-@pytest.mark.parametrize('firmware', ['fw_jump.bin', 'fw_dynamic.bin', 'fw_dynamic.elf'])
-def test_riscv_firmware(firmware):
-    with linux('riscv64', 'boot', '-bios', guest_file(f'opensbi/{firmware}')) as m:
+def test_riscv_firmware_of_ones_own():
+    with linux('riscv64', 'boot', '-bios', guest_file('opensbi/fw_dynamic.bin')) as m:
         m.wait(r'OpenSBI v\d', 60)
         passed(m, 'boot')
         assert m.status() == 0
@@ -65,13 +64,14 @@ def test_time_passes(guest):
         start = time.monotonic()
         m.wait('^MYNA-CLOCK stop', 30)
         assert 2.5 < time.monotonic() - start < 4.5
-        date = int(m.wait(r'^MYNA-DATE (\d+)', 30).group(1))
+        date = int(m.line(r'MYNA-DATE (\d+)', 30).group(1))
         assert abs(date - time.time()) < 10
 
 
 def test_shell_is_interactive():
     with linux('cloud', 'shell') as m:
-        m.wait(r'# $', 120)
+        m.wait(r'C-a x ends', 120)
+        m.wait('# ', 30)
         m.send('echo $((6 * 7)) $(uname -s)\n')
         m.wait('^42 Linux', 20)
         m.send('exit\n')

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line: help at each level, and one clear line for each mistake."""
 
+import os
+import re
 import subprocess
 import time
 
@@ -33,18 +35,26 @@ HELPS = [
     ('x86_64', ['-chardev', 'help'], r'^Available chardev backend types:'),
     ('x86_64', ['-accel', 'help'], r'^tcg$'),
     ('x86_64', ['-h'], r'-machine'),
-    ('x86_64', ['-d', 'help'], r'in_asm'),
 ]
 
 
 @pytest.mark.parametrize('arch, args, pattern', HELPS, ids=[' '.join(row[1]) for row in HELPS])
 def test_help(arch, args, pattern):
-    import re
     result = run(*args, arch=arch)
     assert result.returncode == 0, result.stderr
     assert re.search(pattern, result.stdout, re.M), result.stdout[:2000]
     assert result.stderr == ''
 
+
+@pytest.mark.myna
+def test_log_items_help():
+    result = run('-d', 'help')
+    assert result.returncode == 0
+    assert 'in_asm' in result.stdout
+
+
+# What QEMU 7.2 lets pass.
+QEMU_ACCEPTS = [['-smp', '0']]
 
 # arguments, what stderr must name, what Myna must suggest besides
 MISTAKES = [
@@ -72,17 +82,15 @@ MISTAKES = [
     (['-M', 'microvm', '-object', 'rng-radnom,id=r'], 'rng-radnom', 'rng-random'),
 ]
 IDS = [' '.join(row[0]).replace('-M microvm ', '') for row in MISTAKES]
-# QEMU only warns of these; the tests hold for Myna.
-LENIENT = {'-initrd /no/such -append x'}
 
 
-@pytest.mark.parametrize('args, named, suggested', MISTAKES, ids=IDS)
-def test_mistake_is_named(args, named, suggested):
+@pytest.mark.parametrize('args, named, suggested', [row for row in MISTAKES
+                                                    if row[0][2:] not in QEMU_ACCEPTS])
+def test_mistake_ends_with_status_1(args, named, suggested):
     result = run(*args, '-display', 'none', '-nodefaults', '-S')
     assert result.returncode == 1
     assert result.stdout == ''
-    if named:
-        assert named in result.stderr
+    assert result.stderr
 
 
 @pytest.mark.myna
@@ -91,9 +99,11 @@ def test_mistake_gets_one_line_with_a_way_out(args, named, suggested):
     result = run(*args, '-display', 'none', '-nodefaults', '-S')
     assert result.returncode == 1
     assert len(result.stderr.splitlines()) == 1, result.stderr
+    assert named is None or named in result.stderr
     assert suggested is None or suggested in result.stderr.replace(named or '', '', 1)
 
 
+@pytest.mark.myna
 def test_no_default_machine_on_riscv():
     result = run('-display', 'none', '-nodefaults', '-S', arch='riscv64')
     assert result.returncode == 1
@@ -120,7 +130,6 @@ def test_daemonize_and_pidfile(tmp_path):
     client.close()
     for _ in range(100):
         try:
-            import os
             os.kill(number, 0)
         except ProcessLookupError:
             break

@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -54,13 +55,13 @@ def transfer(guest, megabytes, memory, smp=1):
     append = (f'myna.down={giver.port} myna.up=5000 myna.mb={megabytes} '
               f'myna.dns={name_to_look_up()} myna.echo=10.0.2.100:7')
     with linux(guest, 'net', *net, append=append, memory=memory, smp=smp) as m:
-        assert m.wait(r'^MYNA-IP (\S+)', 120).group(1) == '10.0.2.15'
+        assert m.line(r'MYNA-IP (\S+)', 120).group(1) == '10.0.2.15'
         passed(m, 'dhcp')
         passed(m, 'dns')
         passed(m, 'guestfwd')
-        digest = m.wait(r'^MYNA-SHA down (\w+)', 60 + 4 * megabytes).group(1)
+        digest = m.line(r'MYNA-SHA down (\w+)', 60 + 4 * megabytes).group(1)
         assert digest == hashlib.sha256(content).hexdigest(), 'host to guest'
-        digest = m.wait(r'^MYNA-SHA up (\w+)', 60 + 4 * megabytes).group(1)
+        digest = m.line(r'MYNA-SHA up (\w+)', 60 + 4 * megabytes).group(1)
         m.wait('^MYNA-LISTENING')
         received = receive(port, megabytes << 20)
         assert hashlib.sha256(received).hexdigest() == digest, 'guest to host'
@@ -83,6 +84,7 @@ def receive(port, size):
                 received += data
         if received:
             break
+        time.sleep(0.2)
     return received
 
 
@@ -103,5 +105,5 @@ def test_restrict():
     net = ['-netdev', 'user,id=net0,restrict=on', '-device', 'virtio-net-device,netdev=net0']
     with linux('cloud', 'net', *net, append=f'myna.down={giver.port}') as m:
         passed(m, 'dhcp')
-        digest = m.wait(r'^MYNA-SHA down (\w+)', 120).group(1)
+        digest = m.line(r'MYNA-SHA down (\w+)', 120).group(1)
         assert digest == hashlib.sha256(b'').hexdigest()

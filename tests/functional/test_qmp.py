@@ -2,11 +2,12 @@
 """A QMP conversation, as libvirt and people with a socket have it."""
 
 import socket
+import subprocess
 import time
 
 import pytest
 
-from machine import Machine, Qmp, QmpError, linux, passed
+from machine import Machine, Qmp, QmpError, linux, passed, program
 
 MACHINES = [('x86_64', 'microvm'), ('riscv64', 'virt')]
 
@@ -55,7 +56,6 @@ def test_qom_tree(idle):
     names = {row['name'] for row in qmp('qom-list', path='/machine')}
     assert {'type', 'peripheral', 'peripheral-anon', 'unattached'} <= names
     assert qmp('qom-get', path='/machine', property='type').endswith('-machine')
-    assert {'/machine'} or qmp('qom-list', path='/')
     types = {row['name'] for row in qmp('qom-list-types', implements='device')}
     assert {'virtio-blk-device', 'virtio-net-device'} <= types
 
@@ -127,10 +127,6 @@ def test_name_and_uuid():
 
 def test_qmp_on_a_given_socket():
     ours, theirs = socket.socketpair()
-    with Machine('x86_64', '-M', 'microvm', '-S') as probe:
-        probe.stop()
-    import subprocess
-    from machine import program
     process = subprocess.Popen(
         [*program('x86_64'), '-M', 'microvm', '-S', '-display', 'none', '-nodefaults',
          '-chardev', f'socket,id=mon,fd={theirs.fileno()}', '-mon', 'chardev=mon,mode=control'],
