@@ -108,6 +108,7 @@ struct GuestIsa {
     uint32_t page_bits;         /* smallest page */
     bool big_endian;
     bool host_strings;          /* reserved */
+    uint64_t key_asid_mask;     /* bits of a regime key (softmmu_select) that global pages ignore */
     int32_t slot_bias;          /* a slot offset in the middle of the hot slots (for short displacements) */
 
     /* Slots whose values never leave a unit need no listing; these name state for -d op. */

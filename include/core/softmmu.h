@@ -36,12 +36,12 @@ typedef struct TlbEntry {
 
 typedef struct TlbInstance {
     TlbEntry entries[3][TLB_SIZE];      /* by MemAccess; index (va >> 12) & 0xfff */
-    /* beyond this point the layout is private to core/cpu/softmmu.c */
+    /* beyond this point the layout is private to core/softmmu/ */
     uint64_t fetch_epoch;       /* changes whenever a fetch entry is dropped or replaced: what
                                    engines remember of virtual code addresses is void then; unique
                                    among the vCPU's instances and over time */
     uint64_t key;               /* regime: see softmmu_select() */
-    uint64_t used[TLB_SIZE / 64];       /* groups of entries in use, for cheap flushes */
+    uint64_t used[3][TLB_SIZE / 8 / 64];    /* groups of 8 entries in use, for cheap flushes */
     uint64_t last_use;
 } TlbInstance;
 
@@ -110,7 +110,24 @@ void softmmu_unprotect_code(struct Vm *vm, uint64_t ram_offset);
 /* All CPUs of a machine: the memory map changed, or dirty tracking restarted. Any thread. */
 void softmmu_flush_all(struct Vm *vm);
 
+/* Does what softmmu_flush_all() of another thread asked for (CPU_REQ_FLUSH). The CPU's thread. */
+void softmmu_poll(Cpu *cpu);
+
 bool softmmu_init(Cpu *cpu);
 void softmmu_finish(Cpu *cpu);
+/* Counts, for info jit. */
+struct _GString;
+void softmmu_info(Cpu *cpu, struct _GString *out);
+
+/* ---- trial runs: stores are held in an overlay, RAM stays as it was ---- */
+typedef struct MemOverlay MemOverlay;
+enum { MEM_OVERLAY_CELLS = 8192 };
+MemOverlay *mem_overlay_new(void);
+void mem_overlay_free(MemOverlay *o);
+void mem_overlay_begin(Cpu *cpu, MemOverlay *o);
+/* False: gave up (I/O, a fault): the unit was left by cpu_exit() and its effects are to be undone. */
+bool mem_overlay_end(Cpu *cpu);
+/* Compares what was held with what RAM holds now; appends a line per difference. */
+bool mem_overlay_differs(const MemOverlay *o, struct _GString *out);
 
 #endif
