@@ -115,6 +115,29 @@ static uint64_t earliest(void)
     return min;
 }
 
+/* Those that hold up the oldest item are asked to go on, once per epoch. */
+static void kick_late(void)
+{
+    for (RcuReader *r = readers; r; r = r->next) {
+        uint64_t e = __atomic_load_n(&r->epoch, __ATOMIC_SEQ_CST);
+        if (e && e <= oldest->epoch && r->kick && r->kicked != e) {
+            r->kicked = e;
+            r->kick(r->kick_data);
+        }
+    }
+}
+
+void rcu_set_kick(void (*fn)(void *data), void *data)
+{
+    if (!rcu_self.listed) {
+        list_self();
+    }
+    pthread_mutex_lock(&lock);
+    rcu_self.kick = fn;
+    rcu_self.kick_data = data;
+    pthread_mutex_unlock(&lock);
+}
+
 void rcu_poll(void)
 {
     Retired *due = NULL, **end = &due;
@@ -132,7 +155,9 @@ void rcu_poll(void)
         end = &item->next;
         __atomic_sub_fetch(&waiting, 1, __ATOMIC_RELAXED);
     }
-    if (!oldest) {
+    if (oldest) {
+        kick_late();
+    } else {
         newest = &oldest;
     }
     pthread_mutex_unlock(&lock);

@@ -263,7 +263,7 @@ void cpu_exclusive(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data)
 #ifndef NDEBUG
     g_assert(!domain_held(RANK_DEVICE));
 #endif
-    if (r->exclusive == cpu) {
+    if (__atomic_load_n(&r->exclusive, __ATOMIC_RELAXED) == cpu) {
         fn(cpu, data);
         return;
     }
@@ -310,7 +310,7 @@ static void set_state(Cpu *cpu, CpuRunState state)
 {
     struct RunControl *r = cpu->vm->run;
 
-    if (cpu->state != state) {
+    if (__atomic_load_n(&cpu->state, __ATOMIC_SEQ_CST) != state) {
         pthread_mutex_lock(&r->lock);
         __atomic_store_n(&cpu->state, state, __ATOMIC_SEQ_CST);
         pthread_cond_broadcast(&r->changed);
@@ -337,15 +337,18 @@ static bool warp(Cpu *cpu)
 static void wait_for_reason(Cpu *cpu)
 {
     bool stop = stop_wanted(cpu);
+    CpuRunState state = stop ? CPU_STOPPED : CPU_HALTED;
 
-    set_state(cpu, stop ? CPU_STOPPED : CPU_HALTED);
+    set_state(cpu, state);
     if (!stop && warp(cpu)) {
         return;
     }
     rcu_offline();
     pthread_mutex_lock(&cpu->work_lock);
     __atomic_store_n(&cpu->sleeping, true, __ATOMIC_SEQ_CST);
-    while (!cpu->work && !cpu->unplug && !may_run(cpu) && stop_wanted(cpu) == stop) {
+    /* Whoever resumed and paused again has reset the state and waits to see it set anew. */
+    while (!cpu->work && !__atomic_load_n(&cpu->unplug, __ATOMIC_SEQ_CST) && !may_run(cpu) && stop_wanted(cpu) == stop &&
+           __atomic_load_n(&cpu->state, __ATOMIC_SEQ_CST) == state) {
         pthread_cond_wait(&cpu->wake, &cpu->work_lock);
     }
     __atomic_store_n(&cpu->sleeping, false, __ATOMIC_SEQ_CST);
@@ -369,12 +372,18 @@ static void run(Cpu *cpu)
     }
 }
 
+static void hurry(void *cpu)
+{
+    cpu_request(cpu, CPU_REQ_WORK);
+}
+
 static void *cpu_thread(void *data)
 {
     Cpu *cpu = data;
 
     self = cpu;
     __atomic_store_n(&cpu->tid, (int)gettid(), __ATOMIC_RELAXED);
+    rcu_set_kick(hurry, cpu);
     rcu_read_lock();
     for (;;) {
         serve(cpu);
@@ -389,6 +398,7 @@ static void *cpu_thread(void *data)
     }
     set_state(cpu, CPU_STOPPED);
     rcu_read_unlock();
+    rcu_set_kick(NULL, NULL);
     return NULL;
 }
 

@@ -21,6 +21,9 @@
 typedef struct RcuReader {
     uint64_t epoch;             /* 0: holds nothing; atomic */
     unsigned depth;
+    void (*kick)(void *data);   /* guarded by the list's lock */
+    void *kick_data;
+    uint64_t kicked;
     struct RcuReader *next;
     bool listed;
 } RcuReader;
@@ -43,6 +46,9 @@ static inline void rcu_read_unlock(void)
 }
 /* A standing reader holds nothing at this moment. Does nothing within nested locks. */
 void rcu_quiescent(void);
+/* How others make the calling thread, a standing reader that may run for long, call rcu_quiescent()
+ * soon: fn runs on any thread, at most once per wait. NULL before the thread ends. */
+void rcu_set_kick(void (*fn)(void *data), void *data);
 /* Around a wait of a standing reader: what it held is void afterwards. */
 static inline void rcu_offline(void) { rcu_read_unlock(); }
 static inline void rcu_online(void) { rcu_read_lock(); }
