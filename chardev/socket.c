@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* -chardev socket: a stream to one peer at a time, as server or client, unix, TCP or vsock. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "chardev/address.h"
+#include "chardev/internal.h"
+
+enum { MAX_FDS = 16, CHUNK = 4096 };
+
+typedef struct SocketChardev {
+    Chardev chr;
+    SocketAddress *address;
+    int listener, peer;
+    LoopFd *watch_listener, *watch_peer, *watch_out;
+    bool server, nodelay;
+    unsigned reconnect_ms, reconnect_timer;
+    int fds[MAX_FDS];           /* received by SCM_RIGHTS, not taken yet */
+    unsigned n_fds;
+} SocketChardev;
+
+static void retry_later(SocketChardev *s);
+
+/* ---- one connection ---- */
+
+static void drop_fds(SocketChardev *s)
+{
+    while (s->n_fds)
+        close(s->fds[--s->n_fds]);
+}
+
+static void disconnect(SocketChardev *s)
+{
+    loop_fd_free(s->watch_peer);
+    loop_fd_free(s->watch_out);
+    s->watch_peer = s->watch_out = NULL;
+    g_mutex_lock(&s->chr.lock);
+    if (s->peer >= 0)
+        close(s->peer);
+    s->peer = -1;
+    g_mutex_unlock(&s->chr.lock);
+    drop_fds(s);
+}
+
+static void hangup(SocketChardev *s)
+{
+    disconnect(s);
+    char_set_open(&s->chr, false);
+    if (s->watch_listener)
+        loop_fd_set(s->watch_listener, G_IO_IN);
+    else
+        retry_later(s);
+}
+
+static void keep_fds(SocketChardev *s, struct msghdr *msg)
+{
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        unsigned n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (unsigned i = 0; i < n; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (s->n_fds < MAX_FDS)
+                s->fds[s->n_fds++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+static void readable(int fd, GIOCondition ready, void *data)
+{
+    SocketChardev *s = data;
+    unsigned room = char_room(&s->chr);
+    if (!room) {
+        loop_fd_set(s->watch_peer, 0);
+        return;
+    }
+    uint8_t buf[CHUNK];
+    char control[CMSG_SPACE(MAX_FDS * sizeof(int))];
+    struct iovec iov = {buf, MIN(room, sizeof(buf))};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+                         .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+    if (n > 0) {
+        keep_fds(s, &msg);
+        char_input(&s->chr, buf, n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        hangup(s);
+    }
+}
+
+static void drained(int fd, GIOCondition ready, void *data)
+{
+    SocketChardev *s = data;
+    loop_fd_free(s->watch_out);
+    s->watch_out = NULL;
+    char_writable(&s->chr);
+}
+
+static void watch_output(void *data)
+{
+    SocketChardev *s = data;
+    if (s->peer >= 0 && !s->watch_out)
+        s->watch_out = loop_add_fd(s->chr.loop, s->peer, G_IO_OUT, drained, s);
+    object_unref(&s->chr.object);
+}
+
+static void attach_peer(SocketChardev *s, int fd)
+{
+    int one = 1;
+    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+    if (s->nodelay)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    s->peer = fd;
+    s->watch_peer = loop_add_fd(s->chr.loop, fd, G_IO_IN | G_IO_HUP, readable, s);
+    if (s->watch_listener)
+        loop_fd_set(s->watch_listener, 0);      /* one peer at a time */
+    char_set_open(&s->chr, true);
+}
+
+/* ---- how connections come about ---- */
+
+static void incoming(int fd, GIOCondition ready, void *data)
+{
+    int peer = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    if (peer >= 0)
+        attach_peer(data, peer);
+}
+
+static void retry(void *data)
+{
+    SocketChardev *s = data;
+    s->reconnect_timer = 0;
+    int fd = address_connect(s->address, NULL);
+    if (fd >= 0)
+        attach_peer(s, fd);
+    else
+        retry_later(s);
+}
+
+static void retry_later(SocketChardev *s)
+{
+    if (s->reconnect_ms && !s->reconnect_timer)
+        s->reconnect_timer = loop_after(s->chr.loop, s->reconnect_ms, retry, s);
+}
+
+static bool serve(SocketChardev *s, bool wait, GError **error)
+{
+    s->listener = address_listen(s->address, error);
+    if (s->listener < 0)
+        return false;
+    if (wait) {
+        g_autofree char *where = address_text(s->address);
+        g_printerr("waiting for connection on: %s\n", where);
+        int peer = accept4(s->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (peer < 0)
+            return error_set_errno(error, errno, "no connection");
+        s->watch_listener = loop_add_fd(s->chr.loop, s->listener, 0, incoming, s);
+        attach_peer(s, peer);
+        return true;
+    }
+    s->watch_listener = loop_add_fd(s->chr.loop, s->listener, G_IO_IN, incoming, s);
+    return true;
+}
+
+static bool connect_out(SocketChardev *s, GError **error)
+{
+    g_autoptr(GError) failed = NULL;
+    int fd = address_connect(s->address, &failed);
+    if (fd >= 0) {
+        attach_peer(s, fd);
+        return true;
+    }
+    if (s->reconnect_ms) {
+        retry_later(s);
+        return true;
+    }
+    g_propagate_error(error, g_steal_pointer(&failed));
+    return false;
+}
+
+static bool socket_open(Chardev *c, const ChardevBackend *options, GError **error)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    const ChardevSocket *o = options->u.socket->data;
+    s->listener = s->peer = -1;
+    if ((o->has_telnet && o->telnet) || (o->has_tn3270 && o->tn3270) ||
+        (o->has_websocket && o->websocket) || o->tls_creds)
+        return error_set(error, "telnet, tn3270, websocket and tls-creds are not implemented yet");
+    s->server = !o->has_server || o->server;
+    s->nodelay = o->nodelay;
+    s->reconnect_ms = o->has_reconnect_ms ? o->reconnect_ms : o->reconnect * 1000;
+    if (s->server && s->reconnect_ms)
+        return error_set(error, "reconnect is for clients (server=off)");
+    s->address = address_from_legacy(o->addr);
+    g_autofree char *where = address_text(s->address);
+    c->filename = g_strdup_printf("disconnected:%s%s", where, s->server ? ",server=on" : "");
+    return s->server ? serve(s, !o->has_wait || o->wait, error) : connect_out(s, error);
+}
+
+static unsigned socket_write(Chardev *c, const uint8_t *buf, unsigned n)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    unsigned done = 0;
+    while (s->peer >= 0 && done < n) {
+        ssize_t k = send(s->peer, buf + done, n - done, MSG_NOSIGNAL);
+        if (k > 0) {
+            done += k;
+        } else if (k < 0 && errno == EINTR) {
+            continue;
+        } else if (k < 0 && errno == EAGAIN) {
+            object_ref(&c->object);
+            loop_post(c->loop, watch_output, s);
+            return done;
+        } else {
+            break;              /* the reader notices the hangup */
+        }
+    }
+    return n;
+}
+
+static void socket_resume(Chardev *c)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    if (s->watch_peer)
+        loop_fd_set(s->watch_peer, G_IO_IN | G_IO_HUP);
+}
+
+static unsigned socket_take_fds(Chardev *c, int *fds, unsigned max)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    unsigned n = MIN(max, s->n_fds);
+    memcpy(fds, s->fds, n * sizeof(int));
+    s->n_fds -= n;
+    memmove(s->fds, s->fds + n, s->n_fds * sizeof(int));
+    return n;
+}
+
+static void socket_close(Chardev *c)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    if (!s->address)
+        return;
+    disconnect(s);
+    loop_fd_free(s->watch_listener);
+    if (s->reconnect_timer)
+        loop_cancel(c->loop, s->reconnect_timer);
+    if (s->listener >= 0) {
+        close(s->listener);
+        if (s->address->type == SOCKET_ADDRESS_TYPE_UNIX && !s->address->u.unix_->abstract)
+            unlink(s->address->u.unix_->path);
+    }
+    socket_address_free(s->address);
+}
+
+static const ChardevType socket_chardev_type = {
+    .name = "chardev-socket", .parent = "chardev", .size = sizeof(SocketChardev),
+    .kind = CHARDEV_BACKEND_KIND_SOCKET, .open = socket_open, .write = socket_write,
+    .resume_input = socket_resume, .close = socket_close, .take_fds = socket_take_fds,
+};
+OBJECT_TYPE(socket_chardev_type);
+
+/* ---- udp ---- */
+
+static bool udp_open(Chardev *c, const ChardevBackend *options, GError **error)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    const ChardevUdp *o = options->u.udp->data;
+    s->listener = s->peer = -1;
+    g_autoptr(SocketAddress) remote = address_from_legacy(o->remote);
+    g_autoptr(SocketAddress) local = o->local ? address_from_legacy(o->local) : NULL;
+    int fd = address_datagram(remote, local, error);
+    if (fd < 0)
+        return false;
+    s->address = g_steal_pointer(&remote);
+    c->filename = g_strdup("udp");
+    attach_peer(s, fd);
+    return true;
+}
+
+static const ChardevType udp_chardev_type = {
+    .name = "chardev-udp", .parent = "chardev", .size = sizeof(SocketChardev),
+    .kind = CHARDEV_BACKEND_KIND_UDP, .open = udp_open, .write = socket_write,
+    .resume_input = socket_resume, .close = socket_close,
+};
+OBJECT_TYPE(udp_chardev_type);
