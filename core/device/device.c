@@ -441,7 +441,7 @@ static bool reset_saved(const Field *f, void *data)
 {
     char *p = (char *)data + f->offset;
 
-    if (f->kind == FIELD_SAVED) {
+    if (f->kind == FIELD_SAVED && !f->keep) {
         memset(p, 0, f->size);
         memcpy(p, &f->init, MIN(f->size, sizeof(f->init)));
     } else if (f->kind == FIELD_TIMER) {

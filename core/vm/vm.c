@@ -62,7 +62,7 @@ struct Services {
 struct VmRequests {
     pthread_mutex_t lock;
     bool posted;
-    bool reset, shutdown, powerdown, panic, stop, debug;
+    bool reset, shutdown, powerdown, panic, crash_loaded, stop, debug;
     ShutdownCause reset_cause, shutdown_cause;
     int exit_code;
     RunState why;
@@ -208,12 +208,13 @@ void vm_handle_requests(Vm *vm)
 
     pthread_mutex_lock(&r->lock);
     bool reset = r->reset, shutdown = r->shutdown, powerdown = r->powerdown, panic = r->panic;
-    bool stop = r->stop, debug = r->debug;
+    bool stop = r->stop, debug = r->debug, crash_loaded = r->crash_loaded;
     ShutdownCause reset_cause = r->reset_cause, shutdown_cause = r->shutdown_cause;
     RunState why = r->why;
     Cpu *debug_cpu = r->debug_cpu;
     int exit_code = r->exit_code;
     r->posted = r->reset = r->shutdown = r->powerdown = r->panic = r->stop = r->debug = false;
+    r->crash_loaded = false;
     pthread_mutex_unlock(&r->lock);
 
     if (debug && vm_is_running(vm)) {
@@ -237,6 +238,9 @@ void vm_handle_requests(Vm *vm)
     }
     if (powerdown) {
         emit(vm, VM_EVENT_POWERDOWN, CAUSE_NONE);
+    }
+    if (crash_loaded) {
+        emit(vm, VM_EVENT_CRASH_LOADED, CAUSE_NONE);
     }
     if (stop) {
         vm_stop(vm, why);
@@ -299,6 +303,12 @@ void vm_request_panic(Vm *vm)
 {
     begin(vm)->panic = true;
     end(vm, vm->on_panic != PANIC_NONE);
+}
+
+void vm_request_crash_loaded(Vm *vm)
+{
+    begin(vm)->crash_loaded = true;
+    end(vm, false);
 }
 
 void vm_request_stop(Vm *vm, RunState why)

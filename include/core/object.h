@@ -57,6 +57,7 @@ typedef struct Field {
     const char *link_type;
     uint8_t bit;
     bool required;
+    bool keep;                  /* SAVED: reset leaves it alone (battery-backed) */
     void (*fired)(struct Device *);         /* FIELD_TIMER */
     /* Called after a property was set at run time (qom-set); NULL: frozen once realized. */
     bool (*changed)(Object *, const struct Field *, GError **error);

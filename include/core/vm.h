@@ -48,6 +48,7 @@ struct Vm {
     struct FdStore *fds;                /* descriptors passed by clients, see util/fdstore.h */
     /* Services looked up by id. */
     struct Services *services;          /* chardevs, netdevs, block nodes: registered by their folders */
+    GPtrArray *data_dirs;               /* char *: -L folders, searched for firmware first */
     const char *argv0;
     uint8_t uuid[16];
     bool uuid_set;
@@ -78,6 +79,7 @@ void vm_request_reset(Vm *vm, ShutdownCause cause);
 void vm_request_shutdown(Vm *vm, ShutdownCause cause, int exit_code);
 void vm_request_powerdown(Vm *vm);
 void vm_request_panic(Vm *vm);
+void vm_request_crash_loaded(Vm *vm);               /* the guest runs its crash kernel */
 /* A vCPU stopped for the debugger (any thread). */
 void vm_request_debug(Vm *vm, Cpu *cpu);
 /* Stops for a reason found on any thread: RUN_IO_ERROR, RUN_WATCHDOG, RUN_INTERNAL_ERROR … */
@@ -86,7 +88,8 @@ void vm_request_stop(Vm *vm, RunState why);
 void vm_handle_requests(Vm *vm);
 /* After VM_EVENT_SHUTDOWN with on_shutdown == SHUTDOWN_POWEROFF the loop is told to quit. */
 /* Listeners: run state changes, reset, powerdown; called on the control thread. */
-typedef enum VmEvent { VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN, VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP } VmEvent;
+typedef enum VmEvent { VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN, VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP,
+    VM_EVENT_CRASH_LOADED } VmEvent;
 unsigned vm_listen(Vm *vm, VmEvent event, void (*fn)(Vm *vm, VmEvent event, ShutdownCause cause, void *data), void *data);
 void vm_unlisten(Vm *vm, unsigned id);
 /* Services: an id to a pointer by kind ("chardev", "netdev", "drive"). */
@@ -132,6 +135,7 @@ struct Machine {
     CpuTopology smp;
     bool graphics, usb;
     void *fw_cfg;
+    GPtrArray *images;                  /* what machines/loader.c puts into memory at each reset */
     GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
 };
 const MachineType *machine_find(const char *arch, const char *name);

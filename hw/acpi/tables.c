@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Table blobs, their links, and their delivery: by firmware (table loader) or straight to memory. */
+#include "hw/acpi.h"
+#include <string.h>
+
+enum {
+    HEADER = 36, CHECKSUM_AT = 9, LENGTH_AT = 4,
+    LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM,
+    ZONE_HIGH = 1, ZONE_FSEG = 2, COMMAND_SIZE = 128, NAME = 56,
+    RSDP_SIZE = 36, TABLES_PAD = 4096,
+};
+#define TABLES_FILE "etc/acpi/tables"
+#define RSDP_FILE "etc/acpi/rsdp"
+
+typedef struct Link {
+    bool in_rsdp;               /* where the field is: the RSDP or the tables */
+    unsigned at, size, target;
+} Link;
+
+typedef struct Sum {
+    unsigned at, start, length;
+    bool in_rsdp;
+} Sum;
+
+struct AcpiTables {
+    GByteArray *blob, *rsdp;
+    GArray *links, *sums, *roots;       /* Link, Sum, unsigned offsets listed in the root table */
+};
+
+AcpiTables *acpi_tables_new(void)
+{
+    AcpiTables *t = g_new0(AcpiTables, 1);
+    t->blob = g_byte_array_new();
+    t->rsdp = g_byte_array_new();
+    t->links = g_array_new(false, false, sizeof(Link));
+    t->sums = g_array_new(false, false, sizeof(Sum));
+    t->roots = g_array_new(false, false, sizeof(unsigned));
+    return t;
+}
+
+void acpi_tables_free(AcpiTables *t)
+{
+    if (!t)
+        return;
+    g_byte_array_unref(t->blob);
+    g_byte_array_unref(t->rsdp);
+    g_array_unref(t->links);
+    g_array_unref(t->sums);
+    g_array_unref(t->roots);
+    g_free(t);
+}
+
+static void append(GByteArray *a, const void *p, unsigned n) { g_byte_array_append(a, p, n); }
+
+static void append_int(GByteArray *a, uint64_t v, unsigned n)
+{
+    v = GUINT64_TO_LE(v);
+    append(a, &v, n);
+}
+
+static void add_sum(AcpiTables *t, bool in_rsdp, unsigned at, unsigned start, unsigned length)
+{
+    Sum s = {at, start, length, in_rsdp};
+    g_array_append_val(t->sums, s);
+}
+
+static void add_link(AcpiTables *t, bool in_rsdp, unsigned at, unsigned size, unsigned target)
+{
+    Link l = {in_rsdp, at, size, target};
+    g_array_append_val(t->links, l);
+}
+
+void acpi_pointer(AcpiTables *t, unsigned at, unsigned size, unsigned target)
+{
+    add_link(t, false, at, size, target);
+}
+
+GByteArray *acpi_begin(AcpiTables *t, const char *signature, uint8_t revision, unsigned *start)
+{
+    while (t->blob->len % 8)
+        append(t->blob, "", 1);
+    *start = t->blob->len;
+    append(t->blob, signature, 4);
+    append_int(t->blob, 0, 4);          /* length, at the end */
+    append(t->blob, &revision, 1);
+    append_int(t->blob, 0, 1);          /* checksum, by whoever places the table */
+    append(t->blob, "BOCHS BXPC    ", 14);
+    append_int(t->blob, 1, 4);
+    append(t->blob, "BXPC", 4);
+    append_int(t->blob, 1, 4);
+    return t->blob;
+}
+
+void acpi_end(AcpiTables *t, unsigned start, bool listed)
+{
+    uint32_t length = GUINT32_TO_LE(t->blob->len - start);
+    memcpy(t->blob->data + start + LENGTH_AT, &length, 4);
+    add_sum(t, false, start + CHECKSUM_AT, start, t->blob->len - start);
+    if (listed)
+        g_array_append_val(t->roots, start);
+}
+
+void acpi_finish(AcpiTables *t, bool xsdt)
+{
+    unsigned start, width = xsdt ? 8 : 4;
+    GByteArray *b = acpi_begin(t, xsdt ? "XSDT" : "RSDT", 1, &start);
+    for (unsigned i = 0; i < t->roots->len; i++) {
+        acpi_pointer(t, b->len, width, g_array_index(t->roots, unsigned, i));
+        append_int(b, 0, width);
+    }
+    acpi_end(t, start, false);
+
+    append(t->rsdp, "RSD PTR ", 8);
+    append_int(t->rsdp, 0, 1);
+    append(t->rsdp, "BOCHS ", 6);
+    append_int(t->rsdp, xsdt ? 2 : 0, 1);
+    if (!xsdt) {
+        add_link(t, true, t->rsdp->len, 4, start);
+        append_int(t->rsdp, 0, 4);
+        add_sum(t, true, 8, 0, 20);
+        return;
+    }
+    append_int(t->rsdp, 0, 4);
+    append_int(t->rsdp, RSDP_SIZE, 4);
+    add_link(t, true, t->rsdp->len, 8, start);
+    append_int(t->rsdp, 0, 12);         /* XSDT address, extended checksum, reserved */
+    add_sum(t, true, 8, 0, 20);
+    add_sum(t, true, 32, 0, RSDP_SIZE);
+}
+
+/* ---- by firmware: etc/table-loader ---- */
+
+typedef struct __attribute__((packed)) Command {
+    uint32_t type;
+    union {
+        struct __attribute__((packed)) { char file[NAME]; uint32_t align; uint8_t zone; } allocate;
+        struct __attribute__((packed)) { char dest[NAME], src[NAME]; uint32_t at; uint8_t size; } pointer;
+        struct __attribute__((packed)) { char file[NAME]; uint32_t at, start, length; } checksum;
+        uint8_t pad[COMMAND_SIZE - 4];
+    };
+} Command;
+_Static_assert(sizeof(Command) == COMMAND_SIZE, "table-loader commands have 128 bytes");
+
+static const char *file_of(bool in_rsdp) { return in_rsdp ? RSDP_FILE : TABLES_FILE; }
+
+static void allocate(GByteArray *out, const char *file, uint32_t align, uint8_t zone)
+{
+    Command c = {.type = GUINT32_TO_LE(LOADER_ALLOCATE),
+                 .allocate = {.align = GUINT32_TO_LE(align), .zone = zone}};
+    g_strlcpy(c.allocate.file, file, NAME);
+    append(out, &c, sizeof(c));
+}
+
+static void store_int(GByteArray *a, unsigned at, uint64_t v, unsigned n)
+{
+    v = GUINT64_TO_LE(v);
+    memcpy(a->data + at, &v, n);
+}
+
+void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+    allocate(out, RSDP_FILE, 16, ZONE_FSEG);
+    allocate(out, TABLES_FILE, 64, ZONE_HIGH);
+    for (unsigned i = 0; i < t->links->len; i++) {
+        const Link *l = &g_array_index(t->links, Link, i);
+        store_int(l->in_rsdp ? t->rsdp : t->blob, l->at, l->target, l->size);
+        Command c = {.type = GUINT32_TO_LE(LOADER_POINTER),
+                     .pointer = {.at = GUINT32_TO_LE(l->at), .size = l->size}};
+        g_strlcpy(c.pointer.dest, file_of(l->in_rsdp), NAME);
+        g_strlcpy(c.pointer.src, TABLES_FILE, NAME);
+        append(out, &c, sizeof(c));
+    }
+    for (unsigned i = 0; i < t->sums->len; i++) {
+        const Sum *s = &g_array_index(t->sums, Sum, i);
+        Command c = {.type = GUINT32_TO_LE(LOADER_CHECKSUM),
+                     .checksum = {.at = GUINT32_TO_LE(s->at), .start = GUINT32_TO_LE(s->start),
+                                  .length = GUINT32_TO_LE(s->length)}};
+        g_strlcpy(c.checksum.file, file_of(s->in_rsdp), NAME);
+        append(out, &c, sizeof(c));
+    }
+    g_autofree uint8_t *padded = g_malloc0(t->blob->len + TABLES_PAD);
+    memcpy(padded, t->blob->data, t->blob->len);
+    fw_cfg_add_file(fw_cfg, TABLES_FILE, padded,
+                    (t->blob->len + TABLES_PAD - 1) / TABLES_PAD * TABLES_PAD);
+    fw_cfg_add_file(fw_cfg, RSDP_FILE, t->rsdp->data, t->rsdp->len);
+    fw_cfg_add_file(fw_cfg, "etc/table-loader", out->data, out->len);
+}
+
+/* ---- straight to memory ---- */
+
+static void checksum(uint8_t *p, unsigned at, unsigned start, unsigned length)
+{
+    uint8_t sum = 0;
+    p[at] = 0;
+    for (unsigned i = 0; i < length; i++)
+        sum += p[start + i];
+    p[at] = -sum;
+}
+
+uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base)
+{
+    uint64_t tables = base + 64;
+    g_autoptr(GByteArray) rsdp = g_byte_array_new(), blob = g_byte_array_new();
+    append(rsdp, t->rsdp->data, t->rsdp->len);
+    append(blob, t->blob->data, t->blob->len);
+    for (unsigned i = 0; i < t->links->len; i++) {
+        const Link *l = &g_array_index(t->links, Link, i);
+        store_int(l->in_rsdp ? rsdp : blob, l->at, tables + l->target, l->size);
+    }
+    for (unsigned i = 0; i < t->sums->len; i++) {
+        const Sum *s = &g_array_index(t->sums, Sum, i);
+        checksum((s->in_rsdp ? rsdp : blob)->data, s->at, s->start, s->length);
+    }
+    as_write_rom(as, base, rsdp->data, rsdp->len);
+    as_write_rom(as, tables, blob->data, blob->len);
+    return 64 + blob->len;
+}
+
+/* ---- tables of several machines ---- */
+
+static void madt_override(GByteArray *b, uint8_t irq, uint32_t gsi, uint16_t flags)
+{
+    append_int(b, 2, 1);
+    append_int(b, 10, 1);
+    append_int(b, 0, 1);
+    append_int(b, irq, 1);
+    append_int(b, gsi, 4);
+    append_int(b, flags, 2);
+}
+
+/* 5.2.12 */
+void acpi_madt(AcpiTables *t, const AcpiMadt *m)
+{
+    unsigned start;
+    GByteArray *b = acpi_begin(t, "APIC", 3, &start);
+    append_int(b, m->lapic_base, 4);
+    append_int(b, 1, 4);                /* PC-AT: has a PIC pair */
+    for (unsigned i = 0; i < m->cpus; i++) {
+        bool wide = m->apic_ids[i] > 254;
+        append_int(b, wide ? 9 : 0, 1);
+        append_int(b, wide ? 16 : 8, 1);
+        if (wide) {
+            append_int(b, 0, 2);
+            append_int(b, m->apic_ids[i], 4);
+            append_int(b, 1, 4);
+            append_int(b, i, 4);
+        } else {
+            append_int(b, i, 1);
+            append_int(b, m->apic_ids[i], 1);
+            append_int(b, 1, 4);
+        }
+    }
+    for (unsigned i = 0; i < m->ioapics; i++) {
+        append_int(b, 1, 1);
+        append_int(b, 12, 1);
+        append_int(b, m->ioapic[i].id, 1);
+        append_int(b, 0, 1);
+        append_int(b, m->ioapic[i].base, 4);
+        append_int(b, m->ioapic[i].gsi, 4);
+    }
+    madt_override(b, 0, 2, 0);
+    if (m->pc_overrides)
+        for (const uint8_t *irq = (const uint8_t[]){5, 9, 10, 11, 0}; *irq; irq++)
+            madt_override(b, *irq, *irq, 0xd);
+    append_int(b, 4, 1);                /* NMI on LINT1 of all */
+    append_int(b, 6, 1);
+    append_int(b, 0xff, 1);
+    append_int(b, 0, 2);
+    append_int(b, 1, 1);
+    acpi_end(t, start, true);
+}
+
+/* Generic address structure (5.2.3.2): one byte in system memory. */
+static void put_gas(GByteArray *b, unsigned at, uint64_t address)
+{
+    uint8_t gas[12] = {0, 8, 0, 1};
+    address = GUINT64_TO_LE(address);
+    memcpy(gas + 4, &address, 8);
+    memcpy(b->data + at, gas, 12);
+}
+
+/* 5.2.9, hardware-reduced */
+void acpi_fadt_reduced(AcpiTables *t, const AcpiReducedFadt *f, unsigned dsdt)
+{
+    enum { SIZE = 268, FLAGS = 112, RESET = 116, RESET_VALUE = 128, X_DSDT = 140,
+           SLEEP_CONTROL = 244, SLEEP_STATUS = 256,
+           FLAG_RESET = 1 << 10, FLAG_REDUCED = 1 << 20 };
+    unsigned start;
+    GByteArray *b = acpi_begin(t, "FACP", 5, &start);
+    g_byte_array_set_size(b, start + SIZE);
+    memset(b->data + start + HEADER, 0, SIZE - HEADER);
+    uint32_t flags = GUINT32_TO_LE(FLAG_RESET | FLAG_REDUCED | f->extra_flags);
+    memcpy(b->data + start + FLAGS, &flags, 4);
+    put_gas(b, start + RESET, f->reset);
+    b->data[start + RESET_VALUE] = f->reset_value;
+    put_gas(b, start + SLEEP_CONTROL, f->sleep_control);
+    put_gas(b, start + SLEEP_STATUS, f->sleep_status);
+    acpi_pointer(t, start + X_DSDT, 8, dsdt);
+    acpi_end(t, start, true);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carries interrupt messages between APICs; owns the register window. Intel SDM vol. 3, 12.4-12.11. */
+#include "hw/intc/apic.h"
+#include "util/log.h"
+
+enum { APIC_BASE = 0xfee00000, WINDOW = 0x100000 };
+
+Apic *apic_here(ApicBus *bus)
+{
+    Cpu *cpu = cpu_current();
+    return cpu && cpu->index < bus->apics->len ? g_ptr_array_index(bus->apics, cpu->index) : NULL;
+}
+
+/* ---- delivery ---- */
+
+static void deliver_lowest(ApicBus *bus, const ApicMessage *m)
+{
+    unsigned n = bus->apics->len;
+    for (unsigned i = 0; i < n; i++) {
+        unsigned k = (bus->lowest_next + i) % n;
+        Apic *a = g_ptr_array_index(bus->apics, k);
+        if (a && apic_matches(a, m->dest, m->logical) && apic_software_enabled(a)) {
+            bus->lowest_next = k + 1;
+            apic_accept(a, m);
+            return;
+        }
+    }
+}
+
+void apic_bus_deliver(ApicBus *bus, const ApicMessage *m)
+{
+    device_lock(&bus->dev);
+    trace(deliver, "dest 0x%x vector 0x%x mode %u logical %d level %d", m->dest, m->vector, m->mode,
+          m->logical, m->level);
+    if (m->mode == APIC_LOWEST) {
+        deliver_lowest(bus, m);
+    } else {
+        for (unsigned i = 0; i < bus->apics->len; i++) {
+            Apic *a = g_ptr_array_index(bus->apics, i);
+            if (a && apic_matches(a, m->dest, m->logical))
+                apic_accept(a, m);
+        }
+    }
+    device_unlock(&bus->dev);
+}
+
+/* SDM 12.11: the address carries the destination, the data the vector and modes. */
+void apic_bus_msi(ApicBus *bus, uint64_t address, uint32_t data)
+{
+    ApicMessage m = {
+        .dest = (address >> 12 & 0xff) | (uint32_t)(address >> 32 & 0xffffff00),
+        .logical = address & 4,
+        .vector = data, .mode = data >> 8 & 7,
+        .level = data & 0x8000, .assert_level = data & 0x4000,
+    };
+    apic_bus_deliver(bus, &m);
+}
+
+/* ---- the window: a vCPU's own registers; anything else is an MSI ---- */
+
+static uint64_t read_window(Device *d, uint64_t at, unsigned size)
+{
+    Apic *a = apic_here((ApicBus *)d);
+    if (!a || !apic_xapic_mode(a) || at >= 0x1000)
+        return UINT64_MAX;
+    return at & 0xf ? 0 : apic_read_register(a, at >> 4);
+}
+
+static void write_window(Device *d, uint64_t at, uint64_t value, unsigned size)
+{
+    ApicBus *bus = (ApicBus *)d;
+    Apic *a = apic_here(bus);
+    if (!a || at >= 0x1000)
+        apic_bus_msi(bus, APIC_BASE + at, value);
+    else if (apic_xapic_mode(a) && !(at & 0xf))
+        apic_write_register(a, at >> 4, value);
+}
+
+static void pic_pin(Device *d, uint32_t n, bool level)
+{
+    ApicBus *bus = (ApicBus *)d;
+    bus->lint0 = level;
+    for (unsigned i = 0; i < bus->apics->len; i++)
+        if (g_ptr_array_index(bus->apics, i))
+            apic_pic_changed(g_ptr_array_index(bus->apics, i));
+}
+
+static void init(Object *o)
+{
+    ApicBus *bus = (ApicBus *)o;
+    bus->apics = g_ptr_array_new();
+    bus->ioapics = g_ptr_array_new();
+}
+
+static void finish(Object *o)
+{
+    g_ptr_array_unref(((ApicBus *)o)->apics);
+    g_ptr_array_unref(((ApicBus *)o)->ioapics);
+}
+
+static const Field fields[] = {
+    HOST(ApicBus, apics), HOST(ApicBus, ioapics), HOST(ApicBus, pic_ack), LINK(ApicBus, pic),
+    SAVED(ApicBus, lint0), SAVED(ApicBus, lowest_next),
+};
+static const DeviceType apic_bus = {
+    .name = "apic-bus", .desc = "APIC message bus", .size = sizeof(ApicBus), .window = WINDOW,
+    .intc_domain = true, .min_access = 4, .max_access = 4, FIELDS(fields), .read = read_window,
+    .write = write_window, .pin = pic_pin, .n_pins = 1, .init = init, .finish = finish,
+};
+DEVICE_TYPE(apic_bus);
+
+ApicBus *apic_bus_new(Vm *vm)
+{
+    Device *d = device_make(vm, "apic-bus");
+    device_place(d, APIC_BASE);
+    return (ApicBus *)d;
+}
+
+void apic_bus_set_pic(ApicBus *bus, int (*ack)(Device *pic), Device *pic)
+{
+    bus->pic_ack = ack;
+    bus->pic = pic;
+}
+
+Pin apic_bus_lint0(ApicBus *bus) { return device_pin(&bus->dev, 0); }

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared inside hw/intc: the APIC bus. */
+#ifndef HW_INTC_APIC_H
+#define HW_INTC_APIC_H
+
+#include "hw/apic.h"
+
+typedef struct Apic Apic;
+
+struct ApicBus {
+    Device dev;
+    GPtrArray *apics;           /* Apic * by CPU index */
+    GPtrArray *ioapics;         /* Device * */
+    int (*pic_ack)(Device *pic);
+    Device *pic;
+    bool lint0;                 /* level of the PIC's output */
+    uint32_t lowest_next;       /* round robin of lowest-priority delivery */
+};
+
+void apic_accept(Apic *a, const ApicMessage *m);
+bool apic_matches(const Apic *a, uint32_t dest, bool logical);
+bool apic_software_enabled(const Apic *a);
+void apic_pic_changed(Apic *a);
+/* A level-triggered vector was acknowledged. */
+void ioapic_eoi(Device *ioapic, uint8_t vector);
+/* The calling vCPU's APIC, NULL on other threads. */
+Apic *apic_here(ApicBus *bus);
+uint64_t apic_read_register(Apic *a, unsigned index);
+void apic_write_register(Apic *a, unsigned index, uint64_t value);
+bool apic_xapic_mode(const Apic *a);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* I/O APIC, version 0x20. Spec: Intel 82093AA data sheet; the EOI register as in ICH9. */
+#include "hw/intc/apic.h"
+
+enum {
+    PINS = 24, VERSION = 0x20 | (PINS - 1) << 16,
+    SELECT = 0x00, WINDOW_REG = 0x10, EOI_REG = 0x40,
+    INDEX_ID = 0, INDEX_VERSION = 1, INDEX_ARB = 2, INDEX_TABLE = 0x10,
+};
+#define ENTRY_LEVEL (1ull << 15)
+#define ENTRY_MASKED (1ull << 16)
+#define ENTRY_REMOTE_IRR (1ull << 14)
+#define ENTRY_READ_ONLY (ENTRY_REMOTE_IRR | 1ull << 12)
+
+typedef struct IoApic {
+    Device dev;
+    ApicBus *bus;
+    uint64_t table[PINS];
+    uint32_t irr, level;        /* pending edges or asserted levels; pin levels */
+    uint8_t id, select;
+} IoApic;
+
+static void service(IoApic *s, unsigned n)
+{
+    uint64_t e = s->table[n];
+    if (!(s->irr & 1u << n) || e & ENTRY_MASKED)
+        return;
+    if (e & ENTRY_LEVEL) {
+        if (e & ENTRY_REMOTE_IRR)
+            return;
+        s->table[n] |= ENTRY_REMOTE_IRR;
+    } else {
+        s->irr &= ~(1u << n);
+    }
+    ApicMessage m = {
+        .dest = e >> 56, .vector = e, .mode = e >> 8 & 7, .logical = e & 1 << 11,
+        .level = e & ENTRY_LEVEL, .assert_level = true,
+    };
+    if (m.mode == APIC_EXTINT && s->bus->pic_ack)
+        m.vector = s->bus->pic_ack(s->bus->pic), m.mode = APIC_FIXED;
+    apic_bus_deliver(s->bus, &m);
+}
+
+static void pin(Device *d, uint32_t n, bool level)
+{
+    IoApic *s = (IoApic *)d;
+    uint32_t bit = 1u << n;
+    bool rising = level && !(s->level & bit);
+    s->level = level ? s->level | bit : s->level & ~bit;
+    if (s->table[n] & ENTRY_LEVEL)
+        s->irr = level ? s->irr | bit : s->irr & ~bit;
+    else if (rising)
+        s->irr |= bit;
+    service(s, n);
+}
+
+void ioapic_eoi(Device *d, uint8_t vector)
+{
+    IoApic *s = (IoApic *)d;
+    for (unsigned n = 0; n < PINS; n++) {
+        uint64_t e = s->table[n];
+        if (!(e & ENTRY_LEVEL) || (uint8_t)e != vector || !(e & ENTRY_REMOTE_IRR))
+            continue;
+        s->table[n] &= ~ENTRY_REMOTE_IRR;
+        service(s, n);
+    }
+}
+
+static uint32_t read_indexed(IoApic *s, unsigned index)
+{
+    if (index >= INDEX_TABLE && index < INDEX_TABLE + 2 * PINS) {
+        uint64_t e = s->table[(index - INDEX_TABLE) >> 1];
+        return index & 1 ? e >> 32 : e;
+    }
+    return index == INDEX_VERSION ? VERSION : index <= INDEX_ARB ? (uint32_t)s->id << 24 : 0;
+}
+
+static void write_entry(IoApic *s, unsigned index, uint32_t value)
+{
+    unsigned n = (index - INDEX_TABLE) >> 1;
+    uint64_t e = s->table[n];
+    if (index & 1)
+        e = (uint32_t)e | (uint64_t)value << 32;
+    else
+        e = (e & (0xffffffff00000000ull | ENTRY_READ_ONLY)) | (value & ~ENTRY_READ_ONLY);
+    if (!(e & ENTRY_LEVEL))
+        e &= ~ENTRY_REMOTE_IRR;         /* Linux switches to edge to drop a stuck level */
+    else if (s->level & 1u << n)
+        s->irr |= 1u << n;
+    s->table[n] = e;
+    service(s, n);
+}
+
+static uint64_t read_window(Device *d, uint64_t at, unsigned size)
+{
+    IoApic *s = (IoApic *)d;
+    return at == SELECT ? s->select : at == WINDOW_REG ? read_indexed(s, s->select) : 0;
+}
+
+static void write_window(Device *d, uint64_t at, uint64_t value, unsigned size)
+{
+    IoApic *s = (IoApic *)d;
+    if (at == SELECT)
+        s->select = value;
+    else if (at == EOI_REG)
+        ioapic_eoi(d, value);
+    else if (at == WINDOW_REG && s->select == INDEX_ID)
+        s->id = value >> 24 & 0xf;
+    else if (at == WINDOW_REG && s->select >= INDEX_TABLE && s->select < INDEX_TABLE + 2 * PINS)
+        write_entry(s, s->select, value);
+}
+
+static void reset(Device *d)
+{
+    IoApic *s = (IoApic *)d;
+    for (unsigned n = 0; n < PINS; n++)
+        s->table[n] = ENTRY_MASKED;
+    s->irr = 0;
+    s->select = 0;
+}
+
+static const Field fields[] = {
+    LINK(IoApic, bus), SAVED(IoApic, table), SAVED(IoApic, irr), SAVED(IoApic, level),
+    SAVED(IoApic, id), SAVED(IoApic, select),
+};
+static const DeviceType ioapic = {
+    .name = "ioapic", .desc = "I/O APIC", .size = sizeof(IoApic), .window = 0x1000,
+    .min_access = 4, .max_access = 4, .intc_domain = true, FIELDS(fields), .read = read_window,
+    .write = write_window, .pin = pin, .n_pins = PINS, .reset = reset,
+};
+DEVICE_TYPE(ioapic);
+
+Device *ioapic_new(ApicBus *bus, uint64_t base, uint8_t id)
+{
+    IoApic *s = (IoApic *)device_make(bus->dev.object.vm, "ioapic");
+    s->bus = bus;
+    s->id = id;
+    g_ptr_array_add(bus->ioapics, s);
+    device_place(&s->dev, base);
+    return &s->dev;
+}

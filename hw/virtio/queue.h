@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A queue's inside; private to hw/virtio. */
+#ifndef HW_VIRTIO_QUEUE_H
+#define HW_VIRTIO_QUEUE_H
+
+#include "hw/virtio/virtio.h"
+
+/* Guest-visible and saved. */
+typedef struct VirtqState {
+    uint64_t desc, driver, device;      /* addresses: split avail/used, packed event areas */
+    uint32_t size;
+    uint16_t vector;
+    bool ready;
+    uint16_t last_avail, used_idx;      /* packed: ring positions */
+    bool avail_wrap, used_wrap;
+} VirtqState;
+
+struct Virtq {
+    VirtqState s;
+    VirtioDevice *v;
+    unsigned index, max_size, default_size;
+    void (*handler)(VirtioDevice *, Virtq *);
+    int kick_fd;
+    LoopFd *watch;
+    /* Rings in host memory while the device runs. */
+    uint8_t *desc_host, *driver_host, *device_host;
+    uint16_t signalled_used;            /* used index at the last interrupt */
+    bool signalled_valid, pushed;
+    uint32_t in_use;                    /* popped and not pushed back */
+};
+
+/* Maps the rings; false (and NEEDS_RESET) if they are not in RAM. */
+bool virtq_map(Virtq *vq);
+
+/* One layout's operations; split.c and packed.c. */
+typedef struct VirtqLayout {
+    uint64_t (*desc_bytes)(unsigned size);
+    uint64_t (*driver_bytes)(unsigned size);
+    uint64_t (*device_bytes)(unsigned size);
+    bool (*empty)(Virtq *vq);
+    VirtqElement *(*pop)(Virtq *vq, size_t extra);
+    void (*unpop)(Virtq *vq, const VirtqElement *e);
+    void (*push)(Virtq *vq, const VirtqElement *e, uint32_t written);
+    bool (*wants_interrupt)(Virtq *vq);
+    void (*want_kicks)(Virtq *vq, bool on);
+} VirtqLayout;
+extern const VirtqLayout virtq_split, virtq_packed;
+
+/* Collects a chain into an element. */
+typedef struct Chain {
+    struct iovec sg[VIRTQ_MAX_SG];
+    unsigned n_out, n_in;               /* out entries first */
+    size_t out_bytes, in_bytes;
+} Chain;
+/* Adds a guest buffer; false (reported) if it breaks a rule. */
+bool chain_add(Virtq *vq, Chain *c, uint64_t pa, uint32_t len, bool device_writes);
+VirtqElement *chain_element(const Chain *c, uint16_t id, uint16_t ndescs, size_t extra);
+
+#endif

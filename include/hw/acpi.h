@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ACPI tables: an AML builder, table blobs with loader commands, and the generic event device.
+ * Spec: ACPI 6.5 (chapter 20: AML; 5.2: tables; 5.6.9: generic event device).
+ */
+#ifndef HW_ACPI_H
+#define HW_ACPI_H
+
+#include "hw/fw_cfg.h"
+
+/* ---- AML: a term is a byte string; packages of terms are appended and consumed ---- */
+
+typedef GByteArray Aml;         /* owned by the one it is appended to */
+
+Aml *aml_new(void);
+void aml_append(Aml *parent, Aml *child);               /* consumes child */
+Aml *aml_int(uint64_t value);
+Aml *aml_string(const char *text);
+Aml *aml_eisaid(const char *id);                        /* "PNP0501" as its integer */
+Aml *aml_path(const char *path);                        /* "\\_SB.GED", "ESEL" */
+Aml *aml_name(const char *name, Aml *value);
+Aml *aml_buffer(const void *data, unsigned n);
+Aml *aml_package(Aml *const *elements, unsigned n);
+Aml *aml_device(const char *name);                      /* containers: append terms to them */
+Aml *aml_scope(const char *name);
+Aml *aml_method(const char *name, unsigned args, bool serialized);
+Aml *aml_if(Aml *condition);
+Aml *aml_return(Aml *value);
+Aml *aml_store(Aml *value, Aml *to);
+Aml *aml_and(Aml *a, Aml *b);
+Aml *aml_equal(Aml *a, Aml *b);
+Aml *aml_local(unsigned n);
+Aml *aml_arg(unsigned n);
+Aml *aml_notify(const char *path, uint64_t value);
+/* OperationRegion; space 0 system memory, 1 I/O. */
+Aml *aml_region(const char *name, uint8_t space, uint64_t offset, uint32_t length);
+/* Field with one unit: access 1, 2, 3 (byte, word, dword); width in bits. */
+Aml *aml_field(const char *region, uint8_t access, const char *unit, unsigned bits);
+/* Resource templates: descriptors appended to a template, which becomes a buffer. */
+Aml *aml_resources(void);
+void aml_res_memory32(Aml *res, uint32_t base, uint32_t length, bool writable);
+void aml_res_io(Aml *res, uint16_t base, uint8_t length);
+void aml_res_irq(Aml *res, uint32_t gsi, bool edge);    /* extended interrupt, active high */
+void aml_res_irq_legacy(Aml *res, uint8_t irq);
+Aml *aml_name_resources(const char *name, Aml *res);
+
+/* ---- tables ---- */
+
+typedef struct AcpiTables AcpiTables;
+AcpiTables *acpi_tables_new(void);
+void acpi_tables_free(AcpiTables *t);
+/* Begins a table in the blob "etc/acpi/tables"; returns its byte array and start offset. */
+GByteArray *acpi_begin(AcpiTables *t, const char *signature, uint8_t revision, unsigned *start);
+/* Ends it: length and checksum, an entry in the root table. dsdt: not listed there. */
+void acpi_end(AcpiTables *t, unsigned start, bool listed);
+/* A pointer field of `size` bytes at `at` to offset `target` of the tables' blob. */
+void acpi_pointer(AcpiTables *t, unsigned at, unsigned size, unsigned target);
+/* Root tables (XSDT and RSDP revision 2, or RSDT and RSDP 0), then delivery. */
+void acpi_finish(AcpiTables *t, bool xsdt);
+/* As fw_cfg files for firmware: etc/acpi/tables, etc/acpi/rsdp, etc/table-loader. */
+void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg);
+/* Straight into memory at base, RSDP first, for boots without firmware. Returns bytes used. */
+uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base);
+
+/* ---- tables that several machines have ---- */
+typedef struct AcpiMadt {
+    uint32_t lapic_base;
+    const uint32_t *apic_ids;   /* of present CPUs */
+    unsigned cpus, ioapics;
+    struct { uint32_t base, gsi; uint8_t id; } ioapic[2];
+    bool pc_overrides;          /* IRQ0→GSI2 and level SCI-style lines as on PCs */
+} AcpiMadt;
+void acpi_madt(AcpiTables *t, const AcpiMadt *m);
+typedef struct AcpiReducedFadt {
+    uint64_t sleep_control, sleep_status, reset;
+    uint8_t reset_value;
+    uint32_t extra_flags;
+} AcpiReducedFadt;
+void acpi_fadt_reduced(AcpiTables *t, const AcpiReducedFadt *f, unsigned dsdt);
+
+/* ---- the generic event device: selector at base, registers at regs ---- */
+enum { GED_MEMORY = 1, GED_POWER_BUTTON = 2 };
+Device *ged_new(Vm *vm, uint64_t selector, uint64_t regs, Pin irq);
+void ged_aml(Aml *sb, uint64_t selector, uint32_t gsi);
+
+#endif

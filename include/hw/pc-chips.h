@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The chips that every PC-like board wires by hand: PIC pair, PIT, RTC. */
+#ifndef HW_PC_CHIPS_H
+#define HW_PC_CHIPS_H
+
+#include "core/vm.h"
+
+/* The 8259A pair at 0x20/0xa0 with ELCR at 0x4d0; inputs are i8259_pin(0…15); output to intr. */
+Device *i8259_pair_new(Vm *vm, Pin intr);
+Pin i8259_pin(Device *pair, unsigned n);
+/* Acknowledge cycle: the vector of the highest pending interrupt (spurious: base + 7). Inside the
+ * interrupt chips' domain. */
+int i8259_ack(Device *pair);
+
+/* The 8254 at 0x40; channel 0 drives irq0. Port 0x61 is the speaker's (pcspk). */
+Device *i8254_new(Vm *vm, Pin irq0);
+/* Gate and output of channel 2, for port 0x61. */
+void i8254_set_gate(Device *pit, unsigned channel, bool level);
+bool i8254_output(Device *pit, unsigned channel);
+/* Port 0x61 (system control port B). */
+Device *pcspk_new(Vm *vm, Device *pit);
+
+/* MC146818 RTC with 128 bytes of NVRAM at 0x70; IRQ 8. */
+Device *mc146818_new(Vm *vm, Pin irq8);
+void mc146818_set(Device *rtc, unsigned at, uint8_t value);
+/* Sizes of memory where firmware looks for them (0x15-0x18, 0x30-0x35, 0x5b-0x5d). */
+void mc146818_set_memory(Device *rtc, uint64_t low, uint64_t high);
+
+#endif
