@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steps that most boards take. */
+#include "machines/common.h"
+#include "util/error.h"
+
+MemRegion *machine_make_ram(Machine *m, GError **error)
+{
+    if (!m->memory_backend)
+        return mem_ram(&m->object, m->type_->default_ram_id, m->ram_size, NULL, error);
+    error_set(error, "-machine memory-backend=%s: not implemented yet", m->memory_backend);
+    return NULL;
+}
+
+bool machine_make_cpus(Machine *m, GError **error)
+{
+    Vm *vm = m->vm;
+    const GuestIsa *isa = isa_find(m->arch);
+    const char *model = m->cpu_model ? m->cpu_model : m->type_->default_cpu;
+    if (!isa)
+        return error_set(error, "this build has no guest architecture '%s'", m->arch);
+    vm->cpus = g_new0(Cpu *, m->smp.cpus);
+    for (unsigned i = 0; i < m->smp.cpus; i++) {
+        vm->cpus[i] = cpu_new(vm, isa, model, i, error);
+        if (!vm->cpus[i])
+            return false;
+        vm->n_cpus = i + 1;
+    }
+    return true;
+}
+
+struct Chardev *machine_serial(Machine *m, unsigned n)
+{
+    return m->serials && n < m->serials->len ? g_ptr_array_index(m->serials, n) : NULL;
+}
+
+bool machine_set_chardev(Machine *m, Device *d, unsigned n, GError **error)
+{
+    Object *chr = (Object *)machine_serial(m, n);
+    return !chr || object_set_string(&d->object, "chardev", chr->name, error);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files into guest memory. ELF: System V ABI, generic part; PVH note: Xen's x86/HVM direct boot ABI. */
+#include "machines/loader.h"
+#include <elf.h>
+#include <string.h>
+#include "util/error.h"
+
+typedef struct Image {
+    GBytes *data;
+    uint64_t pa;
+} Image;
+
+static void image_free(gpointer p)
+{
+    g_bytes_unref(((Image *)p)->data);
+    g_free(p);
+}
+
+GBytes *loader_file(const char *path, GError **error)
+{
+    g_autoptr(GMappedFile) map = g_mapped_file_new(path, false, error);
+    if (!map) {
+        g_prefix_error(error, "could not load '%s': ", path);
+        return NULL;
+    }
+    return g_mapped_file_get_bytes(map);
+}
+
+/* ---- where firmware lives ---- */
+
+static const char *const firmware_dirs[] = {
+    "/usr/share/seabios", "/usr/share/qemu", "/usr/share/OVMF", "/usr/lib/ipxe/qemu",
+    "/usr/lib/riscv64-linux-gnu/opensbi/generic", "/usr/local/share/qemu", NULL,
+};
+static const struct { const char *name, *package; } packages[] = {
+    {"bios", "seabios"}, {"opensbi", "opensbi"}, {"fw_dynamic", "opensbi"}, {"OVMF", "ovmf"},
+    {"linuxboot", "qemu-system-data"}, {"pvh", "qemu-system-data"},
+};
+
+static char *in_dir(const char *dir, const char *name)
+{
+    char *path = g_build_filename(dir, name, NULL);
+    if (g_file_test(path, G_FILE_TEST_IS_REGULAR))
+        return path;
+    g_free(path);
+    return NULL;
+}
+
+char *loader_find(Vm *vm, const char *name, GError **error)
+{
+    char *path = NULL;
+    if (g_file_test(name, G_FILE_TEST_IS_REGULAR))
+        return g_strdup(name);
+    if (!strchr(name, '/')) {
+        for (unsigned i = 0; !path && vm->data_dirs && i < vm->data_dirs->len; i++)
+            path = in_dir(g_ptr_array_index(vm->data_dirs, i), name);
+        for (unsigned i = 0; !path && firmware_dirs[i]; i++)
+            path = in_dir(firmware_dirs[i], name);
+    }
+    if (path)
+        return path;
+    error_set(error, "could not find firmware '%s'", name);
+    for (unsigned i = 0; i < G_N_ELEMENTS(packages); i++)
+        if (g_str_has_prefix(name, packages[i].name)) {
+            error_append(error, "; Debian's package %s has it (apt-get install %s)",
+                         packages[i].package, packages[i].package);
+            break;
+        }
+    return NULL;
+}
+
+/* ---- images ---- */
+
+void loader_add(Machine *m, GBytes *data, uint64_t pa)
+{
+    if (!m->images)
+        m->images = g_ptr_array_new_with_free_func(image_free);
+    Image *image = g_new(Image, 1);
+    *image = (Image){g_bytes_ref(data), pa};
+    g_ptr_array_add(m->images, image);
+}
+
+void loader_add_copy(Machine *m, const void *data, size_t n, uint64_t pa)
+{
+    g_autoptr(GBytes) bytes = g_bytes_new(data, n);
+    loader_add(m, bytes, pa);
+}
+
+void loader_reset(Machine *m)
+{
+    for (unsigned i = 0; m->images && i < m->images->len; i++) {
+        const Image *image = g_ptr_array_index(m->images, i);
+        size_t n;
+        const void *data = g_bytes_get_data(image->data, &n);
+        as_write_rom(m->vm->memory, image->pa, data, n);
+    }
+}
+
+/* ---- ELF ---- */
+
+/* Fields of both classes and byte orders, read through one accessor. */
+typedef struct Elf {
+    const uint8_t *p;
+    size_t size;
+    bool is64, big;
+} Elf;
+
+static uint64_t field(const Elf *e, size_t at, unsigned n)
+{
+    uint64_t v = 0;
+    if (at > e->size || n > e->size - at)
+        return 0;
+    for (unsigned i = 0; i < n; i++)
+        v |= (uint64_t)e->p[at + i] << 8 * (e->big ? n - 1 - i : i);
+    return v;
+}
+
+#define ELF_FIELD(e, at, part, name)                                                                \
+    ((e)->is64 ? field(e, (at) + offsetof(Elf64_##part, name), sizeof(((Elf64_##part *)0)->name))    \
+               : field(e, (at) + offsetof(Elf32_##part, name), sizeof(((Elf32_##part *)0)->name)))
+
+bool loader_is_elf(GBytes *file)
+{
+    size_t n;
+    const void *p = g_bytes_get_data(file, &n);
+    return n >= sizeof(Elf64_Ehdr) && !memcmp(p, ELFMAG, SELFMAG);
+}
+
+/* Looks for the note (owner "Xen", type 18) that gives the 32-bit entry. */
+static void find_pvh_note(const Elf *e, uint64_t at, uint64_t size, LoaderElf *out)
+{
+    for (uint64_t p = at; p + 12 <= at + size && p + 12 <= e->size;) {
+        uint64_t name = field(e, p, 4), desc = field(e, p + 4, 4), type = field(e, p + 8, 4);
+        uint64_t data = p + 12 + ((name + 3) & ~3ull);
+        if (name == 4 && type == 18 && p + 16 <= e->size && !memcmp(e->p + p + 12, "Xen", 4))
+            out->pvh_entry = field(e, data, desc == 8 ? 8 : 4);
+        p = data + ((desc + 3) & ~3ull);
+    }
+}
+
+static bool load_segment(Machine *m, const Elf *e, GBytes *file, size_t ph, const char *name,
+                         LoaderElf *out, GError **error)
+{
+    uint64_t offset = ELF_FIELD(e, ph, Phdr, p_offset), filesz = ELF_FIELD(e, ph, Phdr, p_filesz);
+    uint64_t paddr = ELF_FIELD(e, ph, Phdr, p_paddr), memsz = ELF_FIELD(e, ph, Phdr, p_memsz);
+    if (offset > e->size || filesz > e->size - offset || filesz > memsz ||
+        paddr + memsz < paddr)
+        return error_set(error, "'%s' is a damaged ELF file: a segment lies outside of it", name);
+    if (memsz == 0)
+        return true;
+    if (filesz) {
+        g_autoptr(GBytes) part = g_bytes_new_from_bytes(file, offset, filesz);
+        loader_add(m, part, paddr);
+    }
+    if (memsz > filesz && memsz - filesz <= 1ull << 30) {
+        g_autoptr(GBytes) zeros = g_bytes_new_take(g_malloc0(memsz - filesz), memsz - filesz);
+        loader_add(m, zeros, paddr + filesz);
+    }
+    out->low = MIN(out->low, paddr);
+    out->high = MAX(out->high, paddr + memsz);
+    return true;
+}
+
+/* Entry points are virtual; the segment that holds one tells its physical address. */
+static uint64_t entry_to_physical(const Elf *e, size_t ph, uint64_t entry)
+{
+    uint64_t va = ELF_FIELD(e, ph, Phdr, p_vaddr), n = ELF_FIELD(e, ph, Phdr, p_memsz);
+    return entry - va < n ? entry - va + ELF_FIELD(e, ph, Phdr, p_paddr) : entry;
+}
+
+bool loader_elf(Machine *m, GBytes *file, const char *name, LoaderElf *out, GError **error)
+{
+    Elf e = {.p = g_bytes_get_data(file, &e.size)};
+    e.is64 = e.p[EI_CLASS] == ELFCLASS64;
+    e.big = e.p[EI_DATA] == ELFDATA2MSB;
+    uint64_t entry = ELF_FIELD(&e, 0, Ehdr, e_entry), phoff = ELF_FIELD(&e, 0, Ehdr, e_phoff);
+    unsigned count = ELF_FIELD(&e, 0, Ehdr, e_phnum), step = ELF_FIELD(&e, 0, Ehdr, e_phentsize);
+    *out = (LoaderElf){.entry = entry, .low = UINT64_MAX, .is64 = e.is64, .big_endian = e.big,
+                       .machine = ELF_FIELD(&e, 0, Ehdr, e_machine)};
+    for (unsigned i = 0; i < count; i++) {
+        size_t ph = phoff + (uint64_t)i * step;
+        switch (ELF_FIELD(&e, ph, Phdr, p_type)) {
+        case PT_LOAD:
+            if (!load_segment(m, &e, file, ph, name, out, error))
+                return false;
+            if (out->entry == entry)
+                out->entry = entry_to_physical(&e, ph, entry);
+            break;
+        case PT_NOTE:
+            find_pvh_note(&e, ELF_FIELD(&e, ph, Phdr, p_offset), ELF_FIELD(&e, ph, Phdr, p_filesz),
+                          out);
+            break;
+        default:
+            break;
+        }
+    }
+    if (out->low == UINT64_MAX)
+        return error_set(error, "'%s' is an ELF file without anything to load", name);
+    return true;
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * microvm: the least PC that Linux runs on. Local APICs, one or two IOAPICs, optional PIC, PIT, RTC
+ * and serial port, virtio over memory-mapped slots, ACPI (hardware-reduced) or the kernel command
+ * line to announce them. Boots a kernel directly, or firmware given with -bios.
+ */
+#include "hw/acpi.h"
+#include "hw/apic.h"
+#include "hw/isa.h"
+#include "hw/pc-chips.h"
+#include "hw/virtio-mmio.h"
+#include "machines/common.h"
+#include "machines/x86/boot.h"
+#include "util/error.h"
+
+enum {
+    GED_GSI = 9, GED_SELECTOR = 0xfea00000, GED_REGS = 0xfea00200, GED_RESET = GED_REGS + 2,
+    GED_RESET_VALUE = 0x42,
+    VIRTIO_BASE = 0xfeb00000, IOAPIC_BASE = 0xfec00000, IOAPIC2_BASE = 0xfec10000, IOAPIC_PINS = 24,
+    MAX_SLOTS = 24, FEW_SLOTS = 8,
+};
+#define LOW_LIMIT (3ull << 30)
+
+typedef struct MicroVm {
+    Machine m;
+    int acpi, pcie, rtc, pic, pit, usb, ioapic2;        /* OnOffAuto */
+    bool isa_serial, auto_cmdline, option_roms;
+    Device *pic_pair, *ioapic[2], *rtc_dev;
+    Bus *isa, *slot[MAX_SLOTS];
+    unsigned taken;             /* slots in use, from the highest down */
+    unsigned taken_order[MAX_SLOTS];
+    uint64_t low_size, high_size;
+    uint32_t apic_ids[288];
+    AcpiTables *tables;
+    X86BootInfo boot;
+} MicroVm;
+
+enum { AUTO, ON, OFF };
+static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON; }
+static bool has_acpi(const MicroVm *s) { return on(s->acpi, true); }
+static bool two_ioapics(const MicroVm *s) { return has_acpi(s) && on(s->ioapic2, true); }
+
+/* ---- interrupts ---- */
+
+/* An ISA line reaches the PIC and the IOAPIC (line 0 on pin 2). */
+typedef struct Splitter {
+    Device dev;
+    Irq pic[ISA_IRQS], ioapic[ISA_IRQS];
+} Splitter;
+
+static void split_pin(Device *d, uint32_t n, bool level)
+{
+    irq_set(&((Splitter *)d)->pic[n], level);
+    irq_set(&((Splitter *)d)->ioapic[n], level);
+}
+
+static const Field splitter_fields[] = {IRQ(Splitter, pic), IRQ(Splitter, ioapic)};
+static const DeviceType isa_splitter = {
+    .name = "isa-irq-splitter", .desc = "ISA lines to PIC and IOAPIC", .size = sizeof(Splitter),
+    .intc_domain = true, .fields = splitter_fields, .n_fields = G_N_ELEMENTS(splitter_fields),
+    .pin = split_pin, .n_pins = ISA_IRQS,
+};
+DEVICE_TYPE(isa_splitter);
+
+static Pin gsi(MicroVm *s, unsigned n)
+{
+    return device_pin(s->ioapic[n / IOAPIC_PINS], n % IOAPIC_PINS);
+}
+
+static void make_interrupts(MicroVm *s, Pin lines[ISA_IRQS])
+{
+    Vm *vm = s->m.vm;
+    ApicBus *bus = apic_bus_new(vm);
+    for (unsigned i = 0; i < vm->n_cpus; i++) {
+        const X86IrqSource *source;
+        s->apic_ids[i] = x86_cpu_apic_id(vm->cpus[i]);
+        Device *apic = apic_new(bus, vm->cpus[i], s->apic_ids[i], i == 0, &source);
+        x86_cpu_connect(vm->cpus[i], source, apic);
+    }
+    s->ioapic[0] = ioapic_new(bus, IOAPIC_BASE, 0);
+    if (two_ioapics(s))
+        s->ioapic[1] = ioapic_new(bus, IOAPIC2_BASE, 1);
+    if (on(s->pic, true)) {
+        s->pic_pair = i8259_pair_new(vm, apic_bus_lint0(bus));
+        apic_bus_set_pic(bus, i8259_ack, s->pic_pair);
+    }
+    Splitter *split = (Splitter *)device_make(vm, "isa-irq-splitter");
+    for (unsigned n = 0; n < ISA_IRQS; n++) {
+        if (s->pic_pair)
+            irq_connect(&split->pic[n], i8259_pin(s->pic_pair, n));
+        if (n != 2)
+            irq_connect(&split->ioapic[n], device_pin(s->ioapic[0], n ? n : 2));
+        lines[n] = device_pin(&split->dev, n);
+    }
+}
+
+/* ---- chips ---- */
+
+static bool make_chips(MicroVm *s, GError **error)
+{
+    Vm *vm = s->m.vm;
+    Pin lines[ISA_IRQS];
+    make_interrupts(s, lines);
+    s->isa = isa_bus_new(vm, lines);
+    if (on(s->pit, true))
+        pcspk_new(vm, i8254_new(vm, lines[0]));
+    if (on(s->rtc, true)) {
+        s->rtc_dev = mc146818_new(vm, lines[8]);
+        mc146818_set_memory(s->rtc_dev, s->low_size, s->high_size);
+        mc146818_set(s->rtc_dev, 0x5f, vm->n_cpus - 1);
+    }
+    if (has_acpi(s))
+        ged_new(vm, GED_SELECTOR, GED_REGS, gsi(s, GED_GSI));
+    if (s->isa_serial) {
+        Device *serial = device_new(vm, "isa-serial", error);
+        if (!serial || !machine_set_chardev(&s->m, serial, 0, error) ||
+            !device_realize(serial, s->isa, error))
+            return false;
+    }
+    return true;
+}
+
+static bool make_memory(MicroVm *s, GError **error)
+{
+    Machine *m = &s->m;
+    MemRegion *ram = machine_make_ram(m, error), *root = m->vm->memory_root;
+    if (!ram)
+        return false;
+    s->low_size = MIN(m->ram_size, LOW_LIMIT);
+    s->high_size = m->ram_size - s->low_size;
+    mem_add(root, 0, mem_alias(&m->object, "ram-below-4g", ram, 0, s->low_size), 0);
+    if (s->high_size)
+        mem_add(root, 1ull << 32,
+                mem_alias(&m->object, "ram-above-4g", ram, s->low_size, s->high_size), 0);
+    return true;
+}
+
+static bool build(Machine *m, GError **error)
+{
+    MicroVm *s = (MicroVm *)m;
+    if (on(s->pcie, false) || on(s->usb, false))
+        return error_set(error, "-machine microvm,%s=on: not implemented yet",
+                         on(s->pcie, false) ? "pcie" : "usb");
+    if (m->ram_size < 2 << 20)
+        return error_set(error, "microvm needs at least 2 MiB of memory (-m)");
+    return make_memory(s, error) && machine_make_cpus(m, error) && make_chips(s, error);
+}
+
+/* ---- virtio slots: the highest free one first ---- */
+
+static unsigned slots(const MicroVm *s) { return two_ioapics(s) ? MAX_SLOTS : FEW_SLOTS; }
+
+static unsigned slot_gsi(const MicroVm *s, unsigned slot)
+{
+    return slot + (!has_acpi(s) ? 5 : two_ioapics(s) ? IOAPIC_PINS : 16);
+}
+
+static Bus *default_bus(Machine *m, const DeviceType *t)
+{
+    MicroVm *s = (MicroVm *)m;
+    if (!g_strcmp0(t->bus, "ISA"))
+        return s->isa;
+    if (g_strcmp0(t->bus, "virtio-bus") || s->taken == slots(s))
+        return NULL;
+    unsigned slot = slots(s) - 1 - s->taken;
+    s->taken_order[s->taken++] = slot;
+    s->slot[slot] = virtio_mmio_new(m->vm, VIRTIO_BASE + (uint64_t)slot * VIRTIO_MMIO_SIZE,
+                                    gsi(s, slot_gsi(s, slot)));
+    return s->slot[slot];
+}
+
+/* ---- ACPI ---- */
+
+static void add_serial_aml(Aml *sb)
+{
+    Aml *com = aml_device("COM1");
+    aml_append(com, aml_name("_HID", aml_eisaid("PNP0501")));
+    aml_append(com, aml_name("_UID", aml_int(1)));
+    aml_append(com, aml_name("_STA", aml_int(15)));
+    Aml *crs = aml_resources();
+    aml_res_io(crs, 0x3f8, 8);
+    aml_res_irq_legacy(crs, 4);
+    aml_append(com, aml_name_resources("_CRS", crs));
+    aml_append(sb, com);
+}
+
+static void add_virtio_aml(Aml *sb, const MicroVm *s, unsigned slot)
+{
+    char name[5];
+    g_snprintf(name, sizeof(name), "VR%02u", slot);
+    Aml *dev = aml_device(name);
+    aml_append(dev, aml_name("_HID", aml_string("LNRO0005")));
+    aml_append(dev, aml_name("_UID", aml_int(slot)));
+    aml_append(dev, aml_name("_CCA", aml_int(1)));
+    Aml *crs = aml_resources();
+    aml_res_memory32(crs, VIRTIO_BASE + slot * VIRTIO_MMIO_SIZE, VIRTIO_MMIO_SIZE, true);
+    aml_res_irq(crs, slot_gsi(s, slot), true);
+    aml_append(dev, aml_name_resources("_CRS", crs));
+    aml_append(sb, dev);
+}
+
+static unsigned make_dsdt(MicroVm *s)
+{
+    unsigned start;
+    GByteArray *b = acpi_begin(s->tables, "DSDT", 2, &start);
+    Aml *sb = aml_scope("\\_SB");
+    aml_append(sb, aml_name("_UID", aml_int(0)));
+    if (s->isa_serial)
+        add_serial_aml(sb);
+    ged_aml(sb, GED_SELECTOR, GED_GSI);
+    for (unsigned slot = 0; slot < slots(s); slot++)
+        if (s->slot[slot])
+            add_virtio_aml(sb, s, slot);
+    aml_append(b, sb);
+    Aml *s5[] = {aml_int(5), aml_int(0), aml_int(0), aml_int(0)};
+    aml_append(b, aml_name("_S5", aml_package(s5, G_N_ELEMENTS(s5))));
+    acpi_end(s->tables, start, false);
+    return start;
+}
+
+static void make_tables(MicroVm *s)
+{
+    s->tables = acpi_tables_new();
+    unsigned dsdt = make_dsdt(s);
+    AcpiReducedFadt fadt = {.sleep_control = GED_REGS, .sleep_status = GED_REGS + 1,
+                            .reset = GED_RESET, .reset_value = GED_RESET_VALUE};
+    acpi_fadt_reduced(s->tables, &fadt, dsdt);
+    AcpiMadt madt = {
+        .lapic_base = 0xfee00000, .apic_ids = s->apic_ids, .cpus = s->m.vm->n_cpus,
+        .ioapics = two_ioapics(s) ? 2 : 1,
+        .ioapic = {{IOAPIC_BASE, 0, 0}, {IOAPIC2_BASE, IOAPIC_PINS, 1}},
+    };
+    acpi_madt(s->tables, &madt);
+    acpi_finish(s->tables, true);
+}
+
+/* ---- the last words before the start ---- */
+
+/* Without ACPI the kernel learns of its devices from the command line. */
+static char *kernel_cmdline(MicroVm *s)
+{
+    GString *line = g_string_new(s->m.append ? s->m.append : "");
+    if (!has_acpi(s) && s->auto_cmdline)
+        for (unsigned i = 0; i < s->taken; i++) {
+            unsigned slot = s->taken_order[i];
+            g_string_append_printf(line, "%svirtio_mmio.device=512@0x%x:%u", line->len ? " " : "",
+                                   VIRTIO_BASE + slot * VIRTIO_MMIO_SIZE, slot_gsi(s, slot));
+        }
+    return g_string_free(line, false);
+}
+
+static void add_e820(FwCfg *fw_cfg, const MicroVm *s)
+{
+    struct __attribute__((packed)) { uint64_t base, length; uint32_t type; } map[2] = {
+        {0, GUINT64_TO_LE(s->low_size), GUINT32_TO_LE(1)},
+        {GUINT64_TO_LE(1ull << 32), GUINT64_TO_LE(s->high_size), GUINT32_TO_LE(1)},
+    };
+    fw_cfg_add_file(fw_cfg, "etc/e820", map, sizeof(map[0]) * (s->high_size ? 2 : 1));
+}
+
+static bool ready(Machine *m, GError **error)
+{
+    MicroVm *s = (MicroVm *)m;
+    g_autofree char *cmdline = kernel_cmdline(s);
+    FwCfg *fw_cfg = fw_cfg_new_io(m);
+    fw_cfg_add_u64(fw_cfg, FW_CFG_RAM_SIZE, m->ram_size);
+    fw_cfg_add_u32(fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
+    add_e820(fw_cfg, s);
+    if (has_acpi(s)) {
+        make_tables(s);
+        acpi_to_fw_cfg(s->tables, fw_cfg);
+    }
+    x86_boot_map(&s->boot, s->low_size, s->high_size);
+    s->boot.rsdp = has_acpi(s) ? BOOT_ACPI : 0;
+    if (m->kernel && !m->firmware)
+        return x86_boot_kernel(m, cmdline, &s->boot, error);
+    return x86_load_bios(m, has_acpi(s) ? "bios-microvm.bin" : "qboot.rom", error) &&
+           (!m->kernel || x86_boot_fw_cfg(m, fw_cfg, cmdline, s->low_size, error));
+}
+
+static void cold_reset(Machine *m)
+{
+    MicroVm *s = (MicroVm *)m;
+    loader_reset(m);
+    if (!s->boot.direct)
+        return;
+    if (s->tables)
+        acpi_to_memory(s->tables, m->vm->memory, BOOT_ACPI);
+    x86_cpu_boot(m->vm->cpus[0], &s->boot.entry);
+}
+
+static void finish(Object *o) { acpi_tables_free(((MicroVm *)o)->tables); }
+
+static const char *const archs[] = {"x86_64", "i386", NULL};
+static const Field fields[] = {
+    PROP(MicroVm, acpi, "acpi", PROP_ON_OFF_AUTO, .desc = "Enable ACPI"),
+    PROP(MicroVm, pcie, "pcie", PROP_ON_OFF_AUTO, .desc = "Enable PCI Express"),
+    PROP(MicroVm, rtc, "rtc", PROP_ON_OFF_AUTO, .desc = "Enable the MC146818 clock"),
+    PROP(MicroVm, pic, "pic", PROP_ON_OFF_AUTO, .desc = "Enable the i8259 PICs"),
+    PROP(MicroVm, pit, "pit", PROP_ON_OFF_AUTO, .desc = "Enable the i8254 timer"),
+    PROP(MicroVm, usb, "usb", PROP_ON_OFF_AUTO, .desc = "Enable USB"),
+    PROP(MicroVm, ioapic2, "ioapic2", PROP_ON_OFF_AUTO, .desc = "Enable the second IOAPIC"),
+    PROP(MicroVm, isa_serial, "isa-serial", PROP_BOOL, .init = true,
+         .desc = "Enable the serial port"),
+    PROP(MicroVm, auto_cmdline, "auto-kernel-cmdline", PROP_BOOL, .init = true,
+         .desc = "Announce virtio devices on the kernel command line"),
+    PROP(MicroVm, option_roms, "x-option-roms", PROP_BOOL, .init = true,
+         .desc = "Load option ROMs"),
+};
+static const MachineType microvm = {
+    .name = "microvm-machine", .parent = "machine", .desc = "microvm (i386)",
+    .size = sizeof(MicroVm), .fields = fields, .n_fields = G_N_ELEMENTS(fields), .finish = finish,
+    .machine = "microvm", .archs = archs, .default_cpu = "qemu64", .default_ram_id = "microvm.ram",
+    .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .build = build, .ready = ready,
+    .cold_reset = cold_reset, .default_bus = default_bus,
+};
+OBJECT_TYPE(microvm);
