@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* From a command line that was read to a machine that is ready to run, in one fixed order. */
+#include <inttypes.h>
+#include <string.h>
+#include "chardev/chardev.h"
+#include "control/cli/config.h"
+#include "control/device-add.h"
+#include "control/monitors.h"
+#include "core/accel.h"
+#include "qapi/event.h"
+#include "qapi/keyval.h"
+#include "util/error.h"
+#include "util/fdstore.h"
+#include "util/suggest.h"
+
+#define FOR_EACH(text, list)                                                                        \
+    for (unsigned i_ = 0; (list) && i_ < (list)->len; i_++)                                         \
+        for (const char *text = g_ptr_array_index(list, i_); text; text = NULL)
+
+/* ---- identity ---- */
+
+static void apply_identity(Vm *vm, Config *c)
+{
+    vm->argv0 = c->argv0;
+    vm->name = g_strdup(c->name);
+    if (c->uuid) {
+        unsigned n = 0;
+        for (const char *s = c->uuid; *s; s++)
+            if (*s != '-') {
+                vm->uuid[n / 2] = vm->uuid[n / 2] << 4 | g_ascii_xdigit_value(*s);
+                n++;
+            }
+        vm->uuid_set = true;
+    }
+    FOR_EACH(dir, c->data_dirs) {
+        if (!vm->data_dirs)
+            vm->data_dirs = g_ptr_array_new_with_free_func(g_free);
+        g_ptr_array_add(vm->data_dirs, g_strdup(dir));
+    }
+}
+
+/* "driver.property=value", or "driver=…,property=…,value=…". */
+static bool apply_global(Vm *vm, const char *text, GError **error)
+{
+    if (g_str_has_prefix(text, "driver=")) {
+        g_autoptr(Json) o = keyval_parse(text, NULL, KEYVAL_LEGACY, error);
+        const char *driver = json_get_text(o, "driver"), *property = json_get_text(o, "property");
+        const char *value = json_get_text(o, "value");
+        if (!o || !property || !value)
+            return o && error_set(error, "-global %s: property= and value= are needed", text);
+        device_global(vm, driver, property, value);
+        return true;
+    }
+    g_autofree char *driver = g_strndup(text, strchr(text, '.') - text);
+    const char *rest = strchr(text, '.') + 1, *equal = strchr(rest, '=');
+    g_autofree char *property = g_strndup(rest, equal - rest);
+    device_global(vm, driver, property, equal + 1);
+    return true;
+}
+
+static void apply_actions(Vm *vm, const Config *c)
+{
+    vm->on_reboot = g_strcmp0(c->action_reboot, "shutdown") ? REBOOT_RESET : REBOOT_SHUTDOWN;
+    vm->on_shutdown = g_strcmp0(c->action_shutdown, "pause") ? SHUTDOWN_POWEROFF : SHUTDOWN_PAUSE;
+    vm->on_panic = !g_strcmp0(c->action_panic, "pause")          ? PANIC_PAUSE
+                   : !g_strcmp0(c->action_panic, "exit-failure") ? PANIC_EXIT_FAILURE
+                   : !g_strcmp0(c->action_panic, "none")         ? PANIC_NONE
+                                                                 : PANIC_SHUTDOWN;
+}
+
+static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
+{
+    g_autoptr(Json) o = keyval_parse(text, "name", KEYVAL_LEGACY, error);
+    if (!o)
+        return false;
+    const char *name = json_get_text(o, "name"), *file = json_get_text(o, "file");
+    const char *string = json_get_text(o, "string");
+    if (!name || !!file == !!string)
+        return error_set(error, "expected name=NAME and one of file=FILE, string=TEXT");
+    if (strlen(name) > 55)
+        return error_set(error, "name '%s' is longer than 55 characters", name);
+    g_autofree char *data = NULL;
+    size_t n = string ? strlen(string) : 0;
+    if (file && !g_file_get_contents(file, &data, &n, error))
+        return false;
+    if (!vm->fw_cfg_user)
+        vm->fw_cfg_user = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                                (GDestroyNotify)g_bytes_unref);
+    g_hash_table_insert(vm->fw_cfg_user, g_strdup(name), g_bytes_new(file ? data : string, n));
+    return true;
+}
+
+/* ---- machine ---- */
+
+static const MachineType *choose_machine(Config *c, GError **error)
+{
+    const MachineType *t = machine_find_error(c->arch, c->machine, error);
+    if (!t)
+        error_append(error, "\nUse -machine help to list supported machines");
+    return t;
+}
+
+static bool read_number(const Json *o, const char *key, unsigned *value, GError **error)
+{
+    const char *text = json_get_text(o, key);
+    char *end;
+    if (!text)
+        return true;
+    unsigned long v = strtoul(text, &end, 10);
+    if (*end || end == text || v == 0 || v > 1 << 20)
+        return error_set(error, "-smp %s=%s: expected a number above 0", key, text);
+    *value = v;
+    return true;
+}
+
+/* What is not said follows: sockets first, as since machine version 6.2 cores are preferred. */
+static bool apply_smp(Machine *m, const Json *o, GError **error)
+{
+    CpuTopology *t = &m->smp;
+    static const char *const known[] = {"cpus", "maxcpus", "sockets", "dies", "clusters", "cores",
+                                        "threads", NULL};
+    unsigned *const members[] = {&t->cpus, &t->maxcpus, &t->sockets, &t->dies, &t->clusters,
+                                 &t->cores, &t->threads};
+    *t = (CpuTopology){0};
+    for (size_t i = 0; i < json_length(o); i++)
+        if (!g_strv_contains(known, json_key_at(o, i))) {
+            error_set(error, "-smp: invalid parameter '%s'", json_key_at(o, i));
+            suggest_append(error, json_key_at(o, i), known);
+            return false;
+        }
+    for (unsigned i = 0; known[i]; i++)
+        if (!read_number(o, known[i], members[i], error))
+            return false;
+    unsigned *dies = &t->dies, *clusters = &t->clusters, *threads = &t->threads;
+    for (unsigned **p = (unsigned *[]){dies, clusters, threads, NULL}; *p; p++)
+        **p = MAX(**p, 1);
+    unsigned per_core = t->dies * t->clusters * t->threads, want = MAX(t->maxcpus, t->cpus);
+    if (!t->sockets && !t->cores) {
+        t->sockets = 1;
+        t->cores = MAX(1, want / per_core);
+    } else if (!t->cores) {
+        t->cores = MAX(1, want / (t->sockets * per_core));
+    } else if (!t->sockets) {
+        t->sockets = MAX(1, want / (t->cores * per_core));
+    }
+    unsigned total = t->sockets * t->cores * per_core;
+    t->maxcpus = t->maxcpus ? t->maxcpus : total;
+    t->cpus = t->cpus ? t->cpus : t->maxcpus;
+    if (total != t->maxcpus)
+        return error_set(error, "Invalid CPU topology: product of the hierarchy must match maxcpus: "
+                         "sockets (%u) * dies (%u) * cores (%u) * threads (%u) != maxcpus (%u)",
+                         t->sockets, t->dies, t->cores, t->threads, t->maxcpus);
+    if (t->cpus > t->maxcpus)
+        return error_set(error, "-smp: %u CPUs are more than maxcpus (%u)", t->cpus, t->maxcpus);
+    if (t->maxcpus > m->type_->max_cpus)
+        return error_set(error, "Invalid SMP CPUs %u. The max CPUs supported by machine '%s' is %u",
+                         t->maxcpus, m->type_->machine, m->type_->max_cpus);
+    return true;
+}
+
+/* Plain numbers are MiB. */
+static bool apply_memory(Machine *m, const Json *o, GError **error)
+{
+    const char *size = json_get_text(o, "size");
+    m->ram_size = m->type_->default_ram;
+    if (json_get(o, "slots") || json_get(o, "maxmem"))
+        return error_set(error, "-m slots=, maxmem=: machine '%s' has no memory hotplug",
+                         m->type_->machine);
+    if (!size)
+        return true;
+    g_autofree char *with_unit = g_ascii_isdigit(size[strlen(size) - 1]) ? g_strconcat(size, "M", NULL)
+                                                                         : g_strdup(size);
+    if (!keyval_size(with_unit, &m->ram_size) || !m->ram_size)
+        return error_set(error, "-m %s: expected a size such as 512, 2G or 1536M", size);
+    m->ram_size = (m->ram_size + 8191) & ~8191ull;
+    return true;
+}
+
+static char **text_slot(Machine *m, unsigned i, Config *c, const char **from)
+{
+    char **slots[] = {&m->kernel, &m->initrd, &m->append, &m->dtb, &m->firmware, &m->cpu_model};
+    const char *values[] = {c->kernel, c->initrd, c->append, c->dtb, c->bios, c->cpu};
+    *from = i < G_N_ELEMENTS(values) ? values[i] : NULL;
+    return i < G_N_ELEMENTS(slots) ? slots[i] : NULL;
+}
+
+static bool make_machine(Vm *vm, Config *c, GError **error)
+{
+    const MachineType *t = choose_machine(c, error);
+    if (!t)
+        return false;
+    Machine *m = machine_new(vm, t, c->arch);
+    static const char *const none[] = {NULL};
+    if (c->machine_props && !object_set_json(&m->object, c->machine_props, none, error)) {
+        g_prefix_error(error, "-machine: ");
+        return false;
+    }
+    const char *from;
+    char **slot;
+    for (unsigned i = 0; (slot = text_slot(m, i, c, &from)); i++)
+        if (from) {
+            g_free(*slot);
+            *slot = g_strdup(from);
+        }
+    m->graphics = !c->nographic;
+    if (!m->kernel && (m->initrd || m->append))
+        return error_set(error, "-%s is only allowed with -kernel", m->initrd ? "initrd" : "append");
+    return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error);
+}
+
+/* ---- accelerator: the first of the list that works here ---- */
+
+typedef struct AccelSearch {
+    const char *name;
+    const AccelType *found;
+} AccelSearch;
+
+static void look_accel(const ObjectType *t, void *data)
+{
+    AccelSearch *s = data;
+    if (!t->abstract && object_type_is_a(t, "accel") && !strcmp(((const AccelType *)t)->accel, s->name))
+        s->found = (const AccelType *)t;
+}
+
+static bool try_accel(Vm *vm, const char *text, GError **error)
+{
+    static const char *const skip[] = {"accel", NULL};
+    g_autoptr(Json) o = keyval_parse(text, "accel", KEYVAL_PLAIN, error);
+    if (!o)
+        return false;
+    AccelSearch s = {.name = json_get_text(o, "accel")};
+    if (s.name)
+        object_type_foreach(look_accel, &s);
+    if (!s.found)
+        return error_set(error, "invalid accelerator %s", s.name ? s.name : text);
+    g_autofree char *why_not = s.found->unavailable ? s.found->unavailable() : NULL;
+    if (why_not)
+        return error_set(error, "%s", why_not);
+    Accel *a = (Accel *)object_new(vm, (const ObjectType *)s.found);
+    a->vm = vm;
+    if (!object_set_json(&a->object, o, skip, error) || !s.found->start(a, vm, error)) {
+        object_unref(&a->object);
+        return false;
+    }
+    vm->accel = a;
+    object_add_child(&vm->machine->object, "accel", &a->object);
+    return true;
+}
+
+static bool make_accel(Vm *vm, Config *c, GError **error)
+{
+    if (!c->accels)
+        return try_accel(vm, "tcg", error);
+    for (unsigned i = 0; i < c->accels->len; i++) {
+        const char *text = g_ptr_array_index(c->accels, i);
+        bool last = i + 1 == c->accels->len;
+        g_autoptr(GError) failed = NULL;
+        if (try_accel(vm, text, &failed))
+            return true;
+        g_prefix_error(&failed, "-accel %s: ", text);
+        if (last) {
+            g_propagate_error(error, g_steal_pointer(&failed));
+            return false;
+        }
+        g_printerr("%s: %s\n", c->argv0, failed->message);
+    }
+    return false;
+}
+
+/* ---- streams ---- */
+
+static bool add_serial(Vm *vm, Config *c, const char *text, GError **error)
+{
+    Machine *m = vm->machine;
+    g_autofree char *id = g_strdup_printf("serial%u", m->serials->len);
+    g_autoptr(GError) failed = NULL;
+    bool monitor;
+    Chardev *chr = chardev_from_legacy(vm, id, text, &monitor, &failed);
+    if (failed) {
+        g_prefix_error(&failed, "-serial %s: ", text);
+        g_propagate_error(error, g_steal_pointer(&failed));
+        return false;
+    }
+    g_ptr_array_add(m->serials, chr);
+    return !monitor || monitor_new(vm, chr, MONITOR_HMP, error);
+}
+
+static bool make_serials(Vm *vm, Config *c, GError **error)
+{
+    FOR_EACH(text, c->serials)
+        if (!add_serial(vm, c, text, error))
+            return false;
+    if (c->serials || c->nodefaults)
+        return true;
+    /* -nographic: the first port and the monitor share the terminal. */
+    bool shared = c->nographic && !c->monitors;
+    return add_serial(vm, c, shared ? "mon:stdio" : c->nographic ? "stdio" : "vc", error);
+}
+
+static bool make_monitors(Vm *vm, Config *c, GError **error)
+{
+    for (unsigned i = 0; c->monitors && i < c->monitors->len; i++) {
+        const MonitorOption *o = g_ptr_array_index(c->monitors, i);
+        g_autofree char *id = g_strdup_printf("compat_monitor%u", i);
+        g_autoptr(GError) failed = NULL;
+        Chardev *chr = o->is_chardev ? chardev_find(vm, o->text)
+                                     : chardev_from_legacy(vm, id, o->text, NULL, &failed);
+        if (!chr && o->is_chardev)
+            error_set(&failed, "there is no chardev '%s'", o->text);
+        if (failed) {
+            g_prefix_error(&failed, "monitor %s: ", o->text);
+            g_propagate_error(error, g_steal_pointer(&failed));
+            return false;
+        }
+        if (chr && !monitor_new(vm, chr, o->mode, error))
+            return false;
+    }
+    return true;
+}
+
+/* ---- -set and the order of it all ---- */
+
+/* Appends ",arg=value" to the option of that group with that id. */
+static bool apply_set(Config *c, const char *text, GError **error)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ".", 3);
+    GPtrArray *list = !strcmp(parts[0], "device") ? c->devices
+                    : !strcmp(parts[0], "drive")  ? c->drives
+                    : !strcmp(parts[0], "chardev") ? c->chardevs
+                    : !strcmp(parts[0], "netdev") ? c->netdevs
+                    : !strcmp(parts[0], "object") ? c->objects : NULL;
+    g_autofree char *id = g_strdup_printf("id=%s", parts[1]);
+    for (unsigned i = 0; list && i < list->len; i++) {
+        char *option = g_ptr_array_index(list, i);
+        g_auto(GStrv) words = g_strsplit(option, ",", -1);
+        if (g_strv_contains((const char *const *)words, id)) {
+            list->pdata[i] = g_strdup_printf("%s,%s", option, parts[2]);
+            g_free(option);
+            return true;
+        }
+    }
+    return error_set(error, "-set %s: there is no %s \"%s\" defined", text, parts[0], parts[1]);
+}
+
+static bool refuse(Config *c, GError **error)
+{
+    FOR_EACH(text, c->parallels)
+        if (strcmp(text, "none") && strcmp(text, "null"))
+            return error_set(error, "-parallel %s: parallel ports are not implemented yet", text);
+    FOR_EACH(text, c->nets)
+        if (strcmp(text, "none"))
+            return error_set(error, "-net %s: use -nic or -netdev with -device", text);
+    return true;
+}
+
+static bool build(Vm *vm, Config *c, GError **error)
+{
+    if (!refuse(c, error))
+        return false;
+    apply_identity(vm, c);
+    apply_actions(vm, c);
+    FOR_EACH(text, c->globals)
+        if (!apply_global(vm, text, error))
+            return false;
+    FOR_EACH(text, c->sets)
+        if (!apply_set(c, text, error))
+            return false;
+    FOR_EACH(text, c->fw_cfgs)
+        if (!add_fw_cfg_blob(vm, text, error)) {
+            g_prefix_error(error, "-fw_cfg %s: ", text);
+            return false;
+        }
+    FOR_EACH(text, c->chardevs)
+        if (!chardev_from_option(vm, text, error))
+            return false;
+    FOR_EACH(text, c->objects)
+        if (!user_object_add_option(vm, text, error))
+            return false;
+    if (!make_machine(vm, c, error) || !make_accel(vm, c, error) || !make_serials(vm, c, error) ||
+        !vm->machine->type_->build(vm->machine, error))
+        return false;
+    FOR_EACH(text, c->devices)
+        if (!device_add_option(vm, text, error))
+            return false;
+    if (!make_monitors(vm, c, error) ||
+        (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
+        return false;
+    vm_reset(vm, CAUSE_NONE);
+    return true;
+}
+
+Vm *config_build(Config *c, GError **error)
+{
+    Loop *loop = loop_new();
+    Vm *vm = vm_new(loop);
+    vm->qapi = qapi_hub_new(loop_context(loop));
+    vm->fds = fd_store_new();
+    if (build(vm, c, error))
+        return vm;
+    config_destroy(vm);
+    return NULL;
+}
+
+void config_destroy(Vm *vm)
+{
+    Loop *loop = vm->loop;
+    QapiHub *hub = vm->qapi;
+    FdStore *fds = vm->fds;
+    vm_free(vm);
+    qapi_hub_free(hub);
+    fd_store_free(fds);
+    loop_free(loop);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a command line says, before anything of it is done. */
+#ifndef CONTROL_CLI_CONFIG_H
+#define CONTROL_CLI_CONFIG_H
+
+#include "core/vm.h"
+#include "util/json.h"
+
+typedef enum MonitorMode { MONITOR_HMP, MONITOR_QMP, MONITOR_QMP_PRETTY } MonitorMode;
+typedef struct MonitorOption {
+    MonitorMode mode;
+    char *text;                 /* legacy device text, or a chardev's id */
+    bool is_chardev;
+} MonitorOption;
+
+typedef struct Config {
+    const char *argv0;          /* basename: the prefix of messages */
+    const char *arch;
+    char *machine;              /* type as typed, NULL: none given */
+    Json *machine_props, *smp, *memory;
+    char *cpu;
+    GPtrArray *accels;          /* char *: "tcg,thread=multi" */
+    /* char *, in order */
+    GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
+        *nets, *fw_cfgs, *sets;
+    GPtrArray *monitors;        /* MonitorOption * */
+    GPtrArray *globals;         /* char *: "driver.property=value" */
+    GPtrArray *data_dirs;
+    char *kernel, *initrd, *append, *dtb, *bios;
+    char *name, *uuid, *rtc, *icount, *gdb, *display, *vga, *pidfile;
+    char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
+    bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps;
+} Config;
+
+typedef enum ParseResult { PARSE_OK, PARSE_DONE, PARSE_ERROR } ParseResult;
+
+/* Reads argv[1…]; PARSE_DONE after help or version was printed. Touches nothing but `c` and the log. */
+ParseResult config_parse(Config *c, int argc, char **argv, GError **error);
+void config_clear(Config *c);
+/* Builds the machine; on failure nothing is left behind. The machine does not run yet. */
+Vm *config_build(Config *c, GError **error);
+/* Frees the machine and all that config_build() made for it. */
+void config_destroy(Vm *vm);
+/* Prints an error as all are: "qemu-system-x86_64: …". */
+void config_report(const Config *c, const GError *error);
+
+/* help.c: prints and returns true when text asks for help ("help", "?", "X,help"). */
+bool help_machine(const Config *c, const char *text, GError **error);
+bool help_cpu(const Config *c, const char *text);
+bool help_accel(const char *text);
+bool help_device(const Config *c, const char *text, GError **error);
+bool help_object(const char *text, GError **error);
+bool help_chardev(const char *text);
+bool help_netdev(const char *text);
+bool help_display(const char *text);
+bool is_help(const char *text);
+void help_options(const Config *c);
+void help_version(void);
+
+#endif

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* -device, device_add, -object, object-add: from options to things in the tree. */
+#include "control/device-add.h"
+#include <string.h>
+#include "qapi/keyval.h"
+#include "util/error.h"
+#include "util/suggest.h"
+
+/* ---- properties from JSON ---- */
+
+static void to_value(const Json *j, PropValue *v)
+{
+    *v = (PropValue){.kind = VALUE_NULL};
+    if (json_get_bool(j, &v->b))
+        v->kind = VALUE_BOOL;
+    else if (json_get_int(j, &v->i))
+        v->kind = VALUE_INT;
+    else if (json_get_uint(j, &v->u))
+        v->kind = VALUE_UINT;
+    else if (json_get_double(j, &v->d))
+        v->kind = VALUE_DOUBLE;
+    else if (json_type(j) != JSON_NULL) {
+        v->kind = VALUE_JSON;
+        v->s = json_print(j, false);
+    }
+}
+
+static bool set_one(Object *o, const char *name, const Json *j, GError **error)
+{
+    if (json_text(j))
+        return object_set_string(o, name, json_text(j), error);
+    PropValue v;
+    to_value(j, &v);
+    bool ok = object_set(o, name, &v, error);
+    prop_value_clear(&v);
+    return ok;
+}
+
+bool object_set_json(Object *o, const Json *options, const char *const *skip, GError **error)
+{
+    for (size_t i = 0; i < json_length(options); i++) {
+        const char *name = json_key_at(options, i);
+        if (!g_strv_contains(skip, name) && !set_one(o, name, json_at(options, i), error))
+            return false;
+    }
+    return true;
+}
+
+/* ---- devices ---- */
+
+static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, GError **error)
+{
+    *bus = NULL;
+    if (!t->bus)
+        return true;
+    if (name) {
+        *bus = bus_find(vm, name, NULL);
+        if (!*bus)
+            return error_set(error, "Bus '%s' not found", name);
+        if (!object_is_a(&(*bus)->object, t->bus))
+            return error_set(error, "Device '%s' can't go on %s bus", t->name,
+                             (*bus)->object.type->name);
+        return true;
+    }
+    *bus = vm->machine->type_->default_bus ? vm->machine->type_->default_bus(vm->machine, t) : NULL;
+    if (!*bus)
+        return error_set(error, "No '%s' bus found for device '%s'", t->bus, t->name);
+    return true;
+}
+
+Device *device_add(Vm *vm, const Json *options, GError **error)
+{
+    static const char *const skip[] = {"driver", "id", "bus", NULL};
+    const char *driver = json_get_text(options, "driver"), *id = json_get_text(options, "id");
+    if (!driver) {
+        error_set(error, "Parameter 'driver' is missing");
+        return NULL;
+    }
+    const DeviceType *t = device_type_find(driver, error);
+    if (!t)
+        return NULL;
+    if (!t->pluggable) {
+        error_set(error, "Device '%s' is part of a machine and can't be added", driver);
+        return NULL;
+    }
+    if (id && object_child(vm->peripheral, id)) {
+        error_set(error, "Duplicate device ID '%s'", id);
+        return NULL;
+    }
+    Device *d = device_new(vm, t->name, error);
+    if (!d)
+        return NULL;
+    Bus *bus;
+    d->id = g_strdup(id);
+    d->user = true;
+    if (object_set_json(&d->object, options, skip, error) &&
+        find_bus(vm, t, json_get_text(options, "bus"), &bus, error) &&
+        device_realize(d, bus, error))
+        return d;
+    object_unref(&d->object);
+    return NULL;
+}
+
+Device *device_add_option(Vm *vm, const char *text, GError **error)
+{
+    bool is_json;
+    g_autoptr(Json) options = keyval_or_json(text, "driver", KEYVAL_LEGACY, &is_json, error);
+    Device *d = options ? device_add(vm, options, error) : NULL;
+    if (!d)
+        g_prefix_error(error, "-device %s: ", text);
+    return d;
+}
+
+/* ---- objects ---- */
+
+static void list_creatable(const ObjectType *t, void *names)
+{
+    if (t->user_creatable)
+        g_ptr_array_add(names, (gpointer)t->name);
+}
+
+static bool bad_type(const char *name, GError **error)
+{
+    g_autoptr(GPtrArray) names = g_ptr_array_new();
+    object_type_foreach(list_creatable, names);
+    g_ptr_array_add(names, NULL);
+    error_set(error, "Parameter 'qom-type' does not accept value '%s'", name);
+    suggest_append(error, name, (const char *const *)names->pdata);
+    return false;
+}
+
+Object *user_object_add(Vm *vm, const Json *options, GError **error)
+{
+    static const char *const skip[] = {"qom-type", "id", NULL};
+    const char *type = json_get_text(options, "qom-type"), *id = json_get_text(options, "id");
+    if (!type || !id) {
+        error_set(error, "Parameter '%s' is missing", type ? "id" : "qom-type");
+        return NULL;
+    }
+    const ObjectType *t = object_type_find(type);
+    if (!t || !t->user_creatable) {
+        bad_type(type, error);
+        return NULL;
+    }
+    if (object_child(vm->objects, id)) {
+        error_set(error, "attempt to add duplicate property '%s' to object (type 'container')", id);
+        return NULL;
+    }
+    Object *o = object_new(vm, t);
+    object_add_child(vm->objects, id, o);
+    if (object_set_json(o, options, skip, error) && object_complete(o, error))
+        return o;
+    object_remove(o);
+    return NULL;
+}
+
+Object *user_object_add_option(Vm *vm, const char *text, GError **error)
+{
+    bool is_json;
+    g_autoptr(Json) options = keyval_or_json(text, "qom-type", KEYVAL_PLAIN, &is_json, error);
+    Object *o = options ? user_object_add(vm, options, error) : NULL;
+    if (!o)
+        g_prefix_error(error, "-object %s: ", text);
+    return o;
+}

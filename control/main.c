@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one binary: the link's name or the first argument chooses what it is. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include <glib-unix.h>
+#include "control/cli/config.h"
+#include "util/error.h"
+
+void config_report(const Config *c, const GError *error)
+{
+    g_autofree char *stamp = NULL;
+    if (c->timestamps) {
+        g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+        stamp = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ ");
+    }
+    g_printerr("%s%s: %s\n", stamp ? stamp : "", c->argv0, error->message);
+}
+
+static gboolean terminated(gpointer vm)
+{
+    vm_request_shutdown(vm, CAUSE_HOST_SIGNAL, 0);
+    return G_SOURCE_CONTINUE;
+}
+
+static bool write_pidfile(const char *path, GError **error)
+{
+    g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
+    return g_file_set_contents(path, text, -1, error);
+}
+
+/* The parent waits until the machine is ready, so that scripts may go on at once. */
+static bool go_to_background(int *ready_fd, GError **error)
+{
+    int fds[2];
+    if (pipe(fds) < 0)
+        return error_set_errno(error, errno, "cannot make a pipe");
+    pid_t pid = fork();
+    if (pid < 0)
+        return error_set_errno(error, errno, "cannot fork");
+    if (pid > 0) {
+        char status = 1;
+        close(fds[1]);
+        if (read(fds[0], &status, 1) != 1)
+            status = 1;
+        _exit(status);
+    }
+    close(fds[0]);
+    setsid();
+    *ready_fd = fds[1];
+    return true;
+}
+
+static void tell_parent(int fd, char status)
+{
+    if (fd < 0)
+        return;
+    if (status == 0) {
+        FILE *null = fopen("/dev/null", "r+");
+        for (int i = 0; null && i < 3; i++)
+            dup2(fileno(null), i);
+        if (chdir("/") < 0)
+            g_printerr("cannot change to /: %s\n", g_strerror(errno));
+    }
+    if (write(fd, &status, 1) < 0)
+        g_printerr("the starting process has gone\n");
+    close(fd);
+}
+
+static int run(Vm *vm, Config *c)
+{
+    guint term = g_unix_signal_add(SIGTERM, terminated, vm);
+    guint intr = g_unix_signal_add(SIGINT, terminated, vm);
+    guint hup = g_unix_signal_add(SIGHUP, terminated, vm);
+    if (!c->stopped)
+        vm_start(vm);
+    loop_run(vm->loop);
+    g_source_remove(term);
+    g_source_remove(intr);
+    g_source_remove(hup);
+    return vm->exit_code;
+}
+
+static int run_system(const char *argv0, const char *arch, int argc, char **argv)
+{
+    Config c = {.argv0 = argv0, .arch = arch};
+    g_autoptr(GError) error = NULL;
+    int ready_fd = -1, status = 1;
+    Vm *vm = NULL;
+    ParseResult parsed = config_parse(&c, argc, argv, &error);
+    if (parsed == PARSE_DONE)
+        status = 0;
+    else if (parsed == PARSE_OK && (!c.daemonize || go_to_background(&ready_fd, &error)) &&
+             (vm = config_build(&c, &error)) &&
+             (!c.pidfile || write_pidfile(c.pidfile, &error))) {
+        tell_parent(ready_fd, 0);
+        status = run(vm, &c);
+    }
+    if (error) {
+        config_report(&c, error);
+        tell_parent(ready_fd, 1);
+    }
+    if (vm && c.pidfile)
+        unlink(c.pidfile);
+    if (vm)
+        config_destroy(vm);
+    config_clear(&c);
+    return status;
+}
+
+static int usage(const char *name)
+{
+    g_printerr("usage: %s system ARCH [options]   (ARCH: x86_64, i386, riscv64, riscv32)\n"
+               "Links named qemu-system-ARCH do the same; -help lists the options.\n", name);
+    return 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const char prefix[] = "qemu-system-";
+    const char *name = strrchr(argv[0], '/') ? strrchr(argv[0], '/') + 1 : argv[0];
+    signal(SIGPIPE, SIG_IGN);
+    if (g_str_has_prefix(name, prefix))
+        return run_system(name, name + strlen(prefix), argc, argv);
+    if (argc >= 3 && !strcmp(argv[1], "system")) {
+        g_autofree char *as = g_strconcat(prefix, argv[2], NULL);
+        return run_system(as, argv[2], argc - 2, argv + 2);
+    }
+    return usage(name);
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* -device and device_add: from options to a running device. Control thread. */
+#ifndef CONTROL_DEVICE_ADD_H
+#define CONTROL_DEVICE_ADD_H
+
+#include "core/vm.h"
+#include "util/json.h"
+
+/* options: {"driver": …, "id": …, "bus": …, property: value, …}; scalars may be strings. */
+Device *device_add(Vm *vm, const Json *options, GError **error);
+/* "virtio-blk-device,drive=d0" or JSON text. */
+Device *device_add_option(Vm *vm, const char *text, GError **error);
+/* {"qom-type": …, "id": …, property: value, …} → /objects/ID. */
+Object *user_object_add(Vm *vm, const Json *options, GError **error);
+Object *user_object_add_option(Vm *vm, const char *text, GError **error);
+/* Sets properties from JSON scalars; `skip` is a NULL-terminated list of names to leave out. */
+bool object_set_json(Object *o, const Json *options, const char *const *skip, GError **error);
+
+#endif
