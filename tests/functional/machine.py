@@ -5,8 +5,10 @@ MYNA names the program: a myna binary, or a folder (or a file in one) that holds
 qemu-system-ARCH. Without it, build/myna is tested.
 """
 
+import bisect
 import collections
 import json
+import math
 import os
 import re
 import select
@@ -29,9 +31,9 @@ ACCEL = os.environ.get('MYNA_ACCEL', 'tcg')
 APPEND = os.environ.get('MYNA_APPEND', '')
 
 
-def program(arch):
-    """The words that start the emulator for an architecture."""
-    myna = Path(os.environ.get('MYNA') or SOURCE / 'build' / 'myna').absolute()
+def program(arch, where=None):
+    """The words that start the emulator for an architecture (`where`: instead of MYNA)."""
+    myna = Path(where or os.environ.get('MYNA') or SOURCE / 'build' / 'myna').absolute()
     if myna.name.startswith('qemu-system-'):
         myna = myna.parent
     if myna.is_dir():
@@ -53,9 +55,9 @@ class Timeout(AssertionError):
 class Output:
     """What a file descriptor has said so far; a thread of its own reads it."""
 
-    def __init__(self, stream, echo=None):
+    def __init__(self, stream):
         self.text, self.seen, self.closed = '', 0, False
-        self._stream, self._echo = stream, echo
+        self._stream, self._arrived = stream, []
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
@@ -68,6 +70,7 @@ class Output:
                 data = b''
             with self._changed:
                 self.text += data.decode('utf-8', 'replace')
+                self._arrived.append((len(self.text), time.monotonic()))
                 self.closed = not data
                 self._changed.notify_all()
             if not data:
@@ -87,6 +90,10 @@ class Output:
                     why = 'the output ended' if self.closed else f'nothing within {timeout} s'
                     raise Timeout(f'waiting for {pattern!r}: {why}; last lines:\n{self.tail()}')
                 self._changed.wait(min(left, 1))
+
+    def arrival(self, offset):
+        """When the character at an offset of `text` was read (time.monotonic())."""
+        return self._arrived[bisect.bisect_right(self._arrived, (offset, math.inf))][1]
 
     def tail(self, lines=25):
         return '\n'.join(self.text[-20000:].splitlines()[-lines:])
@@ -195,9 +202,9 @@ class Qmp:
 class Machine:
     """Starts the emulator; `with Machine(...) as m:` ends it however the test goes."""
 
-    def __init__(self, arch, *args, qmp=False, serial=True, accel=True):
+    def __init__(self, arch, *args, qmp=False, serial=True, accel=True, where=None):
         self.folder = Path(tempfile.mkdtemp(prefix='myna-test-'))
-        self.argv = [*program(arch), *map(str, args)]
+        self.argv = [*program(arch, where), *map(str, args)]
         if accel and ACCEL:
             self.argv += ['-accel', ACCEL]
         self.argv += ['-display', 'none', '-nodefaults', '-no-user-config']
