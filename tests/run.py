@@ -102,6 +102,9 @@ def main():
     if build_in(total, 'build'):
         heading('unit tests')
         unit_tests(total, 'build')
+        if args.long:
+            heading('packages for disk images')
+            total.step('install packages', run('scripts/install-packages', 'disk').returncode == 0)
         if not args.unit and total.step('the program was built', (SOURCE / 'build/myna').exists()):
             heading('guests')
             if total.step('fetch guests', run('scripts/fetch-guests').returncode == 0):

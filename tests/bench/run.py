@@ -13,6 +13,7 @@ import json
 import math
 import os
 import platform
+import signal
 import socket
 import statistics
 import subprocess
@@ -177,6 +178,12 @@ class Bench:
                 rows.append(row)
         return rows
 
+    def suite(self, suite, raw):
+        """Yields the lines of a suite's section."""
+        yield from (f'## Programs, {suite} (`{" ".join(SUITES[suite][1])} -static`)', '')
+        raw[suite] = rows = self.programs_of(suite)
+        yield from (*table_of_programs(rows), '')
+
     # --- the machine around them ------------------------------------------------------------
 
     def boot_time(self, guest):
@@ -219,7 +226,7 @@ class Bench:
                 return float(m.line(r'MYNA-IOPS (\d+) \d+', 90).group(1))
         return self.both('virtio-blk', measure)
 
-    def network(self, guest, megabytes=256):
+    def network(self, guest, megabytes=128):
         def measure(emulator):
             server = socket.create_server(('127.0.0.1', 0))
             threading.Thread(target=give, args=(server, megabytes), daemon=True).start()
@@ -232,6 +239,25 @@ class Bench:
                 assert count == megabytes << 20, f'{count} bytes arrived'
                 return megabytes / (time.monotonic() - start)
         return self.both('virtio-net', measure)
+
+
+    def machine(self, raw):
+        """Yields the lines of the section on machines, row by row."""
+        rows = [(f'boot to init, {guest}', guest, self.boot_time, 's', 'less', 3)
+                for guest in ('cloud', 'standard', 'riscv64')]
+        for board, guest in (('microvm', 'cloud'), ('virt', 'riscv64')):
+            rows += [
+                (f'process start to QMP greeting, {board}', guest, self.greeting, 's', 'less', 4),
+                (f'resident beside guest RAM, {board}', guest, self.memory, 'MiB', 'less', 1),
+                (f'virtio-blk 4 KiB random reads, {board}', guest, self.block, '/s', 'more', 0),
+                (f'virtio-net from the host, {board}', guest, self.network, 'MiB/s', 'more', 1),
+            ]
+        yield from ('## The machine', '', '| | QEMU | Myna | Myna vs QEMU |', '|---|---|---|---|')
+        for name, guest, measure, unit, better, digits in rows:
+            say(name)
+            raw[name] = values = measure(guest)
+            yield row_of_machine(name, values, unit, better, digits)
+        yield ''
 
 
 def give(server, megabytes):
@@ -334,7 +360,7 @@ def main():
     parser.add_argument('--json', type=Path, help='write the raw numbers here')
     parser.add_argument('-o', '--output', type=Path, help='write the page here (default: stdout)')
     args = parser.parse_args()
-    suites = args.suite or [*SUITES, 'machine']
+    suites = args.suite or ['machine', *SUITES]
 
     with tempfile.TemporaryDirectory(prefix='myna-bench-') as folder:
         bench = Bench(args, Path(folder))
@@ -345,36 +371,13 @@ def main():
                  f'- Date: {datetime.date.today()}', f'- Host: {host_words()}',
                  f'- Myna: {bench.myna.version()}', f'- Peer: {bench.peer.version()}', '']
         raw = {}
-        if 'machine' in suites:
-            lines += ['## The machine', '', '| | QEMU | Myna | Myna vs QEMU |', '|---|---|---|---|']
-            for guest in ('cloud', 'standard', 'riscv64'):
-                say(f'boot of {guest}')
-                raw[f'boot {guest}'] = values = bench.boot_time(guest)
-                lines.append(row_of_machine(f'boot to init, {guest}', values, 's', 'less'))
-            for name, guest, measure, unit, better, digits in (
-                    ('process start to QMP greeting, microvm', 'cloud', bench.greeting, 's',
-                     'less', 4),
-                    ('process start to QMP greeting, virt', 'riscv64', bench.greeting, 's', 'less',
-                     4),
-                    ('resident beside guest RAM, microvm', 'cloud', bench.memory, 'MiB', 'less', 1),
-                    ('resident beside guest RAM, virt', 'riscv64', bench.memory, 'MiB', 'less', 1),
-                    ('virtio-blk 4 KiB random reads, microvm', 'cloud', bench.block, '/s', 'more',
-                     0),
-                    ('virtio-blk 4 KiB random reads, virt', 'riscv64', bench.block, '/s', 'more',
-                     0),
-                    ('virtio-net from the host, microvm', 'cloud', bench.network, 'MiB/s', 'more',
-                     1),
-                    ('virtio-net from the host, virt', 'riscv64', bench.network, 'MiB/s', 'more',
-                     1)):
-                say(name)
-                raw[name] = values = measure(guest)
-                lines.append(row_of_machine(name, values, unit, better, digits))
-            lines.append('')
-        for suite in suites:
-            if suite != 'machine':
-                raw[suite] = rows = bench.programs_of(suite)
-                lines += [f'## Programs, {suite} (`{" ".join(SUITES[suite][1])} -static`)', '',
-                          *table_of_programs(rows), '']
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            for suite in suites:
+                for line in bench.machine(raw) if suite == 'machine' else bench.suite(suite, raw):
+                    lines.append(line)
+        except KeyboardInterrupt:
+            lines += ['', 'The run was interrupted here.', '']
         text = '\n'.join(lines)
         if args.json:
             args.json.write_text(json.dumps(raw, indent=1) + '\n')
