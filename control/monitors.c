@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Monitors on chardevs: the stream's bytes in, the monitor's answers out. */
+#include "control/hmp-monitor.h"
 #include "control/monitors.h"
 #include "control/qmp-monitor.h"
 #include "util/error.h"
@@ -45,16 +46,53 @@ static void qmp_free(gpointer data)
     g_free(q);
 }
 
+typedef struct HmpOnChardev {
+    CharFrontend fe;
+    HmpMonitor *monitor;
+    bool shared;                /* on a mux: says nothing until it is given the terminal */
+} HmpOnChardev;
+
+static void hmp_write(void *opaque, const char *data, size_t n)
+{
+    char_write_all(&((HmpOnChardev *)opaque)->fe, data, n);
+}
+
+static unsigned hmp_room(void *opaque) { return 4096; }
+
+static void hmp_read(void *opaque, const uint8_t *buf, unsigned n)
+{
+    hmp_monitor_feed(((HmpOnChardev *)opaque)->monitor, (const char *)buf, n);
+}
+
+static void hmp_event(void *opaque, CharEvent event)
+{
+    HmpOnChardev *h = opaque;
+    if (event == CHAR_EVENT_OPENED)
+        hmp_monitor_opened(h->monitor);
+    if (event == CHAR_EVENT_FOCUS_IN || (event == CHAR_EVENT_OPENED && !h->shared))
+        hmp_monitor_show(h->monitor);
+}
+
+static void hmp_free(gpointer data)
+{
+    HmpOnChardev *h = data;
+    char_detach(&h->fe);
+    hmp_monitor_free(h->monitor);
+    g_free(h);
+}
+
 /* What the Vm owns: freed with the object under which it hangs. */
 typedef struct MonitorObject {
     Object object;
-    QmpOnChardev *qmp;
+    QmpOnChardev *qmp;          /* one of the two */
+    HmpOnChardev *hmp;
 } MonitorObject;
 
 static void monitor_removing(Object *o)
 {
     MonitorObject *m = (MonitorObject *)o;
     g_clear_pointer(&m->qmp, qmp_free);
+    g_clear_pointer(&m->hmp, hmp_free);
 }
 
 static const ObjectType monitor_type = {
@@ -62,10 +100,32 @@ static const ObjectType monitor_type = {
 };
 OBJECT_TYPE(monitor_type);
 
+static MonitorObject *new_object(Vm *vm)
+{
+    MonitorObject *m = (MonitorObject *)object_new(vm, &monitor_type);
+    object_add_child(vm->backends, "monitor[*]", &m->object);
+    return m;
+}
+
+static bool new_hmp(Vm *vm, Chardev *chr, GError **error)
+{
+    HmpOnChardev *h = g_new0(HmpOnChardev, 1);
+    h->fe = (CharFrontend){.can_read = hmp_room, .read = hmp_read, .event = hmp_event, .opaque = h};
+    h->shared = object_is_a((Object *)chr, "chardev-mux");
+    h->monitor = hmp_monitor_new(vm, hmp_write, h);
+    if (!char_attach(&h->fe, chr, error)) {
+        hmp_monitor_free(h->monitor);
+        g_free(h);
+        return false;
+    }
+    new_object(vm)->hmp = h;
+    return true;
+}
+
 bool monitor_new(Vm *vm, Chardev *chr, MonitorMode mode, GError **error)
 {
     if (mode == MONITOR_HMP)
-        return error_set(error, "the human monitor is not implemented yet; use -qmp");
+        return new_hmp(vm, chr, error);
     QmpOnChardev *q = g_new0(QmpOnChardev, 1);
     static const QmpStream stream = {.write = qmp_write, .resume = qmp_resume};
     q->fe = (CharFrontend){.can_read = qmp_room, .read = qmp_read, .event = qmp_event, .opaque = q};
@@ -75,8 +135,6 @@ bool monitor_new(Vm *vm, Chardev *chr, MonitorMode mode, GError **error)
         g_free(q);
         return false;
     }
-    MonitorObject *m = (MonitorObject *)object_new(vm, &monitor_type);
-    m->qmp = q;
-    object_add_child(vm->backends, "monitor[*]", &m->object);
+    new_object(vm)->qmp = q;
     return true;
 }

@@ -1,14 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps that most boards take. */
 #include "machines/common.h"
+#include <inttypes.h>
+#include "core/backend.h"
 #include "util/error.h"
 
 MemRegion *machine_make_ram(Machine *m, GError **error)
 {
     if (!m->memory_backend)
         return mem_ram(&m->object, m->type_->default_ram_id, m->ram_size, NULL, error);
-    error_set(error, "-machine memory-backend=%s: not implemented yet", m->memory_backend);
-    return NULL;
+    Object *backend = object_child(m->vm->objects, m->memory_backend);
+    if (!backend || !object_is_a(backend, "memory-backend")) {
+        error_set(error, "-machine memory-backend=%s: there is no memory backend of that id; make "
+                  "one with -object memory-backend-ram,id=%s,size=…", m->memory_backend,
+                  m->memory_backend);
+        return NULL;
+    }
+    MemRegion *ram = memory_backend_take(backend, error);
+    if (ram && mem_size(ram) != m->ram_size) {
+        error_set(error, "-m gives the machine %" PRIu64 " MiB, but memory backend '%s' has %" PRIu64
+                  " MiB", m->ram_size >> 20, m->memory_backend, mem_size(ram) >> 20);
+        return NULL;
+    }
+    return ram;
 }
 
 bool machine_make_cpus(Machine *m, GError **error)

@@ -2,6 +2,7 @@
 /* Tests of the human monitor. */
 #include <string.h>
 
+#include "control/hmp-monitor.h"
 #include "control/hmp.h"
 #include "qapi/event.h"
 #include "util/fdstore.h"
@@ -85,6 +86,41 @@ static void test_complete(Fixture *f, gconstpointer data)
     g_assert_cmpstr(g_ptr_array_index(items, 0), ==, "version");
 }
 
+static void on_write(void *opaque, const char *data, size_t length)
+{
+    g_string_append_len(opaque, data, length);
+}
+
+static void type(HmpMonitor *m, GString *out, const char *keys, const char *expected)
+{
+    g_string_truncate(out, 0);
+    hmp_monitor_feed(m, keys, strlen(keys));
+    g_assert_cmpstr(out->str, ==, expected);
+}
+
+#define PROMPT "\r(qemu) \033[K"
+
+static void test_terminal(Fixture *f, gconstpointer data)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(HmpMonitor) m = hmp_monitor_new(&f->vm, on_write, out);
+
+    hmp_monitor_opened(m);
+    hmp_monitor_show(m);
+    g_assert_cmpstr(out->str, ==,
+                    "QEMU 11.0.0 monitor - type 'help' for more information\r\n" PROMPT);
+    type(m, out, "p 1\r\n", "p 1\r\n0x1\r\n" PROMPT);
+    type(m, out, "p 2\n", "p 2\r\n0x2\r\n" PROMPT);
+    type(m, out, "\033[A", "\r(qemu) p 2\033[K");
+    type(m, out, "\020\r", "\r(qemu) p 1\033[K\r\n0x1\r\n" PROMPT);
+    type(m, out, "x\177", "x" PROMPT);
+    type(m, out, "pmems\t", "pmemsave ");
+    type(m, out, "\025", PROMPT);
+    type(m, out, "12\002", "12\r(qemu) 12\033[K\033[1D");
+    type(m, out, "p \001", "\r(qemu) 1p2\033[K\033[1D\r(qemu) 1p 2\033[K\033[1D"
+                           "\r(qemu) 1p 2\033[K\033[4D");
+}
+
 /* Each row can be parsed without arguments to some message, and its types are known. */
 static void check_row(const HmpCommand *row, void *data)
 {
@@ -113,6 +149,7 @@ int main(int argc, char **argv)
     TEST("/hmp/lines", test_lines);
     TEST("/hmp/value", test_value);
     TEST("/hmp/complete", test_complete);
+    TEST("/hmp/terminal", test_terminal);
     TEST("/hmp/rows", test_rows);
     return g_test_run();
 }

@@ -300,7 +300,7 @@ static void *read_on(void *data)
             __atomic_add_fetch(&r->bad, 1, __ATOMIC_RELAXED);
         }
         as_load(r->t->vm->memory, 0x800010, 4, &v);
-        as_store(r->t->vm->memory, 0x900000, 4, v);
+        as_store(r->t->vm->memory, 0x900000 + 8 * ((uint64_t)gettid() % 256), 4, v);
         rcu_quiescent();
     }
     rcu_read_unlock();

@@ -317,6 +317,20 @@ RamBlock *ram_block_of(Vm *vm, uint64_t ram_offset, uint8_t **host)
     return b;
 }
 
+void mem_host_dirty(Vm *vm, const void *host, uint64_t n)
+{
+    rcu_read_lock();
+    const BlockTable *t = vm->ram->blocks;
+    for (unsigned i = 0; i < t->n; i++) {
+        uint64_t at = (const uint8_t *)host - t->b[i]->host;
+        if (at < t->b[i]->size) {
+            ram_written(vm, t->b[i]->ram_offset + at, MIN(n, t->b[i]->size - at));
+            break;
+        }
+    }
+    rcu_read_unlock();
+}
+
 void ram_foreach(Vm *vm, void (*fn)(const RamInfo *block, void *data), void *data)
 {
     for (unsigned i = 0; i < vm->ram->blocks->n; i++) {

@@ -206,7 +206,7 @@ unsigned isa_fetch(Cpu *cpu, IrBuilder *b, uint64_t va, void *buf, unsigned n);
 /* ---- registry ---- */
 /* Guest architectures register through a linker section: ISA(x86_64_isa); */
 #define ISA(isa) \
-    const GuestIsa *const isa##_entry __attribute__((used, retain, section("myna_isas"))) = &isa
+    static const GuestIsa *const isa##_entry __attribute__((used, retain, section("myna_isas"))) = &isa
 const GuestIsa *isa_find(const char *name);
 void isa_foreach(void (*fn)(const GuestIsa *isa, void *data), void *data);
 /* CPU models are DeviceTypes that descend from "cpu", named "<model>-<isa->cpu_suffix>" (.aliases

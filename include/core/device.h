@@ -135,7 +135,7 @@ struct Device {
 /* Along the line of parents rows add up, and realize, reset*, restored run from the ancestor down,
  * unrealize and saving from the type up; read, write and pin are the nearest one's. */
 #define DEVICE_TYPE(t)                                                                              \
-    const ObjectType *const t##_type_entry                                                          \
+    static const ObjectType *const t##_type_entry                                                          \
         __attribute__((used, retain, section("myna_devices"))) = (const ObjectType *)&t
 static inline const DeviceType *device_type(const Device *d) { return (const DeviceType *)d->object.type; }
 

@@ -83,6 +83,8 @@ bool as_write_rom(AddressSpace *as, uint64_t pa, const void *buf, uint64_t n);
  * always are) or holds as_map()'s reference. */
 void *as_ram(AddressSpace *as, uint64_t pa, uint64_t *n, bool write);
 void as_dirty(AddressSpace *as, uint64_t pa, uint64_t n);
+/* The same for a host pointer into RAM, for those who mapped long ago. */
+void mem_host_dirty(Vm *vm, const void *host, uint64_t n);
 
 /* For the software MMU: what stands at pa. */
 typedef struct MemSection {

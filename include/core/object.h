@@ -106,7 +106,7 @@ void object_unlisten(Object *o, ObjectListener *listener);
  * Along the line of parents: init runs from the ancestor down, finish and removing from the type up,
  * complete and can_delete are the nearest one's; rows add up. */
 #define OBJECT_TYPE(t)                                                                              \
-    const ObjectType *const t##_type_entry                                                          \
+    static const ObjectType *const t##_type_entry                                                          \
         __attribute__((used, retain, section("myna_types"))) = (const ObjectType *)&t
 
 const ObjectType *object_type_find(const char *name);

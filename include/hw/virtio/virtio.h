@@ -70,7 +70,7 @@ struct VirtioDevice {
     unsigned n_vqs;
     uint8_t *config;            /* cls->config_size */
     /* properties of all */
-    Object *iothread;
+    Object *iothread;           /* row of the types that can use one */
     bool indirect_desc, event_idx, packed, in_order, access_platform, any_layout, notify_on_empty;
     unsigned state_listener;
 };
@@ -80,8 +80,7 @@ struct VirtioDevice {
     HOST(VirtioDevice, loop), HOST(VirtioDevice, lock), HOST(VirtioDevice, host_features),          \
     SAVED(VirtioDevice, features), SAVED(VirtioDevice, status), SAVED(VirtioDevice, generation),    \
     HOST(VirtioDevice, started), SAVED(VirtioDevice, broken), HOST(VirtioDevice, vq),               \
-    HOST(VirtioDevice, n_vqs), HOST(VirtioDevice, config),                                          \
-    PROP(VirtioDevice, iothread, "iothread", PROP_LINK, .link_type = "iothread"),                   \
+    HOST(VirtioDevice, n_vqs), HOST(VirtioDevice, config), HOST(VirtioDevice, iothread),            \
     PROP(VirtioDevice, indirect_desc, "indirect_desc", PROP_BOOL, .init = true),                    \
     PROP(VirtioDevice, event_idx, "event_idx", PROP_BOOL, .init = true),                            \
     PROP(VirtioDevice, packed, "packed", PROP_BOOL),                                                \

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* virtio memory balloon: inflate, deflate, statistics. Spec: virtio 1.2, 5.5. */
+#include <string.h>
+#include <sys/mman.h>
+#include "hw/virtio/balloon.h"
+#include "hw/virtio/virtio.h"
+#include "util/error.h"
+
+enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, FRAMES = 256, STAT_SIZE = 10 };
+#define F_STATS_VQ (1ull << 1)
+#define F_DEFLATE_ON_OOM (1ull << 2)
+
+struct VirtioBalloon {
+    VirtioDevice v;
+    Virtq *inflate, *deflate, *stats;
+    uint32_t num_pages, actual; /* wanted; what the guest says it gave */
+    bool deflate_on_oom;
+    VirtqElement *stats_element;        /* held until the next question */
+    uint64_t values[BALLOON_STATS];
+    int64_t last_update, poll_seconds;
+    unsigned poll;
+};
+
+/* ---- pages ---- */
+
+static void give_back(VirtioBalloon *s, uint32_t frame, bool inflate)
+{
+    uint64_t n = PAGE, pa = (uint64_t)frame << PAGE_SHIFT;
+    void *host = as_ram(s->v.dev.object.vm->memory, pa, &n, true);
+    if (!host || n < PAGE) {
+        log_guest(s, "balloon page 0x%x is not in memory", frame);
+        return;
+    }
+    madvise(host, PAGE, inflate ? MADV_DONTNEED : MADV_WILLNEED);
+}
+
+static void serve_pages(VirtioDevice *v, Virtq *vq)
+{
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    VirtqElement *e;
+    while ((e = virtq_pop(vq, 0))) {
+        uint32_t frames[FRAMES];
+        for (size_t at = 0, n; (n = iov_read(e->out, e->n_out, at, frames, sizeof(frames)) / 4); at += 4 * n)
+            for (size_t i = 0; i < n; i++)
+                give_back(s, GUINT32_FROM_LE(frames[i]), vq == s->inflate);
+        virtq_push(vq, e, 0);
+    }
+    virtq_flush(vq);
+}
+
+/* ---- statistics: the driver's buffer is kept and returned to ask for fresh numbers ---- */
+
+static void serve_stats(VirtioDevice *v, Virtq *vq)
+{
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    VirtqElement *e = virtq_pop(vq, 0);
+    if (!e)
+        return;
+    if (s->stats_element)
+        virtq_push(vq, s->stats_element, 0);
+    s->stats_element = e;
+    uint8_t stat[STAT_SIZE];
+    for (size_t at = 0; iov_read(e->out, e->n_out, at, stat, STAT_SIZE) == STAT_SIZE; at += STAT_SIZE) {
+        uint16_t tag;
+        uint64_t value;
+        memcpy(&tag, stat, 2);
+        memcpy(&value, stat + 2, 8);
+        tag = GUINT16_FROM_LE(tag);
+        if (tag < BALLOON_STATS)
+            s->values[tag] = GUINT64_FROM_LE(value);
+    }
+    s->last_update = g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static void ask(void *data)
+{
+    VirtioBalloon *s = data;
+    s->poll = s->poll_seconds ? loop_after(s->v.loop, s->poll_seconds * 1000, ask, s) : 0;
+    if (!s->stats_element)
+        return;
+    virtq_push(s->stats, g_steal_pointer(&s->stats_element), 0);
+    virtq_flush(s->stats);
+}
+
+static bool set_polling(Object *o, const Field *f, GError **error)
+{
+    VirtioBalloon *s = (VirtioBalloon *)o;
+    if (s->v.loop && !s->poll && s->poll_seconds > 0)
+        s->poll = loop_after(s->v.loop, s->poll_seconds * 1000, ask, s);
+    return s->poll_seconds >= 0 || error_set(error, "the interval is a number of seconds");
+}
+
+/* ---- configuration ---- */
+
+static void get_config(VirtioDevice *v, uint8_t *config)
+{
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    uint32_t words[2] = {GUINT32_TO_LE(s->num_pages), GUINT32_TO_LE(s->actual)};
+    memcpy(config, words, sizeof(words));
+}
+
+static void set_config(VirtioDevice *v, const uint8_t *config, unsigned at, unsigned n)
+{
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    uint32_t actual;
+    memcpy(&actual, config + 4, 4);
+    s->actual = GUINT32_FROM_LE(actual);
+}
+
+static uint64_t ram_pages(VirtioBalloon *s) { return s->v.dev.object.vm->machine->ram_size >> PAGE_SHIFT; }
+
+void balloon_set_target(VirtioBalloon *s, uint64_t bytes)
+{
+    uint64_t pages = ram_pages(s), want = bytes >> PAGE_SHIFT;
+    s->num_pages = want < pages ? pages - want : 0;
+    virtio_config_changed(&s->v);
+}
+
+uint64_t balloon_actual(VirtioBalloon *s) { return (ram_pages(s) - s->actual) << PAGE_SHIFT; }
+
+VirtioBalloon *balloon_find(Vm *vm)
+{
+    return vm_service_find(vm, "balloon", "balloon");
+}
+
+static uint64_t offer(VirtioDevice *v, uint64_t features)
+{
+    return features | (((VirtioBalloon *)v)->deflate_on_oom ? F_DEFLATE_ON_OOM : 0);
+}
+
+static void stop(VirtioDevice *v)
+{
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    if (s->stats_element)
+        virtq_unpop(s->stats, g_steal_pointer(&s->stats_element));
+    s->actual = 0;
+}
+
+static bool realize(Device *d, GError **error)
+{
+    VirtioBalloon *s = (VirtioBalloon *)d;
+    if (balloon_find(d->object.vm))
+        return error_set(error, "Only one balloon device is supported");
+    vm_service_add(d->object.vm, "balloon", "balloon", s);
+    s->inflate = virtio_add_queue(&s->v, 128, serve_pages);
+    s->deflate = virtio_add_queue(&s->v, 128, serve_pages);
+    s->stats = virtio_add_queue(&s->v, 128, serve_stats);
+    return true;
+}
+
+static void unrealize(Device *d)
+{
+    VirtioBalloon *s = (VirtioBalloon *)d;
+    if (s->poll)
+        loop_cancel(s->v.loop, s->poll);
+    vm_service_remove(d->object.vm, "balloon", "balloon");
+}
+
+static const VirtioClass cls = {
+    .id = 5, .features = F_STATS_VQ, .config_size = 8, .offer = offer, .get_config = get_config,
+    .set_config = set_config, .stop = stop,
+};
+static const Field fields[] = {
+    HOST(VirtioBalloon, v), HOST(VirtioBalloon, inflate), HOST(VirtioBalloon, deflate),
+    HOST(VirtioBalloon, stats), SAVED(VirtioBalloon, num_pages), SAVED(VirtioBalloon, actual),
+    PROP(VirtioBalloon, deflate_on_oom, "deflate-on-oom", PROP_BOOL),
+    HOST(VirtioBalloon, stats_element), HOST(VirtioBalloon, values), HOST(VirtioBalloon, last_update),
+    PROP(VirtioBalloon, poll_seconds, "guest-stats-polling-interval", PROP_I64, .changed = set_polling),
+    HOST(VirtioBalloon, poll),
+};
+static const DeviceType virtio_balloon = {
+    .name = "virtio-balloon-device", .parent = "virtio-device", .desc = "virtio memory balloon",
+    .size = sizeof(VirtioBalloon), .bus = "virtio-bus", .pluggable = true, .category = DEVICE_MISC,
+    FIELDS(fields), .realize = realize, .unrealize = unrealize, .ext = &cls,
+};
+DEVICE_TYPE(virtio_balloon);
