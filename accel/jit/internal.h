@@ -30,7 +30,6 @@ struct JitUnit {
     JitPage *pages[2];          /* [1]: the page it runs on into, or NULL */
     const uint8_t *host;        /* where its guest code is */
     const uint8_t *host2;       /* the second page's start, or NULL */
-    uint64_t pa2;               /* its physical address */
     JitExit *incoming;          /* links to it */
     uint32_t mode;
     uint32_t code, code_size;   /* offset in the cache */
@@ -62,6 +61,7 @@ enum {
     JIT_HASH_BITS = 15,
     JIT_MAX_CHUNKS = 256,
     JIT_MAX_EXITS = 128,
+    JIT_STACK = 256 << 10,      /* for the returns of 16,384 nested guest calls */
 };
 
 /* A chunk of the cache, filled front to back, evicted whole. */
@@ -83,9 +83,9 @@ typedef struct JitCache {
 /* Entry points made by x86_64/stubs.c. Offsets in the cache. */
 typedef struct JitStubs {
     uint64_t (*enter)(void *state, const uint8_t *code);
-    uint32_t exit, probe, link;
+    uint32_t exit, probe, link, mismatch, cut;
     uint32_t load[2], store[2], probe_access[2];    /* [1]: vector registers are live */
-    uint32_t load_vec[2], store_vec[2];
+    uint32_t load_vec[2], store_vec[2], rmw[2], cas[2];
     uint32_t end;
 } JitStubs;
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Random units through the interpreter and through the host back end: slots, memory, exits must agree.
- * The memory is one window of pages, some of which always take the slow path.
+ * The guest's memory is one window of pages; its TLB is flushed now and then.
  */
 #include <string.h>
 
 #include "accel/jit/internal.h"
+#include "core/memory.h"
 #include "core/vm.h"
+#include "util/loop.h"
 
 enum { SLOTS = 24, WINDOW = 16, PAGE = 4096, VSLOTS = 4 };
 #define MEM_VA 0x7fff12340000ull
@@ -22,8 +24,20 @@ typedef struct FakeCpu {
 #define SLOT(n) ((int32_t)(offsetof(FakeCpu, slot) + 8 * (n)))
 #define VSLOT(n) ((int32_t)(offsetof(FakeCpu, vslot) + 32 * (n)))
 
-static GuestIsa fake_isa = {
+static bool translate_va(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, bool debug, Translation *t)
+{
+    *t = (Translation){.pa = va - MEM_VA, .page_bits = 12, .load = true, .store = true};
+    return va - MEM_VA < WINDOW * PAGE;
+}
+
+static void raise_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu)
+{
+    g_error("unexpected fault at %" G_GINT64_MODIFIER "x", va);
+}
+
+static const GuestIsa fake_isa = {
     .name = "fake", .page_bits = 12, .slot_bias = offsetof(FakeCpu, slot) + 96,
+    .translate_va = translate_va, .raise_fault = raise_fault,
 };
 
 typedef struct Gen {
@@ -129,9 +143,27 @@ static IrRef gen_address(Gen *g)
     return ir_add(g->u, at, ir_i64(g->u, MEM_VA));
 }
 
+static void gen_atomic(Gen *g)
+{
+    IrUnit *u = g->u;
+    IrType t = rnd(g, 2) ? IR_I64 : IR_I32;
+    unsigned size = rnd(g, t == IR_I64 ? 4 : 3);
+    IrRef base = ir_andi(u, gen_address(g), -(int64_t)(1 << size));
+    if (rnd(g, 3) == 0)
+        push(g, ir_cas(u, t, base, pick(g, t), pick(g, t), size));
+    else if (rnd(g, 3))
+        push(g, ir_rmw(u, t, (IrRmw)rnd(g, 9), base, pick(g, t), size));
+    else
+        ir_rmw(u, t, (IrRmw)rnd(g, 9), base, pick(g, t), size);
+}
+
 static void gen_mem(Gen *g)
 {
     IrUnit *u = g->u;
+    if (rnd(g, 8) == 0) {
+        gen_atomic(g);
+        return;
+    }
     IrType t = rnd(g, 2) ? IR_I64 : IR_I32;
     unsigned size = rnd(g, t == IR_I64 ? 4 : 3);
     unsigned mop = size | (rnd(g, 3) ? 0 : IR_MSX) | (rnd(g, 8) ? 0 : IR_MBE) | (rnd(g, 16) ? 0 : IR_MSC);
@@ -288,7 +320,13 @@ static void gen_unit(Gen *g, unsigned size)
     ir_insn(g->u, pc);
     g->n = 0;
     gen_block(g, 0, 2 + rnd(g, size), &pc);
-    switch (rnd(g, 5)) {
+    switch (rnd(g, 7)) {
+    case 5:
+        ir_call_pc(g->u, CODE_VA + rnd(g, 8192), pc + 4);
+        break;
+    case 6:
+        ir_call_ind(g->u, pick(g, IR_I64), pc + 4);
+        break;
     case 0:
         ir_resync(g->u, pick(g, IR_I64));
         break;
@@ -313,30 +351,12 @@ static void gen_unit(Gen *g, unsigned size)
 }
 
 typedef struct Bed {
-    Vm vm;
+    Loop *loop;
+    Vm *vm;
     FakeCpu f;
-    TlbInstance *tlb;
-    uint8_t *memory, *start_memory;
-    FakeCpu start;
+    uint8_t *memory;
     Jit *jit;
 } Bed;
-
-uint8_t *test_memory;           /* for the accessors below */
-
-static void map_window(Bed *b)
-{
-    for (unsigned a = 0; a < 3; a++)
-        for (unsigned k = 0; k < TLB_SIZE; k++)
-            b->tlb->entries[a][k].tag = TLB_INVALID;
-    for (unsigned p = 0; p < WINDOW; p++) {
-        uint64_t va = MEM_VA + p * PAGE;
-        for (unsigned a = 0; a < 2; a++) {
-            TlbEntry *t = &b->tlb->entries[a][va >> 12 & (TLB_SIZE - 1)];
-            t->tag = va ^ (p % 5 == 4 - a ? TLB_SLOW : 0);
-            t->addend = (uintptr_t)b->memory - MEM_VA;
-        }
-    }
-}
 
 static void run_jit(Bed *b, const JitUnit *u)
 {
@@ -397,17 +417,20 @@ static void start_state(Bed *b, GRand *r)
 static Bed *bed_new(const JitOptions *opt)
 {
     Bed *b = g_new0(Bed, 1);
-    b->tlb = g_new0(TlbInstance, 1);
-    b->memory = g_malloc0(WINDOW * PAGE);
-    b->f.cpu.isa = &fake_isa;
-    b->f.cpu.vm = &b->vm;
-    b->f.cpu.tlb = b->tlb;
-    test_memory = b->memory;
     g_autoptr(GError) error = NULL;
-    b->jit = jit_new(&b->vm, &fake_isa, opt, &error);
+    b->loop = loop_new();
+    b->vm = vm_new(b->loop);
+    MemRegion *ram = mem_ram(b->vm->unattached, "ram", WINDOW * PAGE, &(RamConfig){.fd = -1}, &error);
+    g_assert_no_error(error);
+    mem_add(b->vm->memory_root, 0, ram, 0);
+    b->memory = mem_host(ram);
+    b->f.cpu.isa = &fake_isa;
+    b->f.cpu.vm = b->vm;
+    b->f.cpu.memory = b->vm->memory;
+    g_assert_true(softmmu_init(&b->f.cpu));
+    b->jit = jit_new(b->vm, &fake_isa, opt, &error);
     g_assert_no_error(error);
     jit_cpu_init(b->jit, &b->f.cpu);
-    map_window(b);
     return b;
 }
 
@@ -415,8 +438,9 @@ static void bed_free(Bed *b)
 {
     jit_cpu_finish(&b->f.cpu);
     jit_free(b->jit);
-    g_free(b->memory);
-    g_free(b->tlb);
+    softmmu_finish(&b->f.cpu);
+    vm_free(b->vm);
+    loop_free(b->loop);
     g_free(b);
 }
 
@@ -440,6 +464,8 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
             *(uint32_t *)(b->memory + k) = k * 2654435761u;
         memcpy(before, b->memory, WINDOW * PAGE);
         FakeCpu start = b->f;
+        if (n % 3 == 0)
+            softmmu_flush(&b->f.cpu);
         ir_interpret(g->u, &b->f.cpu);
         *want = b->f;
         memcpy(after, b->memory, WINDOW * PAGE);
@@ -455,6 +481,8 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
             g_rand_free(g->rand);
             continue;
         }
+        if (n % 2 == 0)
+            softmmu_flush(&b->f.cpu);
         if (g_getenv("SHOW"))
             print_unit(g->u, b, u);
         run_jit(b, u);

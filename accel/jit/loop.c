@@ -80,13 +80,21 @@ static bool find_code(Cpu *cpu, uint64_t va, Place *p)
     return p->host;
 }
 
-/* The page a unit runs on into must be the one it was made from; no guest fault here. */
-static bool second_page_ok(Cpu *cpu, const JitUnit *u, uint64_t pc)
+/* Whether level 1 holds the fetch entry: then a change of the mapping changes the epoch. */
+static bool fetch_entry(const Cpu *cpu, uint64_t va, const uint8_t *host)
 {
-    uint64_t pa;
-    if (!u->host2)
-        return true;
-    return cpu_debug_translate(cpu, (pc & -(uint64_t)JIT_PAGE) + JIT_PAGE, &pa) && pa == u->pa2;
+    const TlbEntry *e = &cpu->tlb->entries[MEM_FETCH][va >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
+    return e->tag == (va & -(uint64_t)JIT_PAGE) && (uint8_t *)(uintptr_t)(e->addend + va) == host;
+}
+
+/* The page a unit runs on into must be the one it was made from. No fault is raised: that is for the
+ * crossing instruction to do. */
+static bool second_page_ok(JitCpu *jc, const JitUnit *u, uint64_t pc)
+{
+    uint64_t va = (pc & -(uint64_t)JIT_PAGE) + JIT_PAGE;
+    uint8_t byte;
+    return !u->host2 || fetch_entry(jc->cpu, va, u->host2) ||
+           (isa_fetch(jc->cpu, jc->ir, va, &byte, 1) == 1 && fetch_entry(jc->cpu, va, u->host2));
 }
 
 static void log_unit(Jit *j, const JitUnit *u, const IrUnit *ir)
@@ -136,7 +144,6 @@ static JitUnit *compile(JitCpu *jc, const Place *at, const Place *second)
     u->host = at->host;
     if (second->host) {
         u->host2 = second->host;
-        u->pa2 = second->pa;
     }
     MemSection s = as_find(jc->cpu->memory, at->pa), s2 = {0};
     if (u->host2)
@@ -197,7 +204,7 @@ static JitUnit *lookup(JitCpu *jc)
         return NULL;
     unsigned flags = jc->icount ? JIT_UNIT_ICOUNT : 0;
     JitUnit *u = jit_unit_find(jc->jit, at.host, cpu->mode, flags);
-    if (u && !second_page_ok(cpu, u, cpu->pc)) {
+    if (u && !second_page_ok(jc, u, cpu->pc)) {
         if (g_mutex_trylock(&jc->jit->lock)) {
             jit_unit_kill(jc->jit, u, JIT_KILL_STORE);
             g_mutex_unlock(&jc->jit->lock);
@@ -251,7 +258,7 @@ static uint32_t find_entry(JitCpu *jc, JitExit *link)
     if (link && seen == jc->seen_purges)        /* else its memory may be another's */
         link_exit(jc, link, u);
     update_key(jc);
-    if (plain)
+    if (plain && fetch_entry(cpu, cpu->pc, u->host) && second_page_ok(jc, u, cpu->pc))
         *jump_slot(jc, cpu->pc) = (JitJump){.pc = cpu->pc, .key = jc->key, .code = u->code};
     if (log_on(LOG_EXEC))
         log_write("Trace %u: [%016" PRIx64 "/%08x]\n", cpu->index, cpu->pc, cpu->mode);

@@ -2,7 +2,10 @@
 /* Slow paths of memory accesses: what missed the inline TLB probe. */
 #include "accel/jit/slow.h"
 
+#include <string.h>
+
 #include "accel/jit/internal.h"
+#include "ir/interp/value.h"
 
 uint64_t jit_slow_load(Cpu *cpu, uint64_t va, uint32_t mop)
 {
@@ -14,6 +17,16 @@ void jit_slow_store(Cpu *cpu, uint64_t va, uint32_t mop, uint64_t value)
 {
     cpu->jit->stat.slow_stores++;
     cpu_store(cpu, va, value, mop);
+}
+
+uint64_t jit_slow_rmw(Cpu *cpu, uint64_t va, uint32_t mop, uint64_t value, uint64_t op)
+{
+    return cpu_rmw(cpu, va, op, value, mop);
+}
+
+uint64_t jit_slow_cas(Cpu *cpu, uint64_t va, uint32_t mop, uint64_t desired, uint64_t expected)
+{
+    return cpu_cas(cpu, va, expected, desired, mop);
 }
 
 void jit_slow_probe(Cpu *cpu, uint64_t va, uint32_t what)
@@ -31,4 +44,11 @@ void jit_slow_store_vec(Cpu *cpu, uint64_t va, uint32_t mop)
 {
     cpu->jit->stat.slow_stores++;
     cpu_store_bytes(cpu, va, cpu->vec_buf, IR_MBYTES(mop), (mop & IR_MMU_MASK) >> IR_MMU_SHIFT);
+}
+
+void jit_vector_op(Cpu *cpu, const IrNode *n)
+{
+    IrVal out = {0};
+    ir_interpret_vector(cpu, n, (const IrVal *)cpu->vec_buf, &out);
+    memcpy(cpu->vec_buf, &out, sizeof out);
 }

@@ -51,7 +51,9 @@ struct Cpu {
     void *engine;               /* accelerator's per-CPU data */
     struct JitCpu *jit;         /* translated code's: jump cache, … */
     uint64_t spill[128];        /* temporaries of translated code */
-    uint8_t vec_buf[64];        /* a vector on its way between translated code and C */
+    uint8_t vec_buf[4 * 32];    /* vectors on their way between translated code and C */
+    uint64_t host_sp;           /* translated code's stack: its base, and how far it may grow */
+    uint64_t host_sp_limit;
 
     /* Leaving a unit from inside a helper. */
     sigjmp_buf exit_env;

@@ -246,17 +246,120 @@ void emit_probe(Emit *e, IrRef i, const IrNode *n)
     from_cold_hot(e, e->a.p);
 }
 
-/* Atomics: through C, which finds the host address and uses the host's locked instruction. */
+/* ---- atomics: the host's locked instructions on a hit, C otherwise ---- */
+
+static void push_value(Emit *e, IrRef v)
+{
+    int64_t k;
+    int r = e->v[v].reg;
+    if (r < 0 && const_of(e, v, &k) && fits32(k)) {
+        a8(&e->c, 0x68);
+        a32(&e->c, k);
+        return;
+    }
+    if (r < 0) {                /* does not need rax or rcx kept: before slow_begin() */
+        value_into(e, &e->c, RAX, v);
+        r = RAX;
+    }
+    if (r & 8)
+        a8(&e->c, 0x41);
+    a8(&e->c, 0x50 | (r & 7));
+}
+
+static void zero_extend(Asm *a, int d, int s, unsigned size)
+{
+    static const unsigned ops[] = {X_MOVZX8, X_MOVZX16, X_MOV, X_MOV | O_W};
+    op_rr(a, ops[size], d, s);
+}
+
+/* lock op [rcx + base], reg; opcode words for 1 byte and more. */
+static void locked(Asm *a, bool lock, unsigned op8, unsigned op, unsigned size, int reg, int base)
+{
+    if (lock)
+        a8(a, 0xf0);
+    if (size == 0)
+        op_rmx(a, op8 | O_B, reg, RCX, base, 0, 0);
+    else
+        op_rmx(a, op | (size == 1 ? O_66 : size == 3 ? O_W : 0), reg, RCX, base, 0, 0);
+}
+
+/* rax: old value; d := new value to try. */
+static void rmw_compute(Asm *a, unsigned op, unsigned size, int d, int v)
+{
+    static const unsigned arith[] = {[IR_RMW_AND] = X_AND, [IR_RMW_OR] = X_OR, [IR_RMW_XOR] = X_XOR};
+    static const uint8_t cc[] = {[IR_RMW_MIN] = CC_G, [IR_RMW_MAX] = CC_L, [IR_RMW_MINU] = CC_A,
+                                 [IR_RMW_MAXU] = CC_B};
+    unsigned w = size == 3 ? O_W : 0;
+    op_rr(a, X_MOV | O_W, d, RAX);
+    if (op <= IR_RMW_XOR) {
+        op_rr(a, arith[op] | w, d, v);
+    } else {
+        op_rr(a, X_CMP | w, d, v);
+        op_rr(a, (X_CMOV | w) + cc[op], d, v);
+    }
+}
+
 void emit_rmw(Emit *e, IrRef i, const IrNode *n)
 {
-    const Arg args[] = {{ARG_VALUE, .v = n->a}, {ARG_IMM, .imm = n->imm}, {ARG_VALUE, .v = n->b},
-                        {ARG_IMM, .imm = n->aux}};
-    emit_call(e, i, cpu_rmw, IR_H_FAULT, args, 4, n->type);
+    unsigned op = n->imm, size = n->aux & IR_MSIZE;
+    Asm *a = &e->a;
+    int v = value_use(e, n->b);
+    Access x = access_of(e, n->a, 0, n->aux, MEM_STORE);
+    bool big = (n->aux & IR_MBE) && size, quiet = !e->v[i].last && op >= IR_RMW_AND && op <= IR_RMW_XOR;
+    int d = value_def(e, i);
+    x.align = true;
+    if (big || (op >= IR_RMW_MIN && size < 2))
+        x.mop |= IR_MMU_MASK;   /* not inline */
+    probe_tlb(e, &x);
+    if (quiet) {
+        static const uint8_t mr[] = {[IR_RMW_AND] = X_AND_MR, [IR_RMW_OR] = X_OR_MR, [IR_RMW_XOR] = X_XOR_MR};
+        locked(a, true, mr[op] - 1, mr[op], size, v, x.reg);
+    } else if (op == IR_RMW_ADD || op == IR_RMW_XCHG) {
+        op_rr(a, X_MOV | O_W, d, v);
+        locked(a, op == IR_RMW_ADD, op == IR_RMW_ADD ? 0xc0 | O_0F : 0x86, op == IR_RMW_ADD ? X_XADD : X_XCHG, size,
+               d, x.reg);
+        if (size < 2)
+            zero_extend(a, d, d, size);
+    } else {
+        op_rmx(a, load_ops[0][size], RAX, RCX, x.reg, 0, 0);
+        uint8_t *again = a->p;
+        rmw_compute(a, op, size, d, v);
+        locked(a, true, 0xb0 | O_0F, X_CMPXCHG, size, d, x.reg);
+        op_jcc_to(a, CC_NE, again);
+        zero_extend(a, d, RAX, size);
+    }
+    miss_to_cold(e, &x);
+    x.miss[0] = NULL;
+    a8(&e->c, 0x6a);
+    a8(&e->c, op);
+    push_value(e, n->b);
+    slow_begin(e, &x, n->aux);
+    from_cold(e, 0xe8, e->jit->stubs.rmw[vectors_live(e)]);
+    if (!quiet)
+        op_rr(&e->c, X_MOV | O_W, d, RAX);
+    from_cold_hot(e, a->p);
 }
 
 void emit_cas(Emit *e, IrRef i, const IrNode *n)
 {
-    const Arg args[] = {{ARG_VALUE, .v = n->a}, {ARG_VALUE, .v = n->b}, {ARG_VALUE, .v = n->c},
-                        {ARG_IMM, .imm = n->aux}};
-    emit_call(e, i, cpu_cas, IR_H_FAULT, args, 4, n->type);
+    unsigned size = n->aux & IR_MSIZE;
+    Asm *a = &e->a;
+    int expected = value_use(e, n->b), desired = value_use(e, n->c);
+    Access x = access_of(e, n->a, 0, n->aux, MEM_STORE);
+    int d = value_def(e, i);
+    x.align = true;
+    if ((n->aux & IR_MBE) && size)
+        x.mop |= IR_MMU_MASK;
+    probe_tlb(e, &x);
+    op_rr(a, X_MOV | O_W, RAX, expected);
+    locked(a, true, 0xb0 | O_0F, X_CMPXCHG, size, desired, x.reg);
+    zero_extend(a, d, RAX, size);
+    miss_to_cold(e, &x);
+    x.miss[0] = NULL;
+    push_value(e, n->b);
+    push_value(e, n->c);
+    slow_begin(e, &x, n->aux);
+    from_cold(e, 0xe8, e->jit->stubs.cas[vectors_live(e)]);
+    op_rr(&e->c, X_MOV | O_W, d, RAX);
+    from_cold_hot(e, a->p);
 }

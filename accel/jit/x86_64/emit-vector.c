@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Vector and floating-point operations: the rows of vector.inc, VEX forms (AVX2 hosts). */
+#include "accel/jit/slow.h"
 #include "accel/jit/x86_64/emit.h"
 
 enum { ANY = 0xff };
@@ -91,11 +92,52 @@ static void emit_row(Emit *e, IrRef i, const IrNode *n, const VecRow *row)
     }
 }
 
+/* Operand k into its piece of cpu->vec_buf, as IrVal. */
+static void pass(Emit *e, unsigned k, IrRef v)
+{
+    int32_t disp = CPU_DISP(e, vec_buf) + 32 * k;
+    unsigned type = node_of(e, v)->type;
+    int r = value_use(e, v);
+    if (is_vec(type)) {
+        vec_store(&e->a, r, RBP, disp, type == IR_V256 ? 32 : 16);
+        return;
+    }
+    if (type == IR_I32) {
+        op_rr(&e->a, X_MOV, RAX, r);
+        r = RAX;
+    }
+    op_rm(&e->a, X_MOV_MR | O_W, r, RBP, disp);
+}
+
+static void emit_by_interpreter(Emit *e, IrRef i, const IrNode *n)
+{
+    const IrRef refs[] = {n->a, n->b, n->c, n->d};
+    IrNode *copy = (IrNode *)e->chunk->meta;    /* lives as long as the code */
+    e->chunk->meta += sizeof *copy;
+    *copy = *n;
+    copy->a = 0, copy->b = 1, copy->c = 2, copy->d = 3;
+    for (unsigned k = 0; k < ir_op_info[n->op].args; k++)
+        if (refs[k])
+            pass(e, k, refs[k]);
+    const Arg arg = {ARG_IMM, .imm = (intptr_t)copy};
+    emit_call(e, i, jit_vector_op, 0, &arg, 1, IR_VOID);
+    if (!e->v[i].last)
+        return;
+    int d = value_def(e, i);
+    if (is_vec(n->type))
+        vec_load(&e->a, d, RBP, CPU_DISP(e, vec_buf), n->type == IR_V256 ? 32 : 16);
+    else
+        op_rm(&e->a, X_MOV | w_of(n->type), d, RBP, CPU_DISP(e, vec_buf));
+}
+
 bool emit_vector(Emit *e, IrRef i, const IrNode *n)
 {
     const VecRow *row = find_row(n);
-    if (!row || !(e->host & HOST_AVX2))
+    if (!(e->host & HOST_AVX2))
         return false;
-    emit_row(e, i, n, row);
+    if (row)
+        emit_row(e, i, n, row);
+    else
+        emit_by_interpreter(e, i, n);
     return true;
 }

@@ -123,16 +123,28 @@ void homes_lost(Emit *e, int32_t off, unsigned bytes)
     e->lock = lock;
 }
 
-/* The same for all slots, in two steps around the loading of a call's arguments. */
+/* The same for all slots, in two steps around the loading of a call's arguments. Evicts nothing: that
+ * might be a value whose home is about to go. */
 static void homes_save_all(Emit *e)
 {
-    uint32_t lock = e->lock;
     for (unsigned i = 0; i < e->n_homed; i++) {
         IrRef v = e->homed[i];
-        if (needed(e, v) && e->v[v].reg < 0 && !(e->v[v].flags & V_SPILLED))
-            value_use(e, v);
+        bool vec = is_vec(node_of(e, v)->type);
+        uint32_t room = vec ? 0 : e->free & SAVED_GPRS & ~e->lock;
+        if (!needed(e, v) || e->v[v].reg >= 0 || (e->v[v].flags & V_SPILLED))
+            continue;
+        int r = room ? __builtin_ctz(room) : vec ? XMM_SCRATCH : RAX;
+        value_into(e, &e->a, r, v);
+        e->v[v].flags |= V_ZX;
+        if (room) {
+            reg_bind(e, r, v);
+            e->lock &= ~BIT(r);
+        } else {
+            e->v[v].reg = r;
+            spill(e, v);
+            e->v[v].reg = -1;
+        }
     }
-    e->lock = lock;
 }
 
 static void homes_drop_all(Emit *e)
@@ -1330,26 +1342,82 @@ static void emit_goto_pc(Emit *e, int64_t off)
     e->reachable = false;
 }
 
-static void emit_goto_value(Emit *e, IrRef pc, uint32_t stub_target, bool poll)
+/* Guest calls are host calls: the guest's return pc is pushed below the host's return address, where
+ * emit_ret() compares it. 16 bytes per call, so the stack stays aligned. */
+static void push_return(Emit *e, int32_t ret)
 {
-    pend_store_all(e, &e->a);
-    icount_refund(e);
-    value_into(e, &e->a, RAX, pc);
-    if (poll) {
-        uint8_t *cold = e->c.p;
-        op_rr(&e->c, X_XOR, RCX, RCX);
-        from_cold(e, 0xe9, e->jit->stubs.exit);
-        test_req(e);
-        cold_jcc(e, CC_NE, cold);
-    }
-    uint8_t *at = op_jmp(&e->a);
-    asm_fix32(at, jit_rw(e->jit, stub_target));
+    Asm *a = &e->a;
+    uint8_t *cold = e->c.p;
+    op_rm(a, X_CMP | O_W, RSP, RBP, CPU_DISP(e, host_sp_limit));
+    cold_jcc(e, CC_B, cold);
+    uint8_t *back = a->p;
+    a8(&e->c, 0x48);            /* lea rcx, [rip + back] */
+    a8(&e->c, 0x8d);
+    from_cold(e, 0x0d, back - e->jit->cache.rw);
+    from_cold(e, 0xe9, e->jit->stubs.cut);
+    op_rm(a, X_LEA | O_W, RCX, R12, ret);
+    a8(a, 0x51);                /* push rcx */
+}
+
+/* Where the host returns to; rax: the pc, as expected. */
+static void emit_landing(Emit *e, int32_t ret)
+{
+    Asm *a = &e->a;
+    op_rm(a, X_LEA | O_W, RSP, RSP, 8);
+    op_rm(a, X_LEA | O_W, R12, RAX, -ret);
+    align_patch(e, 1);
+    exit_stub(e, ret, op_jmp(a));
     e->reachable = false;
 }
 
 static void emit_call_pc(Emit *e, const IrNode *n)
 {
-    emit_goto_pc(e, n->imm64);
+    pend_store_all(e, &e->a);
+    icount_refund(e);
+    push_return(e, n->imm);
+    align_patch(e, 1);
+    a8(&e->a, 0xe8);
+    a32(&e->a, 0);
+    exit_stub(e, n->imm64, e->a.p - 4);
+    emit_landing(e, n->imm);
+}
+
+static void emit_poll_value(Emit *e, IrRef pc)
+{
+    pend_store_all(e, &e->a);
+    icount_refund(e);
+    value_into(e, &e->a, RAX, pc);
+    uint8_t *cold = e->c.p;
+    op_rr(&e->c, X_XOR, RCX, RCX);
+    from_cold(e, 0xe9, e->jit->stubs.exit);
+    test_req(e);
+    cold_jcc(e, CC_NE, cold);
+}
+
+static void emit_goto_ind(Emit *e, IrRef pc)
+{
+    emit_poll_value(e, pc);
+    op_jmp_to(&e->a, jit_rw(e->jit, e->jit->stubs.probe));
+    e->reachable = false;
+}
+
+static void emit_call_ind(Emit *e, const IrNode *n)
+{
+    emit_poll_value(e, n->a);
+    push_return(e, n->imm);
+    a8(&e->a, 0xe8);
+    a32(&e->a, 0);
+    asm_fix32(e->a.p - 4, jit_rw(e->jit, e->jit->stubs.probe));
+    emit_landing(e, n->imm);
+}
+
+static void emit_ret(Emit *e, IrRef pc)
+{
+    emit_poll_value(e, pc);
+    op_rm(&e->a, X_CMP | O_W, RAX, RSP, 8);
+    op_jcc_to(&e->a, CC_NE, jit_rw(e->jit, e->jit->stubs.mismatch));
+    a8(&e->a, 0xc3);
+    e->reachable = false;
 }
 
 static void emit_resync(Emit *e, IrRef pc)
@@ -1586,9 +1654,13 @@ static void emit_node(Emit *e, IrRef i, const IrNode *n)
         emit_call_pc(e, n);
         break;
     case IR_OP_goto_ind:
+        emit_goto_ind(e, n->a);
+        break;
     case IR_OP_call_ind:
+        emit_call_ind(e, n);
+        break;
     case IR_OP_ret:
-        emit_goto_value(e, n->a, e->jit->stubs.probe, true);
+        emit_ret(e, n->a);
         break;
     case IR_OP_resync:
         emit_resync(e, n->a);
@@ -1659,7 +1731,7 @@ static void emit_nodes(Emit *e)
 
 static bool is_call(const IrUnit *u, const IrNode *n)
 {
-    return n->op == IR_OP_call || n->op == IR_OP_rmw || n->op == IR_OP_cas || vector_is_call(n);
+    return n->op == IR_OP_call || vector_is_call(n);
 }
 
 /* Entry: room for the dead mark, then with -icount the budget. */
@@ -1721,12 +1793,14 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u)
     Emit *e = j->emit;
     jit_liveness(u, &e->live, is_call);
     size_t room = u->n_nodes * 64 + e->live.n_mem * 400 + e->live.n_exits * 400 + 4096;
-    size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64;
+    size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64 +
+                  e->live.n_calls * sizeof(IrNode);
     JitChunk *chunk = jit_cache_room(j, room, meta);
     if (!chunk)
         return NULL;
     chunk->code = (uint8_t *)(((uintptr_t)chunk->code + 15) & ~(uintptr_t)15);
     e->u = u;
+    e->chunk = chunk;
     e->v = e->live.v;
     e->start = e->a.p = chunk->code;
     e->start_rx = j->cache.rx + (e->start - j->cache.rw);

@@ -72,6 +72,7 @@ typedef struct Emit {
     bool reachable;
     bool fail;                  /* cannot: the interpreter must */
 
+    JitChunk *chunk;
     uint8_t *start, *start_rx;  /* hot code */
     uint8_t *cold;              /* buffer */
     Fix to_cold[MAX_FIXES], from_cold[MAX_FIXES];   /* target: cold offset / address - start_rx */

@@ -7,6 +7,7 @@ typedef struct Stubs {
     Asm a;
     Jit *j;
     int32_t bias;
+    uint32_t base_return;
     bool avx;
 } Stubs;
 
@@ -42,10 +43,50 @@ static void make_enter(Stubs *s)
         push(a, saved[k]);
     op_ri(a, G_SUB, O_W, RSP, 8);
     op_rr(a, X_MOV | O_W, RBP, RDI);
+    op_rm(a, X_MOV_MR | O_W, RSP, RBP, CPU_DISP(s, host_sp));
+    op_rm(a, X_LEA | O_W, RAX, RSP, -JIT_STACK);
+    op_rm(a, X_MOV_MR | O_W, RAX, RBP, CPU_DISP(s, host_sp_limit));
+    push(a, RSI);               /* some pc; if a return should go there, base_return serves it */
+    a8(a, 0x48);                /* lea rax, [rip + d] */
+    a8(a, 0x8d);
+    a8(a, 0x05);
+    a32(a, s->base_return - (a->p + 4 - s->j->cache.rw));
+    push(a, RAX);
     op_rm(a, X_MOV | O_W, R12, RBP, CPU_DISP(s, page_base));
     op_rm(a, X_MOV | O_W, R14, RBP, CPU_DISP(s, tlb));
     op_rr(a, 0xff, 4, RSI);
     s->j->stubs.enter = (uint64_t (*)(void *, const uint8_t *))(uintptr_t)jit_rx(s->j, at);
+}
+
+/* A return that met the bottom of the stack: puts that back, then goes on like any other jump. */
+static void make_base_return(Stubs *s)
+{
+    Asm *a = &s->a;
+    s->base_return = begin(s);
+    op_ri(a, G_SUB, O_W, RSP, 8);
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.probe));
+}
+
+/* rax: pc. A return that is not the expected one: drops the expectation, but not the last. */
+static void make_mismatch(Stubs *s)
+{
+    Asm *a = &s->a;
+    s->j->stubs.mismatch = begin(s);
+    op_rm(a, X_LEA | O_W, RCX, RSP, 32);
+    op_rm(a, X_CMP | O_W, RCX, RBP, CPU_DISP(s, host_sp));
+    op_jcc_to(a, CC_A, jit_rw(s->j, s->j->stubs.probe));
+    op_ri(a, G_ADD, O_W, RSP, 16);
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.probe));
+}
+
+/* Jumped to when the stack is full, ecx: how far behind the jump to go on; forgets all returns. */
+static void make_cut(Stubs *s)
+{
+    Asm *a = &s->a;
+    s->j->stubs.cut = begin(s);
+    op_rm(a, X_MOV | O_W, RSP, RBP, CPU_DISP(s, host_sp));
+    op_ri(a, G_SUB, O_W, RSP, 16);
+    op_rr(a, 0xff, 4, RCX);
 }
 
 /* rax: pc; ecx: why */
@@ -60,6 +101,7 @@ static void make_exit(Stubs *s)
         a8(a, 0xf8);
         a8(a, 0x77);
     }
+    op_rm(a, X_MOV | O_W, RSP, RBP, CPU_DISP(s, host_sp));
     op_ri(a, G_ADD, O_W, RSP, 8);
     for (unsigned k = G_N_ELEMENTS(saved); k-- > 0;)
         pop(a, saved[k]);
@@ -98,13 +140,13 @@ static void make_probe(Stubs *s)
     op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
 }
 
-/* rax: address; ecx: argument | pc offset << 16; with `value`, one more on the stack, which is
- * removed. Keeps all registers but rax (the result) and rcx. */
-static uint32_t make_slow(Stubs *s, const void *fn, bool value, bool vectors)
+/* rax: address; ecx: argument | pc offset << 16; `values` more on the stack, which are removed. Keeps
+ * all registers but rax (the result) and rcx. */
+static uint32_t make_slow(Stubs *s, const void *fn, unsigned values, bool vectors)
 {
     Asm *a = &s->a;
     uint32_t at = begin(s);
-    int32_t room = (value ? 8 : 0) + (vectors ? 512 : 0), pushed = sizeof volatile_regs * 8;
+    int32_t room = (values & 1) * 8 + (vectors ? 512 : 0), pushed = sizeof volatile_regs * 8;
     for (unsigned k = 0; k < sizeof volatile_regs; k++)
         push(a, volatile_regs[k]);
     if (room)
@@ -117,8 +159,10 @@ static uint32_t make_slow(Stubs *s, const void *fn, bool value, bool vectors)
     op_rm(a, X_MOV_MR | O_W, RDX, RBP, CPU_DISP(s, pc));
     op_rr(a, X_MOVZX16, RDX, RCX);
     op_rr(a, X_MOV | O_W, RSI, RAX);
-    if (value)
+    if (values)
         op_rm(a, X_MOV | O_W, RCX, RSP, room + pushed + 8);
+    if (values > 1)
+        op_rm(a, X_MOV | O_W, R8, RSP, room + pushed + 16);
     op_rm(a, X_LEA | O_W, RDI, RBP, -s->bias);
     op_movi(a, RAX, (uintptr_t)fn);
     op_rr(a, 0xff, 2, RAX);
@@ -128,9 +172,9 @@ static uint32_t make_slow(Stubs *s, const void *fn, bool value, bool vectors)
         op_ri(a, G_ADD, O_W, RSP, room);
     for (unsigned k = sizeof volatile_regs; k-- > 0;)
         pop(a, volatile_regs[k]);
-    if (value) {                /* ret 8 */
+    if (values) {               /* ret 8 or 16 */
         a8(a, 0xc2);
-        a8(a, 8);
+        a8(a, 8 * values);
         a8(a, 0);
     } else {
         a8(a, 0xc3);
@@ -142,16 +186,21 @@ void jit_emit_stubs(Jit *j)
 {
     Stubs s = {.a = {.p = j->cache.rw}, .j = j, .bias = j->isa->slot_bias,
                .avx = __builtin_cpu_supports("avx2")};
-    make_enter(&s);
     make_exit(&s);
     make_probe(&s);
+    make_base_return(&s);
+    make_mismatch(&s);
+    make_cut(&s);
+    make_enter(&s);
     for (int v = 0; v < 2; v++) {
         bool vec = v && s.avx;
-        j->stubs.load[v] = make_slow(&s, jit_slow_load, false, vec);
-        j->stubs.store[v] = make_slow(&s, jit_slow_store, true, vec);
-        j->stubs.probe_access[v] = make_slow(&s, jit_slow_probe, false, vec);
-        j->stubs.load_vec[v] = make_slow(&s, jit_slow_load_vec, false, vec);
-        j->stubs.store_vec[v] = make_slow(&s, jit_slow_store_vec, false, vec);
+        j->stubs.load[v] = make_slow(&s, jit_slow_load, 0, vec);
+        j->stubs.store[v] = make_slow(&s, jit_slow_store, 1, vec);
+        j->stubs.rmw[v] = make_slow(&s, jit_slow_rmw, 2, vec);
+        j->stubs.cas[v] = make_slow(&s, jit_slow_cas, 2, vec);
+        j->stubs.probe_access[v] = make_slow(&s, jit_slow_probe, 0, vec);
+        j->stubs.load_vec[v] = make_slow(&s, jit_slow_load_vec, 0, vec);
+        j->stubs.store_vec[v] = make_slow(&s, jit_slow_store_vec, 0, vec);
     }
     j->stubs.end = begin(&s);
 }
