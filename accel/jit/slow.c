@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "accel/jit/internal.h"
-#include "ir/interp/value.h"
 
 uint64_t jit_slow_load(Cpu *cpu, uint64_t va, uint32_t mop)
 {
@@ -48,7 +47,7 @@ void jit_slow_store_vec(Cpu *cpu, uint64_t va, uint32_t mop)
 
 void jit_vector_op(Cpu *cpu, const IrNode *n)
 {
-    IrVal out = {0};
-    ir_interpret_vector(cpu, n, (const IrVal *)cpu->vec_buf, &out);
-    memcpy(cpu->vec_buf, &out, sizeof out);
+    uint8_t out[32] __attribute__((aligned(32))) = {0};
+    ir_interpret_vector(cpu, n, (const union IrVal *)cpu->vec_buf, (union IrVal *)out);
+    memcpy(cpu->vec_buf, out, sizeof out);
 }

@@ -293,5 +293,9 @@ typedef enum IrExitKind { IR_EXIT_GOTO, IR_EXIT_IND, IR_EXIT_CALL, IR_EXIT_RET, 
 /* Runs u with cpu->page_base set; leaves cpu->pc at the next instruction. Memory goes through
  * core/softmmu.h. Faults leave by cpu_exit() (longjmp) from inside. */
 IrExitKind ir_interpret(const IrUnit *u, Cpu *cpu);
+union IrVal;
+/* One operation of vector-ops.inc, for engines that have no code for it. val[] are 32 bytes each,
+ * named by the node's a-d: vectors lane 0 first, integers zero-extended in the first eight. */
+void ir_interpret_vector(Cpu *cpu, const IrNode *n, const union IrVal *val, union IrVal *out);
 
 #endif
