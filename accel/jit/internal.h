@@ -43,7 +43,8 @@ struct JitUnit {
 };
 enum {
     JIT_UNIT_ICOUNT = 1,        /* part of the key */
-    JIT_UNIT_FP = 2,
+    JIT_UNIT_ONCE = 2,          /* comes back after one run; part of the key */
+    JIT_UNIT_KEY = 3,
 };
 
 /* A guest page that holds code. */
@@ -83,7 +84,7 @@ typedef struct JitCache {
 /* Entry points made by x86_64/stubs.c. Offsets in the cache. */
 typedef struct JitStubs {
     uint64_t (*enter)(void *state, const uint8_t *code);
-    uint32_t exit, probe, link, mismatch, cut;
+    uint32_t exit, leave, probe, link, mismatch, cut;
     uint32_t load[2], store[2], probe_access[2];    /* [1]: vector registers are live */
     uint32_t load_vec[2], store_vec[2], rmw[2], cas[2];
     uint32_t end;
@@ -122,7 +123,7 @@ struct JitCpu {
     unsigned next_slot;
     uint64_t key_purges;        /* purges that `keys` knows of */
     uint64_t seen_purges;       /* atomic; UINT64_MAX while outside generated code */
-    bool icount;
+    bool once;
     bool step_store;            /* the interpreter must run the instruction at cpu->pc */
     bool fp_host;               /* the host's FP status is the guest's now */
     struct {
@@ -170,7 +171,7 @@ void jit_unit_unlink(Jit *j, JitExit *x);
 struct Emit *jit_emit_new(Jit *j);
 void jit_emit_free(struct Emit *e);
 /* Compiles into the cache and returns the unit, not yet inserted; NULL: run it interpreted. */
-JitUnit *jit_emit(Jit *j, const IrUnit *u);
+JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags);
 /* Makes the entry stubs in the reserved start of the cache. */
 void jit_emit_stubs(Jit *j);
 /* Points a displacement (cache offset) at code; safe while others run. */

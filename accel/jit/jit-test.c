@@ -475,7 +475,7 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
         b->f.cpu.pc = 0x111;
         b->f.cpu.page_base = CODE_VA;
         memcpy(b->memory, before, WINDOW * PAGE);
-        JitUnit *u = jit_emit(b->jit, g->u);
+        JitUnit *u = jit_emit(b->jit, g->u, n % 8 ? 0 : JIT_UNIT_ONCE);
         if (!u) {
             refused++;
             g_rand_free(g->rand);

@@ -33,6 +33,7 @@ typedef struct JitOptions {
     size_t cache_size, chunk_size;      /* bytes; 0: default */
     unsigned force_miss;        /* hostile: every Nth translated access always takes the slow path */
     unsigned invalidate;        /* hostile: every Nth dispatch kills the unit about to run */
+    bool icount;                /* units spend cpu->icount_budget */
 } JitOptions;
 
 /* NULL when this host has a back end and the CPU what it needs, else why not (caller frees). */
@@ -48,7 +49,8 @@ typedef enum JitResult {
     JIT_INTERPRET,              /* run one unit at cpu->pc by the interpreter (not RAM, icount tail) */
     JIT_STEP,                   /* run one instruction: it stores into the code around it */
 } JitResult;
-JitResult jit_run(Cpu *cpu);
+/* once: one unit, then JIT_REQUEST. */
+JitResult jit_run(Cpu *cpu, bool once);
 /* After cpu_exit() has unwound out of jit_run(), and before anything else. */
 void jit_unwound(Cpu *cpu);
 

@@ -132,12 +132,17 @@ static int64_t now_ns(void)
     return t.tv_sec * 1000000000ll + t.tv_nsec;
 }
 
+static unsigned key_flags(const JitCpu *jc)
+{
+    return (jc->jit->opt.icount ? JIT_UNIT_ICOUNT : 0) | (jc->once ? JIT_UNIT_ONCE : 0);
+}
+
 /* With the lock. NULL: not compiled, interpret. May leave by a fetch fault, see translate(). */
 static JitUnit *compile(JitCpu *jc, const Place *at, const Place *second)
 {
     Jit *j = jc->jit;
     IrUnit *ir = jc->ir;
-    JitUnit *u = jit_emit(j, ir);
+    JitUnit *u = jit_emit(j, ir, key_flags(jc));
     log_unit(j, u, ir);
     if (!u)
         return NULL;
@@ -168,9 +173,16 @@ static JitUnit *translate(JitCpu *jc, const Place *at)
     uint64_t kills = __atomic_load_n(&j->code_stores, __ATOMIC_SEQ_CST);
     int64_t start = now_ns();
     ir_unit_reset(ir, cpu->pc, cpu->mode);
-    ir->page_base = cpu->pc & -(uint64_t)JIT_PAGE;
-    ir->icount = jc->icount;
+    ir->icount = j->opt.icount;
     cpu->isa->translate(cpu, ir);
+    if (ir->overflow) {
+        ir_unit_reset(ir, cpu->pc, cpu->mode);
+        ir->icount = j->opt.icount;
+        ir->single = true;
+        cpu->isa->translate(cpu, ir);
+    }
+    if (ir->overflow)
+        return NULL;
     ir_optimize(ir);
     if (log_on(LOG_IN_ASM))
         print_guest(cpu, ir, at->host);
@@ -202,8 +214,7 @@ static JitUnit *lookup(JitCpu *jc)
     jc->stat.lookups++;
     if (!find_code(cpu, cpu->pc, &at))
         return NULL;
-    unsigned flags = jc->icount ? JIT_UNIT_ICOUNT : 0;
-    JitUnit *u = jit_unit_find(jc->jit, at.host, cpu->mode, flags);
+    JitUnit *u = jit_unit_find(jc->jit, at.host, cpu->mode, key_flags(jc));
     if (u && !second_page_ok(jc, u, cpu->pc)) {
         if (g_mutex_trylock(&jc->jit->lock)) {
             jit_unit_kill(jc->jit, u, JIT_KILL_STORE);
@@ -244,7 +255,7 @@ static void hostile(JitCpu *jc, JitUnit *u)
 static uint32_t find_entry(JitCpu *jc, JitExit *link)
 {
     Cpu *cpu = jc->cpu;
-    bool plain = !log_on(LOG_EXEC) && !log_on(LOG_NOCHAIN) && !jc->jit->opt.invalidate;
+    bool plain = !log_on(LOG_EXEC) && !log_on(LOG_NOCHAIN) && !jc->jit->opt.invalidate && !jc->once;
     uint64_t seen = jc->seen_purges;
     if (!link && plain) {
         update_key(jc);
@@ -267,11 +278,12 @@ static uint32_t find_entry(JitCpu *jc, JitExit *link)
     return code;
 }
 
-JitResult jit_run(Cpu *cpu)
+JitResult jit_run(Cpu *cpu, bool once)
 {
     JitCpu *jc = cpu->jit;
     Jit *j = jc->jit;
     JitExit *link = NULL;
+    jc->once = once;
     if (jc->step_store) {
         jc->step_store = false;
         return JIT_STEP;
@@ -295,6 +307,10 @@ JitResult jit_run(Cpu *cpu)
         uint64_t why = j->stubs.enter((uint8_t *)cpu + cpu->isa->slot_bias, jit_rx(j, code));
         if (j->fp_used)
             jit_fp_leave(jc);
+        if (once) {
+            go_outside(jc);
+            return why == JIT_LEFT_BUDGET ? JIT_INTERPRET : JIT_REQUEST;
+        }
         if (why >= JIT_LEFT_LINK) {
             link = (JitExit *)(j->cache.meta + why);
             continue;

@@ -9,7 +9,7 @@ char *jit_host_unavailable(void)
 
 struct Emit *jit_emit_new(Jit *j) { return NULL; }
 void jit_emit_free(struct Emit *e) {}
-JitUnit *jit_emit(Jit *j, const IrUnit *u) { return NULL; }
+JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags) { return NULL; }
 void jit_emit_stubs(Jit *j) {}
 void jit_patch(Jit *j, uint32_t at, uint32_t target) {}
 void jit_patch_dead(Jit *j, JitUnit *u) {}

@@ -17,7 +17,7 @@ static unsigned bucket(const uint8_t *host, uint32_t mode)
 static JitUnit *chain_find(JitUnit *u, const uint8_t *host, uint32_t mode, unsigned flags)
 {
     for (; u; u = __atomic_load_n(&u->hash_next, __ATOMIC_ACQUIRE))
-        if (u->host == host && u->mode == mode && (u->flags & JIT_UNIT_ICOUNT) == flags &&
+        if (u->host == host && u->mode == mode && (u->flags & JIT_UNIT_KEY) == flags &&
             !__atomic_load_n(&u->dead, __ATOMIC_ACQUIRE))
             return u;
     return NULL;

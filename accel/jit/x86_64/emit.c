@@ -1287,7 +1287,7 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
         a8(&e->c, 0xb8 | RCX);
         a32(&e->c, e->n_exits++);       /* jit_emit() puts the descriptor's offset here */
         op_rm(&e->c, X_LEA | O_W, RAX, R12, off);
-        from_cold(e, 0xe9, j->stubs.link);
+        from_cold(e, 0xe9, e->link);
     } else {
         if (fits32(off)) {
             op_rm(&e->c, X_LEA | O_W, RAX, R12, off);
@@ -1295,7 +1295,7 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
             op_movi(&e->c, RAX, off);
             op_rr(&e->c, X_ADD | O_W, RAX, R12);
         }
-        from_cold(e, 0xe9, j->stubs.probe);
+        from_cold(e, 0xe9, e->probe);
     }
     to_cold(e, at, stub);
     return stub;
@@ -1372,6 +1372,10 @@ static void emit_landing(Emit *e, int32_t ret)
 
 static void emit_call_pc(Emit *e, const IrNode *n)
 {
+    if (e->once) {
+        emit_goto_pc(e, n->imm64);
+        return;
+    }
     pend_store_all(e, &e->a);
     icount_refund(e);
     push_return(e, n->imm);
@@ -1397,22 +1401,30 @@ static void emit_poll_value(Emit *e, IrRef pc)
 static void emit_goto_ind(Emit *e, IrRef pc)
 {
     emit_poll_value(e, pc);
-    op_jmp_to(&e->a, jit_rw(e->jit, e->jit->stubs.probe));
+    op_jmp_to(&e->a, jit_rw(e->jit, e->probe));
     e->reachable = false;
 }
 
 static void emit_call_ind(Emit *e, const IrNode *n)
 {
+    if (e->once) {
+        emit_goto_ind(e, n->a);
+        return;
+    }
     emit_poll_value(e, n->a);
     push_return(e, n->imm);
     a8(&e->a, 0xe8);
     a32(&e->a, 0);
-    asm_fix32(e->a.p - 4, jit_rw(e->jit, e->jit->stubs.probe));
+    asm_fix32(e->a.p - 4, jit_rw(e->jit, e->probe));
     emit_landing(e, n->imm);
 }
 
 static void emit_ret(Emit *e, IrRef pc)
 {
+    if (e->once) {
+        emit_goto_ind(e, pc);
+        return;
+    }
     emit_poll_value(e, pc);
     op_rm(&e->a, X_CMP | O_W, RAX, RSP, 8);
     op_jcc_to(&e->a, CC_NE, jit_rw(e->jit, e->jit->stubs.mismatch));
@@ -1757,7 +1769,7 @@ static void apply_fixes(Emit *e, uint8_t *cold_final)
         asm_fix32(cold_final + e->from_cold[k].at, jit_rw(e->jit, e->from_cold[k].target));
 }
 
-static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead)
+static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead, unsigned flags)
 {
     Jit *j = e->jit;
     const IrUnit *u = e->u;
@@ -1768,7 +1780,7 @@ static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead)
     *unit = (JitUnit){.mode = u->mode, .code = code, .code_size = cold_at + cold - code,
                       .dead_stub = cold_at + dead, .at = u->pc - u->page_base, .size = u->size,
                       .n_insns = u->n_insns, .n_exits = e->n_exits,
-                      .flags = u->icount ? JIT_UNIT_ICOUNT : 0};
+                      .flags = flags};
     for (unsigned k = 0; k < e->n_exits; k++) {
         JitExit *x = &unit->exits[k];
         *x = e->exits[k];
@@ -1788,9 +1800,12 @@ static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead)
     return unit;
 }
 
-JitUnit *jit_emit(Jit *j, const IrUnit *u)
+JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
 {
     Emit *e = j->emit;
+    e->once = flags & JIT_UNIT_ONCE;
+    e->probe = e->once ? j->stubs.leave : j->stubs.probe;
+    e->link = e->once ? j->stubs.leave : j->stubs.link;
     jit_liveness(u, &e->live, is_call);
     size_t room = u->n_nodes * 64 + e->live.n_mem * 400 + e->live.n_exits * 400 + 4096;
     size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64 +
@@ -1830,7 +1845,7 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u)
     memcpy(e->a.p, e->cold, cold);
     apply_fixes(e, e->a.p);
     chunk->code = e->a.p + cold;
-    return make_unit(e, chunk, cold, dead);
+    return make_unit(e, chunk, cold, dead, flags);
 }
 
 static unsigned host_features(void)

@@ -69,6 +69,8 @@ typedef struct Emit {
     uint64_t cells[2];          /* spill cells in use */
     int32_t pc_off;             /* current instruction, from the page base */
     unsigned insns;             /* instructions begun */
+    bool once;                  /* JIT_UNIT_ONCE */
+    uint32_t probe, link;       /* where exits go */
     bool reachable;
     bool fail;                  /* cannot: the interpreter must */
 

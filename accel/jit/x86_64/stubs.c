@@ -108,6 +108,13 @@ static void make_exit(Stubs *s)
     a8(a, 0xc3);
 }
 
+static void make_leave(Stubs *s)
+{
+    s->j->stubs.leave = begin(s);
+    op_movi(&s->a, RCX, JIT_LEFT);
+    op_jmp_to(&s->a, jit_rw(s->j, s->j->stubs.exit));
+}
+
 /* rax: pc. The index must agree with jit_jump_slot(). */
 static void make_probe(Stubs *s)
 {
@@ -187,6 +194,7 @@ void jit_emit_stubs(Jit *j)
     Stubs s = {.a = {.p = j->cache.rw}, .j = j, .bias = j->isa->slot_bias,
                .avx = __builtin_cpu_supports("avx2")};
     make_exit(&s);
+    make_leave(&s);
     make_probe(&s);
     make_base_return(&s);
     make_mismatch(&s);
