@@ -208,7 +208,7 @@ const char *json_text(const Json *json)
 
 size_t json_length(const Json *json)
 {
-    switch (json->type) {
+    switch (json != NULL ? json->type : JSON_NULL) {
     case JSON_ARRAY:
         return json->items->len;
     case JSON_OBJECT:

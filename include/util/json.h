@@ -51,7 +51,7 @@ bool json_get_double(const Json *json, double *value);
 /* The text of a string, else NULL; lives as long as the value. */
 const char *json_text(const Json *json);
 
-/* The number of elements or members; 0 for scalars. */
+/* The number of elements or members; 0 for scalars and for NULL. */
 size_t json_length(const Json *json);
 /* Element or member value number `index`; borrowed. */
 Json *json_at(const Json *json, size_t index);
