@@ -71,15 +71,20 @@ static void tell_parent(int fd, char status)
 
 static int run(Vm *vm, Config *c)
 {
-    guint term = g_unix_signal_add(SIGTERM, terminated, vm);
-    guint intr = g_unix_signal_add(SIGINT, terminated, vm);
-    guint hup = g_unix_signal_add(SIGHUP, terminated, vm);
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+    GSource *sources[G_N_ELEMENTS(signals)];
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
+        sources[i] = g_unix_signal_source_new(signals[i]);
+        g_source_set_callback(sources[i], terminated, vm, NULL);
+        g_source_attach(sources[i], loop_context(vm->loop));
+    }
     if (!c->stopped)
         vm_start(vm);
     loop_run(vm->loop);
-    g_source_remove(term);
-    g_source_remove(intr);
-    g_source_remove(hup);
+    for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {
+        g_source_destroy(sources[i]);
+        g_source_unref(sources[i]);
+    }
     return vm->exit_code;
 }
 
