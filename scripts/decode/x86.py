@@ -12,7 +12,7 @@ import sys
 
 SPACES = ['1b', '0f', '0f38', '0f3a', 'v0f', 'v0f38', 'v0f3a', 'e0f', 'e0f38', 'e0f3a']
 METHODS = 'EGRMZBSCDIJOAXYVWUHLPQNK'
-FIXED = {'AL', 'CL', 'DX', 'rAX', 'eAX', '1', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'ST0', 'STi',
+FIXED = {'AL', 'CL', 'DX', 'AX', 'rAX', 'eAX', '1', 'ES', 'CS', 'SS', 'DS', 'FS', 'GS', 'ST0', 'STi',
          'XMM0'}
 SIZES = {'': 'NONE', 'b': 'B', 'w': 'W', 'd': 'D', 'q': 'Q', 'dq': 'DQ', 'qq': 'QQ', 'v': 'V',
          'y': 'Y', 'z': 'Z', 'p': 'P', 's': 'S', 'a': 'A', 'x': 'X', 'ps': 'X', 'pd': 'X',
@@ -173,7 +173,7 @@ class Row:
 
     def operand(self, o):
         if o in FIXED:
-            size = {'AL': 'B', 'CL': 'B', 'DX': 'W', 'rAX': 'V', 'eAX': 'Z', '1': 'B'}.get(o, 'W')
+            size = {'AL': 'B', 'CL': 'B', 'DX': 'W', 'AX': 'W', 'rAX': 'V', 'eAX': 'Z', '1': 'B'}.get(o, 'W')
             return f'{{OP_{o.upper() if o != "rAX" else "rAX"}, SZ_{size}}}'.replace('OP_1,', 'OP_ONE,')
         return f'{{OP_{o[0]}, SZ_{SIZES[o[1:]]}}}'
 

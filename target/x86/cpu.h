@@ -320,6 +320,10 @@ void x86_io_check(X86Cpu *x, uint16_t port, unsigned size);
 uint64_t x86_io_in(X86Cpu *x, uint16_t port, unsigned size);
 void x86_io_out(X86Cpu *x, uint16_t port, uint64_t v, unsigned size);
 
+/* xstate.c: the whole of MXCSR, with the flags that the engine accrues. */
+uint32_t x86_get_mxcsr(X86Cpu *x);
+void x86_set_mxcsr(X86Cpu *x, uint32_t v);
+
 /* msr.c, cpuid.c */
 bool x86_msr_read(X86Cpu *x, uint32_t msr, uint64_t *v);
 bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v);

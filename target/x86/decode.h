@@ -10,7 +10,7 @@ typedef struct X86Xlate X86Xlate;
 
 /* Addressing methods, the letters of x86.isa. Those before OP_E are fixed operands. */
 typedef enum X86Method {
-    OP_NONE, OP_AL, OP_CL, OP_DX, OP_rAX, OP_EAX, OP_ONE, OP_ES, OP_CS, OP_SS, OP_DS, OP_FS, OP_GS,
+    OP_NONE, OP_AL, OP_CL, OP_DX, OP_AX, OP_rAX, OP_EAX, OP_ONE, OP_ES, OP_CS, OP_SS, OP_DS, OP_FS, OP_GS,
     OP_ST0, OP_STI, OP_XMM0,
     OP_E, OP_G, OP_R, OP_M, OP_Z, OP_B, OP_S, OP_C, OP_D, OP_I, OP_J, OP_O, OP_A, OP_X, OP_Y,
     OP_V, OP_W, OP_U, OP_H, OP_L, OP_P, OP_Q, OP_N, OP_K,

@@ -67,7 +67,7 @@ static void hex(GString *out, int64_t v)
 
 static void operand(GString *out, const X86Insn *i, unsigned k, uint64_t pc)
 {
-    static const char *const fixed[] = {"", "al", "cl", "dx", "", "", "1", "es", "cs", "ss", "ds", "fs",
+    static const char *const fixed[] = {"", "al", "cl", "dx", "ax", "", "", "1", "es", "cs", "ss", "ds", "fs",
                                         "gs", "st", "", "xmm0"};
     unsigned m = i->row->op[k].method, bytes = x86_op_bytes(i, k);
     bool rex = i->rex;
