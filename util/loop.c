@@ -22,6 +22,7 @@ struct Loop {
     GThread *home;              /* atomic */
     bool quit;                  /* atomic */
     GSource *posts;
+    GHashTable *data;           /* loop_data(): key -> LoopDatum */
     pthread_mutex_t lock;       /* of the list of posts */
     Post *first, **last;
 };
@@ -94,11 +95,39 @@ Loop *loop_new(void)
     return loop;
 }
 
+typedef struct LoopDatum {
+    void *value;
+    GDestroyNotify free;
+} LoopDatum;
+
+static void datum_free(gpointer p)
+{
+    LoopDatum *d = p;
+
+    d->free(d->value);
+    g_free(d);
+}
+
+void *loop_data(Loop *loop, const void *key, void *(*make)(Loop *), GDestroyNotify free)
+{
+    if (!loop->data) {
+        loop->data = g_hash_table_new_full(NULL, NULL, NULL, datum_free);
+    }
+    LoopDatum *d = g_hash_table_lookup(loop->data, key);
+    if (!d) {
+        d = g_new(LoopDatum, 1);
+        *d = (LoopDatum){make(loop), free};
+        g_hash_table_insert(loop->data, (gpointer)key, d);
+    }
+    return d->value;
+}
+
 void loop_free(Loop *loop)
 {
     if (!loop) {
         return;
     }
+    g_clear_pointer(&loop->data, g_hash_table_unref);
     /* What was posted is owed to the poster; it may own memory. */
     while (loop->first) {
         run_posts(loop);

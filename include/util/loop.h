@@ -25,6 +25,9 @@ bool loop_is_home(const Loop *loop);
 /* The loop whose home is the calling thread, or NULL. */
 Loop *loop_current(void);
 
+/* Something that exists once per loop, made at the first call; home thread only. Freed with the loop. */
+void *loop_data(Loop *loop, const void *key, void *(*make)(Loop *loop), GDestroyNotify free);
+
 /* Runs fn on the loop's thread soon. Any thread; order is kept. */
 void loop_post(Loop *loop, void (*fn)(void *data), void *data);
 /* Runs what was posted so far, nothing else. Home thread. */
