@@ -2,6 +2,7 @@
 /* From a command line that was read to a machine that is ready to run, in one fixed order. */
 #include <inttypes.h>
 #include <string.h>
+#include "block/block.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
 #include "control/device-add.h"
@@ -122,7 +123,7 @@ static bool apply_smp(Machine *m, const Json *o, GError **error)
     unsigned *const members[] = {&t->cpus, &t->maxcpus, &t->sockets, &t->dies, &t->clusters,
                                  &t->cores, &t->threads};
     *t = (CpuTopology){0};
-    for (size_t i = 0; i < json_length(o); i++)
+    for (size_t i = 0; o && i < json_length(o); i++)
         if (!g_strv_contains(known, json_key_at(o, i))) {
             error_set(error, "-smp: invalid parameter '%s'", json_key_at(o, i));
             suggest_append(error, json_key_at(o, i), known);
@@ -353,8 +354,29 @@ static bool refuse(Config *c, GError **error)
     return true;
 }
 
+static bool make_disks(Vm *vm, Config *c, GError **error)
+{
+    FOR_EACH(text, c->blockdevs)
+        if (!blockdev_add_option(vm, text, error))
+            return false;
+    FOR_EACH(text, c->drives)
+        if (!drive_add_option(vm, text, DRIVE_VIRTIO, error))
+            return false;
+    return true;
+}
+
+/* -drive if=virtio brings its device along. */
+static bool add_drive_device(Vm *vm, const Drive *d, GError **error)
+{
+    g_autoptr(Json) o = json_object();
+    json_set_text(o, "driver", "virtio-blk-device");
+    json_set_text(o, "drive", d->id);
+    return device_add(vm, o, error);
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
+    Drive *d;
     if (!refuse(c, error))
         return false;
     apply_identity(vm, c);
@@ -376,9 +398,12 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->objects)
         if (!user_object_add_option(vm, text, error))
             return false;
-    if (!make_machine(vm, c, error) || !make_accel(vm, c, error) || !make_serials(vm, c, error) ||
+    if (!make_disks(vm, c, error) || !make_machine(vm, c, error) || !make_accel(vm, c, error) || !make_serials(vm, c, error) ||
         !vm->machine->type_->build(vm->machine, error))
         return false;
+    for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
+        if (!add_drive_device(vm, d, error))
+            return false;
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))
             return false;
