@@ -92,7 +92,7 @@ static void stop_on_loop(void *data)
 }
 
 static void start(VirtioDevice *v) { loop_call(v->loop, start_on_loop, v); }
-static void stop(VirtioDevice *v) { loop_call(v->loop, stop_on_loop, v); }
+void virtio_stop(VirtioDevice *v) { loop_call(v->loop, stop_on_loop, v); }
 
 void virtq_schedule(Virtq *vq)
 {
@@ -126,7 +126,7 @@ void virtio_set_status(VirtioDevice *v, uint8_t status)
 {
     uint8_t old = v->status;
     if (status == 0) {
-        stop(v);
+        virtio_stop(v);
         g_mutex_lock(&v->lock);
         reset_registers(v);
         g_mutex_unlock(&v->lock);
@@ -291,7 +291,7 @@ static void unrealize(Device *d)
 {
     VirtioDevice *v = (VirtioDevice *)d;
     if (v->loop)
-        stop(v);
+        virtio_stop(v);
     for (unsigned i = 0; i < v->n_vqs; i++)
         close(v->vq[i].kick_fd);
     v->n_vqs = 0;
@@ -309,7 +309,7 @@ static void reset(Device *d)
 {
     VirtioDevice *v = (VirtioDevice *)d;
     if (v->loop)
-        stop(v);
+        virtio_stop(v);
     reset_registers(v);
 }
 

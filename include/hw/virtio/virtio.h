@@ -133,6 +133,9 @@ size_t iov_bytes(const struct iovec *iov, unsigned n);
 /* Describes bytes [at, at+bytes) of iov in dst; returns entries used. */
 unsigned iov_slice(struct iovec *dst, unsigned max, const struct iovec *iov, unsigned n, size_t at, size_t bytes);
 
+/* Stops serving queues; a type's unrealize calls it before it lets go of its back end. */
+void virtio_stop(VirtioDevice *v);
+
 /* ---- for transports ---- */
 void virtio_attach(VirtioDevice *v, const VirtioTransport *t, void *opaque);
 void virtio_set_status(VirtioDevice *v, uint8_t status);        /* 0 resets */
