@@ -24,6 +24,8 @@ IrUnit *ir_unit_new(void)
     IrUnit *u = g_new0(IrUnit, 1);
 
     u->nodes = g_new0(IrNode, IR_MAX_NODES);
+    u->helpers = g_new0(const IrHelper *, IR_MAX_HELPERS);
+    u->insns = g_new0(IrInsnMark, IR_MAX_INSNS);
     u->state = g_new0(IrState, 1);
     ir_unit_reset(u, 0, 0);
     return u;
@@ -33,6 +35,8 @@ void ir_unit_free(IrUnit *u)
 {
     if (u) {
         g_free(u->nodes);
+        g_free(u->helpers);
+        g_free(u->insns);
         g_free(u->state);
         g_free(u);
     }

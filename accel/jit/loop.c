@@ -316,6 +316,8 @@ JitResult jit_run(Cpu *cpu, bool once)
             continue;
         }
         jc->stat.left[why]++;
+        if (why == JIT_LEFT)
+            jump_slot(jc, cpu->pc)->key = 0;    /* it may name a dead unit */
         if (why == JIT_LEFT_BUDGET || why == JIT_LEFT_RESYNC) {
             go_outside(jc);
             return why == JIT_LEFT_BUDGET ? JIT_INTERPRET : JIT_REQUEST;

@@ -29,6 +29,7 @@
 typedef struct Cpu Cpu;
 typedef struct IrUnit IrUnit;
 typedef struct IrUnit IrBuilder;
+typedef union IrVal IrVal;      /* see ir/interp/value.h */
 
 /* Names a value: the index of the node that makes it. 0 is no value. */
 typedef uint16_t IrRef;
@@ -171,8 +172,8 @@ struct IrUnit {
     IrNode *nodes;              /* nodes[0] is unused; capacity IR_MAX_NODES */
     unsigned n_nodes;
     unsigned n_labels, n_insns, n_helpers;
-    const IrHelper *helpers[IR_MAX_HELPERS];
-    IrInsnMark insns[IR_MAX_INSNS];
+    const IrHelper **helpers;   /* capacity IR_MAX_HELPERS */
+    IrInsnMark *insns;          /* capacity IR_MAX_INSNS */
     /* Where the code is. page_base is the virtual page of the first byte when translated; units are
      * position-independent at page granularity: use ir_pcrel() for anything derived from pc. */
     uint64_t pc, page_base;
@@ -293,9 +294,8 @@ typedef enum IrExitKind { IR_EXIT_GOTO, IR_EXIT_IND, IR_EXIT_CALL, IR_EXIT_RET, 
 /* Runs u with cpu->page_base set; leaves cpu->pc at the next instruction. Memory goes through
  * core/softmmu.h. Faults leave by cpu_exit() (longjmp) from inside. */
 IrExitKind ir_interpret(const IrUnit *u, Cpu *cpu);
-union IrVal;
 /* One operation of vector-ops.inc, for engines that have no code for it. val[] are 32 bytes each,
  * named by the node's a-d: vectors lane 0 first, integers zero-extended in the first eight. */
-void ir_interpret_vector(Cpu *cpu, const IrNode *n, const union IrVal *val, union IrVal *out);
+void ir_interpret_vector(Cpu *cpu, const IrNode *n, const IrVal *val, IrVal *out);
 
 #endif

@@ -78,7 +78,6 @@ static bool count(Cpu *cpu)
         return false;
     }
     cpu->icount_budget--;
-    cpu->insn_count++;
     return true;
 }
 

@@ -6,7 +6,7 @@
 #include "ir/ir.h"
 
 /* Integers are kept zero-extended in i. Of vectors, the type's 16 or 32 bytes count; lane 0 first. */
-typedef union IrVal {
+union IrVal {
     uint64_t i;
     uint8_t b[32];
     uint16_t h[16];
@@ -18,9 +18,6 @@ typedef union IrVal {
     int64_t sd[4];
     float f32[8];
     double f64[4];
-} IrVal;
-
-/* One node of vector-ops.inc: val[] are all values of the unit, the result goes to *out. */
-void ir_interpret_vector(Cpu *cpu, const IrNode *n, const IrVal *val, IrVal *out);
+};
 
 #endif
