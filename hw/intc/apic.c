@@ -3,6 +3,7 @@
 #include "hw/intc/apic.h"
 #include <string.h>
 #include "util/log.h"
+#include "util/error.h"
 
 enum {
     REG_ID = 0x02, REG_VERSION = 0x03, REG_TPR = 0x08, REG_APR = 0x09, REG_PPR = 0x0a,
@@ -500,6 +501,11 @@ static void reset(Device *d)
 
 static void restored(Device *d) { update((Apic *)d); }
 
+static bool realize(Device *d, GError **error)
+{
+    return ((Apic *)d)->bus || error_set(error, "a local APIC is made by the machine, with its CPU");
+}
+
 static const Field fields[] = {
     LINK(Apic, bus), LINK(Apic, cpu), IRQ(Apic, intr), IRQ(Apic, nmi), IRQ(Apic, smi),
     IRQ(Apic, init), TIMER(Apic, timer, fired), SAVED(Apic, base), SAVED(Apic, icr),
@@ -511,17 +517,23 @@ static const Field fields[] = {
 };
 static const DeviceType apic = {
     .name = "apic", .desc = "Local APIC", .size = sizeof(Apic), .intc_domain = true,
-    FIELDS(fields), .pin = lint, .n_pins = 2, .reset = reset, .restored = restored,
+    FIELDS(fields), .pin = lint, .n_pins = 2, .realize = realize, .reset = reset,
+    .restored = restored,
 };
 DEVICE_TYPE(apic);
 
 Device *apic_new(ApicBus *bus, Cpu *cpu, uint32_t id, bool bsp, const X86IrqSource **source)
 {
-    Apic *a = (Apic *)device_make(bus->dev.object.vm, "apic");
+    g_autoptr(GError) error = NULL;
+    Apic *a = (Apic *)device_new(bus->dev.object.vm, "apic", &error);
+    /* Its reset looks at the bus already. */
     a->bus = bus;
     a->cpu = cpu;
     a->initial_id = a->id = id;
     a->bsp = bsp;
+    if (!device_realize(&a->dev, NULL, &error)) {
+        g_error("apic: %s", error->message);
+    }
     irq_connect(&a->intr, device_pin(&cpu->dev, X86_PIN_INTR));
     irq_connect(&a->nmi, device_pin(&cpu->dev, X86_PIN_NMI));
     irq_connect(&a->smi, device_pin(&cpu->dev, X86_PIN_SMI));

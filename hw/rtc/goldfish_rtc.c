@@ -98,7 +98,8 @@ static const Reg regs[] = {
     REG(0x1c, "CLEAR_INTERRUPT", WO, .wrote = clear_interrupt),
 };
 static const Field fields[] = {
-    IRQ(GoldfishRtc, irq), TIMER(GoldfishRtc, timer, fired, .init = CLOCK_K_HOST), HOST(GoldfishRtc, offset),
+    IRQ(GoldfishRtc, irq), TIMER(GoldfishRtc, timer, fired, .init = CLOCK_K_HOST), 
+    SAVED(GoldfishRtc, offset, .keep = true),
     SAVED(GoldfishRtc, alarm), SAVED(GoldfishRtc, pending),
 };
 static const DeviceType goldfish_rtc = {

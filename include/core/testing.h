@@ -22,7 +22,6 @@ typedef struct TestDevice {
     Loop *loop;
     Vm *vm;
     Device *dev;
-    Bus *bus;
 } TestDevice;
 
 TestDevice *test_device(const char *type);

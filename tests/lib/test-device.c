@@ -26,6 +26,18 @@ void test_device_free(TestDevice *t)
     }
 }
 
+/* The bus of its kind that the test has made. */
+static Bus *bus_for(TestDevice *t, const Device *d)
+{
+    const char *kind = NULL;
+
+    for (const ObjectType *o = d->object.type; !kind && strcmp(o->name, "device") != 0;
+         o = object_type_parent(o)) {
+        kind = ((const DeviceType *)o)->bus;
+    }
+    return kind ? bus_find(t->vm, NULL, kind) : NULL;
+}
+
 static bool add_device(TestDevice *t, const char *type, va_list *props, GError **error)
 {
     Device *d = device_new(t->vm, type, error);
@@ -40,7 +52,7 @@ static bool add_device(TestDevice *t, const char *type, va_list *props, GError *
             return false;
         }
     }
-    if (!device_realize(d, t->bus, error)) {
+    if (!device_realize(d, bus_for(t, d), error)) {
         return false;
     }
     if (d->mmio && !mem_is_mapped(d->mmio)) {
