@@ -216,7 +216,7 @@ typedef struct X86Cpu {
     uint32_t level_prop, xlevel_prop, phys_bits_prop;
     uint32_t apic_id;
     bool bsp;
-    bool kvm_hidden, prop_check, prop_enforce, expose_tcg, pmu, migratable, l3_cache, host_cache_info;
+    bool kvm, prop_check, prop_enforce, expose_tcg, pmu, migratable, l3_cache, host_cache_info;
     uint64_t tsc_hz;
     const X86IrqSource *irq;
     void *irq_opaque;

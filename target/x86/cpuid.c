@@ -212,15 +212,27 @@ static void leaf_ext(const X86Cpu *x, uint32_t leaf, uint32_t sub, Out o)
 
 
 
+/* QEMU's signature first, as users of it expect; KVM's, for its clock, at the next base that guests
+ * look at. */
 static void leaf_hypervisor(const X86Cpu *x, uint32_t leaf, Out o)
 {
     bool kvm = x->features[W_KVM];
-    if (leaf == 0x40000000 && (kvm || x->expose_tcg)) {
-        const char *sign = kvm ? "KVMKVMKVM\0\0" : "TCGTCGTCGTCG";
+    switch (leaf) {
+    case 0x40000000:
+        if (!x->expose_tcg)
+            break;
         o[EAX] = 0x40000001;
-        memcpy(&o[EBX], sign, 12);
-    } else if (leaf == 0x40000001) {
+        memcpy(&o[EBX], "TCGTCGTCGTCG", 12);
+        break;
+    case 0x40000100:
+        if (!kvm)
+            break;
+        o[EAX] = 0x40000101;
+        memcpy(&o[EBX], "KVMKVMKVM\0\0", 12);
+        break;
+    case 0x40000101:
         o[EAX] = x->features[W_KVM];
+        break;
     }
 }
 

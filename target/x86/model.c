@@ -127,6 +127,8 @@ static uint32_t default_apic_id(const X86Cpu *x)
 bool x86_realize(Cpu *cpu, GError **error)
 {
     X86Cpu *x = x86_of(cpu);
+    if (!x->kvm)
+        x->features[W_KVM] = 0;
     if (!filter(x, error))
         return false;
     settle(x);
@@ -174,6 +176,7 @@ static void init(Object *o)
         set_words(x->features, m->features);
     else
         all_we_have(x->features);
+    set_words(x->features, "kvmclock kvmclock-stable-bit kvm-nopiodelay");
     if (!strcmp(m->name, "max"))
         x->features[W_1_ECX] &= ~(1u << (X86_F_monitor & 31));
 }
@@ -191,7 +194,7 @@ static const Field fields[] = {
     PROP(X86Cpu, xlevel_prop, "xlevel", PROP_U32), PROP(X86Cpu, phys_bits_prop, "phys-bits", PROP_U32),
     PROP(X86Cpu, apic_id, "apic-id", PROP_U32, .init = UINT32_MAX),
     PROP(X86Cpu, tsc_hz, "tsc-frequency", PROP_U64),
-    PROP(X86Cpu, kvm_hidden, "kvm", PROP_BOOL),
+    PROP(X86Cpu, kvm, "kvm", PROP_BOOL, .init = 1),
     PROP(X86Cpu, prop_check, "check", PROP_BOOL, .init = 1),
     PROP(X86Cpu, prop_enforce, "enforce", PROP_BOOL), PROP(X86Cpu, expose_tcg, "tcg-cpuid", PROP_BOOL, .init = 1),
     PROP(X86Cpu, pmu, "pmu", PROP_BOOL), PROP(X86Cpu, migratable, "migratable", PROP_BOOL, .init = 1),

@@ -16,6 +16,8 @@ typedef struct Msr {
 
 /* ---- time ---- */
 
+static void tsc_moved(X86Cpu *x);
+
 static uint64_t ticks(X86Cpu *x, int64_t ns)
 {
     return (unsigned __int128)ns * x->tsc_hz / 1000000000u;
@@ -34,6 +36,7 @@ static bool write_tsc(X86Cpu *x, uint32_t msr, uint64_t v)
     int64_t by = v - x86_tsc(x);
     x->tsc_offset += by;
     x->tsc_adjust += by;
+    tsc_moved(x);
     return true;
 }
 
@@ -41,6 +44,7 @@ static bool write_tsc_adjust(X86Cpu *x, uint32_t msr, uint64_t v)
 {
     x->tsc_offset += v - x->tsc_adjust;
     x->tsc_adjust = v;
+    tsc_moved(x);
     return true;
 }
 
@@ -204,16 +208,28 @@ static void scale(uint64_t hz, uint32_t *mul, int8_t *shift)
     *mul = (unsigned __int128)1000000000u * (1ull << 32) / hz;
 }
 
-static bool write_system_time(X86Cpu *x, uint32_t msr, uint64_t v)
+static void write_pvclock(X86Cpu *x)
 {
-    x->kvm_clock = v;
-    if (!(v & 1))
-        return true;
     PvClock c = {.version = 2, .flags = 1};
     c.system_time = clock_ns(x->cpu.vm, CLOCK_K_VIRTUAL);
     c.tsc = ticks(x, c.system_time) + x->tsc_offset;
     scale(x->tsc_hz, &c.mul, &c.shift);
-    return as_write(x->cpu.memory, v & ~3ull, &c, sizeof(c));
+    as_write(x->cpu.memory, x->kvm_clock & ~3ull, &c, sizeof(c));
+}
+
+static bool write_system_time(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    x->kvm_clock = v;
+    if (v & 1)
+        write_pvclock(x);
+    return true;
+}
+
+/* The page gives the relation of both, so it follows when the guest sets the time stamp. */
+static void tsc_moved(X86Cpu *x)
+{
+    if (x->kvm_clock & 1)
+        write_pvclock(x);
 }
 
 static bool write_wall_clock(X86Cpu *x, uint32_t msr, uint64_t v)
