@@ -414,14 +414,31 @@ void device_unplug(Device *d)
     object_remove(&d->object);
 }
 
-Device *device_make(Vm *vm, const char *type)
+Device *device_draft(Vm *vm, const char *type)
 {
     g_autoptr(GError) error = NULL;
     Device *d = device_new(vm, type, &error);
 
-    if (!d || !device_realize(d, NULL, &error)) {
+    if (!d) {
         g_error("%s: %s", type, error->message);
     }
+    return d;
+}
+
+void device_start(Device *d)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!device_realize(d, NULL, &error)) {
+        g_error("%s: %s", d->object.type->name, error->message);
+    }
+}
+
+Device *device_make(Vm *vm, const char *type)
+{
+    Device *d = device_draft(vm, type);
+
+    device_start(d);
     return d;
 }
 

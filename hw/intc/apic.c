@@ -524,16 +524,12 @@ DEVICE_TYPE(apic);
 
 Device *apic_new(ApicBus *bus, Cpu *cpu, uint32_t id, bool bsp, const X86IrqSource **source)
 {
-    g_autoptr(GError) error = NULL;
-    Apic *a = (Apic *)device_new(bus->dev.object.vm, "apic", &error);
-    /* Its reset looks at the bus already. */
+    Apic *a = (Apic *)device_draft(bus->dev.object.vm, "apic");
     a->bus = bus;
     a->cpu = cpu;
     a->initial_id = a->id = id;
     a->bsp = bsp;
-    if (!device_realize(&a->dev, NULL, &error)) {
-        g_error("apic: %s", error->message);
-    }
+    device_start(&a->dev);
     irq_connect(&a->intr, device_pin(&cpu->dev, X86_PIN_INTR));
     irq_connect(&a->nmi, device_pin(&cpu->dev, X86_PIN_NMI));
     irq_connect(&a->smi, device_pin(&cpu->dev, X86_PIN_SMI));

@@ -132,9 +132,10 @@ DEVICE_TYPE(ioapic);
 
 Device *ioapic_new(ApicBus *bus, uint64_t base, uint8_t id)
 {
-    IoApic *s = (IoApic *)device_make(bus->dev.object.vm, "ioapic");
+    IoApic *s = (IoApic *)device_draft(bus->dev.object.vm, "ioapic");
     s->bus = bus;
     s->id = id;
+    device_start(&s->dev);
     g_ptr_array_add(bus->ioapics, s);
     device_place(&s->dev, base);
     return &s->dev;

@@ -152,7 +152,9 @@ Device *device_new(Vm *vm, const char *type, GError **error);
 bool device_realize(Device *d, Bus *bus, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void device_unplug(Device *d);
 /* Board conveniences; on-board devices cannot fail other than by programming error. */
-Device *device_make(Vm *vm, const char *type);                  /* new + realize */
+Device *device_make(Vm *vm, const char *type);                  /* draft + start */
+Device *device_draft(Vm *vm, const char *type);                 /* new: wire it, then start it */
+void device_start(Device *d);                                   /* realize without a bus */
 void device_place(Device *d, uint64_t base);                    /* map d->mmio into vm->memory */
 void device_place_io(Device *d, uint16_t port);                 /* into vm->io */
 void device_reset(Device *d);                                   /* this device and below */
