@@ -75,6 +75,8 @@ typedef struct TcgCpu {
 
 /* Interprets exactly one instruction at cpu->pc, not from the cache. */
 void interp_step(void *e, Cpu *cpu);
+/* The other engine has no more code in the page: unprotects it unless the interpreter has. */
+void interp_unprotect(void *e, uint64_t ram_offset);
 /* The unit at cpu->pc, from the cache or made now; NULL when the code is not in RAM. */
 const IrUnit *interp_unit(void *e, Cpu *cpu);
 

@@ -6,7 +6,8 @@
 static void *make(Tcg *tcg, Vm *vm, const GuestIsa *isa, GError **error)
 {
     JitOptions o = {.cache_size = tcg->tb_size << 20, .force_miss = tcg->force_miss,
-                    .invalidate = tcg->invalidate, .icount = tcg->counting};
+                    .invalidate = tcg->invalidate, .icount = tcg->counting,
+                    .unprotect = interp_unprotect, .opaque = tcg->interp};
 
     return jit_new(vm, isa, &o, error);
 }

@@ -34,6 +34,10 @@ typedef struct JitOptions {
     unsigned force_miss;        /* hostile: every Nth translated access always takes the slow path */
     unsigned invalidate;        /* hostile: every Nth dispatch kills the unit about to run */
     bool icount;                /* units spend cpu->icount_budget */
+    /* A page holds no more translated code; whoever else has code there keeps it protected. NULL: it
+     * stays protected. Called with the engine's lock. */
+    void (*unprotect)(void *opaque, uint64_t ram_offset);
+    void *opaque;
 } JitOptions;
 
 /* NULL when this host has a back end and the CPU what it needs, else why not (caller frees). */

@@ -81,8 +81,8 @@ static void page_remove(Jit *j, JitUnit *u, unsigned k)
         }
     }
     p->granules = granules;
-    if (!p->units)
-        softmmu_unprotect_code(j->vm, p->ram_page * JIT_PAGE);
+    if (!p->units && j->opt.unprotect)
+        j->opt.unprotect(j->opt.opaque, p->ram_page * JIT_PAGE);
 }
 
 void jit_unit_link(Jit *j, JitExit *x, JitUnit *to)
@@ -147,6 +147,8 @@ static bool kill_range(Jit *j, JitPage *p, unsigned from, unsigned to, JitKill c
         }
     }
     p->hits++;
+    if (p->units)               /* the interpreter may have dropped its last unit of the page */
+        softmmu_protect_code(j->vm, p->ram_page * JIT_PAGE);
     return hit;
 }
 
@@ -162,7 +164,11 @@ static bool kill_bytes(Jit *j, uint64_t ram_offset, uint64_t len, JitKill cause,
             int pc_at = pc_ram / JIT_PAGE == page ? (int)(pc_ram % JIT_PAGE) : -1;
             if (p->granules & mask)
                 hit |= kill_range(j, p, from, from + n, cause, pc_at);
+            else
+                softmmu_protect_code(j->vm, page * JIT_PAGE);
         }
+        else if (cause == JIT_KILL_STORE && j->opt.unprotect)
+            j->opt.unprotect(j->opt.opaque, page * JIT_PAGE);
         ram_offset += n;
         len -= n;
     }
@@ -171,6 +177,7 @@ static bool kill_bytes(Jit *j, uint64_t ram_offset, uint64_t len, JitKill cause,
 
 void jit_code_written(Jit *j, uint64_t ram_offset, uint64_t len, JitKill cause)
 {
+    __atomic_add_fetch(&j->code_stores, 1, __ATOMIC_SEQ_CST);
     g_mutex_lock(&j->lock);
     kill_bytes(j, ram_offset, len, cause, UINT64_MAX);
     g_mutex_unlock(&j->lock);

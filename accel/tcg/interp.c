@@ -33,6 +33,7 @@ typedef struct Unit {
 typedef struct Interp {
     Vm *vm;
     const GuestIsa *isa;
+    bool sole;                  /* no other engine has code: unprotects pages itself */
     GMutex lock;
     Unit **buckets;             /* heads; atomic */
     GHashTable *pages;          /* ram page -> Unit, linked by page_next */
@@ -86,8 +87,21 @@ static void unlink_page(Interp *in, Unit *u, unsigned k)
         g_hash_table_insert(in->pages, (void *)(uintptr_t)page, head);
     } else {
         g_hash_table_remove(in->pages, (void *)(uintptr_t)page);
-        softmmu_unprotect_code(in->vm, page * PAGE);
+        if (in->sole) {
+            softmmu_unprotect_code(in->vm, page * PAGE);
+        }
     }
+}
+
+void interp_unprotect(void *e, uint64_t ram_offset)
+{
+    Interp *in = e;
+
+    g_mutex_lock(&in->lock);
+    if (!g_hash_table_lookup(in->pages, (void *)(uintptr_t)(ram_offset / PAGE))) {
+        softmmu_unprotect_code(in->vm, ram_offset);
+    }
+    g_mutex_unlock(&in->lock);
 }
 
 static void kill_unit(Interp *in, Unit *u)
@@ -428,6 +442,7 @@ static void *make(Tcg *tcg, Vm *vm, const GuestIsa *isa, GError **error)
 
     in->vm = vm;
     in->isa = isa;
+    in->sole = tcg->type == &tcg_interp;
     in->limit = (tcg->tb_size ? tcg->tb_size : DEFAULT_MIB) << 20;
     in->buckets = g_new0(Unit *, BUCKETS);
     in->pages = g_hash_table_new(NULL, NULL);
