@@ -3,6 +3,7 @@
 Tests of what only Myna does (`myna`) are left out when another program stands in for it."""
 
 import functools
+import shutil
 
 import pytest
 
@@ -16,6 +17,9 @@ def pytest_configure(config):
 
 @functools.lru_cache(maxsize=None)
 def myna_is_tested():
+    command = machine.program('x86_64')
+    if not shutil.which(command[0]):
+        raise pytest.UsageError(f'{command[0]} is not there; run scripts/build, or set MYNA')
     return machine.is_myna()
 
 
