@@ -38,6 +38,8 @@ typedef struct EngineType {
     void (*code_written)(void *e, uint64_t ram_offset, uint64_t len);
     void (*code_store)(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len);
     void (*flush)(void *e);
+    /* The host code of the unit at pc, as run with `once`; NULL: there is none. */
+    void (*dump)(void *e, Cpu *cpu, uint64_t pc, GString *out);
     void (*info)(void *e, GString *out);
 } EngineType;
 
@@ -82,6 +84,7 @@ const IrUnit *interp_unit(void *e, Cpu *cpu);
 
 /* ---- check.c ---- */
 void check_cpu_finish(Cpu *cpu);
+void check_info(Cpu *cpu, GString *out);
 /* Runs one unit by the interpreter for trial, then by the engine for real, and compares. */
 EngineResult check_run(Tcg *tcg, Cpu *cpu);
 /* After cpu_exit() out of the trial: true if it was the trial that left. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The translator (accel/jit) as an engine. */
-#include "accel/jit/jit.h"
 #include "accel/engine.h"
+#include "accel/jit/internal.h"
+#include "core/memory.h"
 
 static void *make(Tcg *tcg, Vm *vm, const GuestIsa *isa, GError **error)
 {
@@ -40,8 +41,23 @@ static void code_store(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len)
 static void flush(void *e) { jit_flush(e); }
 static void info(void *e, GString *out) { jit_info(e, out); }
 
+static void dump(void *e, Cpu *cpu, uint64_t pc, GString *out)
+{
+    Jit *j = e;
+    uint64_t pa, n = 1;
+
+    if (!cpu_debug_translate(cpu, pc, &pa)) {
+        return;
+    }
+    unsigned flags = JIT_UNIT_ONCE | (j->opt.icount ? JIT_UNIT_ICOUNT : 0);
+    const JitUnit *u = jit_unit_find(j, as_ram(cpu->memory, pa, &n, false), cpu->mode, flags);
+    if (u) {
+        jit_dump_code(j, u, out);
+    }
+}
+
 const EngineType tcg_jit = {
     .name = "jit", .unavailable = jit_unavailable, .make = make, .free = release,
     .cpu_init = cpu_init, .cpu_finish = cpu_finish, .run = run, .unwound = unwound,
-    .code_written = code_written, .code_store = code_store, .flush = flush, .info = info,
+    .code_written = code_written, .code_store = code_store, .flush = flush, .dump = dump, .info = info,
 };

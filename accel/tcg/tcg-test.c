@@ -25,6 +25,7 @@ static const Config configs[] = {
     {"single", {"engine", "interp", "one-insn-per-tb", "on", NULL}},
     {"counting", {"engine", "interp", "icount-shift", "2", NULL}},
     {"jit-counting", {"engine", "jit", "icount-shift", "2", NULL}},
+    {"check", {"engine", "jit", "check", "on", NULL}},
     {"turns", {"engine", "interp", "thread", "single", NULL}},
 };
 
@@ -275,11 +276,28 @@ static void test_speed(const void *config)
     g_assert_nonnull(strstr(text->str, "engine"));
 }
 
+/* The check did compare, and nothing differed. */
+static void test_checked(const void *config)
+{
+    g_autoptr(TestDevice) t = machine(config, 1);
+
+    if (strcmp(((const Config *)config)->name, "check")) {
+        return;
+    }
+    CODE(t, 0, TOY(TOY_LI, 2, 0, 100), TOY(TOY_LI, 1, 0, 0x4000), TOY(TOY_ST64, 2, 1, 0), TOY(TOY_LD64, 4, 1, 0),
+         TOY(TOY_ADDI, 2, 2, -1), TOY(TOY_BNE, 2, 3, -3), TOY(TOY_HALT, 0, 0, 0));
+    toy_run(t);
+    g_assert_cmpuint(R(t, 4), ==, 1);
+    g_autoptr(GString) text = g_string_new(NULL);
+    ((const AccelType *)t->vm->accel->object.type)->info(t->vm->accel, text);
+    g_assert_nonnull(strstr(text->str, "check: 100 units agreed"));
+}
+
 static const struct { const char *name; void (*fn)(const void *); } tests[] = {
     {"loop", test_loop}, {"memory", test_memory}, {"exceptions", test_exceptions},
     {"paging", test_paging}, {"flush", test_flush}, {"self-modifying", test_self_modifying},
     {"interrupts", test_interrupts}, {"debug", test_debug}, {"smp", test_smp}, {"count", test_count},
-    {"speed", test_speed},
+    {"checked", test_checked}, {"speed", test_speed},
 };
 
 int main(int argc, char **argv)

@@ -282,12 +282,12 @@ static bool tcg_start(Accel *a, Vm *vm, GError **error)
         clock_icount(vm, icount_now, deadline_changed, tcg);
     }
     tcg->type = choose(tcg);
-    if (tcg->check) {
-        return error_set(error, "check=on is not implemented yet");
-    }
     if (tcg->check && tcg->type == &tcg_interp) {
         return error_set(error, "check=on compares the translator with the interpreter, but this"
                          " machine is interpreted");
+    }
+    if (tcg->check) {
+        tcg->thread = TCG_THREAD_SINGLE;        /* memory must not change between the two runs */
     }
     return true;
 }
@@ -407,6 +407,7 @@ static void tcg_info(Accel *a, GString *out)
     for (unsigned i = 0; i < tcg->accel.vm->n_cpus; i++) {
         if (tcg->accel.vm->cpus[i]) {
             softmmu_info(tcg->accel.vm->cpus[i], out);
+            check_info(tcg->accel.vm->cpus[i], out);
         }
     }
 }

@@ -15,10 +15,21 @@ typedef struct Cell {
     uint8_t mask;
 } Cell;
 
+/* What RAM held when the trial read it. */
+typedef struct Read {
+    const uint8_t *host;
+    uint8_t bytes[8];
+    uint8_t n;
+} Read;
+enum { MEM_OVERLAY_READS = 512 };
+
 struct MemOverlay {
     Cell cells[MEM_OVERLAY_CELLS];
+    uint16_t used[MEM_OVERLAY_CELLS / 2];       /* which of them */
     unsigned n;
     bool gave_up;
+    Read reads[MEM_OVERLAY_READS];      /* the first ones */
+    unsigned n_reads;
 };
 
 static unsigned hash(const uint8_t *host)
@@ -40,6 +51,12 @@ static Cell *find(MemOverlay *o, uint8_t *host)
 void overlay_read(MemOverlay *o, const uint8_t *host, void *buf, unsigned n)
 {
     memcpy(buf, host, n);
+    if (n <= 8 && o->n_reads < MEM_OVERLAY_READS) {
+        Read *r = &o->reads[o->n_reads++];
+        r->host = host;
+        r->n = (uint8_t)n;
+        memcpy(r->bytes, buf, n);
+    }
     for (unsigned i = 0; o->n && i < n; i++) {
         uintptr_t at = (uintptr_t)host + i;
         const Cell *c = find(o, (uint8_t *)(at & ~(uintptr_t)7));
@@ -61,7 +78,7 @@ void overlay_write(Cpu *cpu, uint8_t *host, const void *buf, unsigned n)
             if (o->n >= MEM_OVERLAY_CELLS / 2) {
                 overlay_give_up(cpu);
             }
-            o->n++;
+            o->used[o->n++] = (uint16_t)(c - o->cells);
             c->host = base;
         }
         c->mask |= 1u << (at & 7);
@@ -80,10 +97,10 @@ void mem_overlay_free(MemOverlay *o) { g_free(o); }
 
 void mem_overlay_begin(Cpu *cpu, MemOverlay *o)
 {
-    if (o->n) {
-        memset(o->cells, 0, sizeof(o->cells));
+    for (unsigned i = 0; i < o->n; i++) {
+        o->cells[o->used[i]] = (Cell){0};
     }
-    o->n = 0;
+    o->n = o->n_reads = 0;
     o->gave_up = false;
     cpu->mmu->overlay = o;
     cpu->tlb = mmu_blank(cpu);
@@ -102,9 +119,9 @@ bool mem_overlay_differs(const MemOverlay *o, GString *out)
 {
     bool differs = false;
 
-    for (unsigned i = 0; o->n && i < MEM_OVERLAY_CELLS; i++) {
-        const Cell *c = &o->cells[i];
-        for (unsigned k = 0; c->host && k < 8; k++) {
+    for (unsigned i = 0; i < o->n; i++) {
+        const Cell *c = &o->cells[o->used[i]];
+        for (unsigned k = 0; k < 8; k++) {
             if (c->mask >> k & 1 && c->host[k] != c->bytes[k]) {
                 g_string_append_printf(out, "host address %p: %02x expected, %02x found\n",
                                        (void *)(c->host + k), c->bytes[k], c->host[k]);
@@ -113,4 +130,25 @@ bool mem_overlay_differs(const MemOverlay *o, GString *out)
         }
     }
     return differs;
+}
+
+static bool overlaid(MemOverlay *o, const uint8_t *host)
+{
+    uintptr_t at = (uintptr_t)host;
+    const Cell *c = find(o, (uint8_t *)(at & ~(uintptr_t)7));
+
+    return c->host && c->mask >> (at & 7) & 1;
+}
+
+bool mem_overlay_raced(MemOverlay *o)
+{
+    for (unsigned i = 0; i < o->n_reads; i++) {
+        const Read *r = &o->reads[i];
+        for (unsigned k = 0; k < r->n; k++) {
+            if (r->host[k] != r->bytes[k] && !overlaid(o, r->host + k)) {
+                return true;
+            }
+        }
+    }
+    return false;
 }

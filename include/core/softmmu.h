@@ -129,5 +129,7 @@ void mem_overlay_begin(Cpu *cpu, MemOverlay *o);
 bool mem_overlay_end(Cpu *cpu);
 /* Compares what was held with what RAM holds now; appends a line per difference. */
 bool mem_overlay_differs(const MemOverlay *o, struct _GString *out);
+/* Whether somebody else has changed memory that the trial had read. */
+bool mem_overlay_raced(MemOverlay *o);
 
 #endif
