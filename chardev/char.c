@@ -280,12 +280,9 @@ static void match_kind(const ObjectType *t, void *data)
 
 Chardev *chardev_find(Vm *vm, const char *id) { return vm_service_find(vm, "chardev", id); }
 
-Chardev *chardev_new(Vm *vm, const char *id, const ChardevBackend *options, GError **error)
+/* Opens a back end that stands nowhere yet. */
+static Chardev *open_backend(Vm *vm, const char *id, const ChardevBackend *options, GError **error)
 {
-    if (chardev_find(vm, id)) {
-        error_set(error, "there is a chardev '%s' already", id);
-        return NULL;
-    }
     Search s = {.kind = options->type == CHARDEV_BACKEND_KIND_MEMORY ? CHARDEV_BACKEND_KIND_RINGBUF
                                                                      : options->type};
     object_type_foreach(match_kind, &s);
@@ -300,8 +297,68 @@ Chardev *chardev_new(Vm *vm, const char *id, const ChardevBackend *options, GErr
         object_unref(&c->object);
         return NULL;
     }
+    return c;
+}
+
+static Chardev *enlist(Vm *vm, const char *id, Chardev *c)
+{
     object_add_child(vm->chardevs, id, &c->object);
     vm_service_add(vm, "chardev", id, c);
+    return c;
+}
+
+Chardev *chardev_new(Vm *vm, const char *id, const ChardevBackend *options, GError **error)
+{
+    if (chardev_find(vm, id)) {
+        error_set(error, "there is a chardev '%s' already", id);
+        return NULL;
+    }
+    Chardev *c = open_backend(vm, id, options, error);
+    return c ? enlist(vm, id, c) : NULL;
+}
+
+/* Moves a user over; one that is a device may be writing from a vCPU's thread. */
+static void move_frontend(CharFrontend *fe, Chardev *to)
+{
+    Device *d = fe->dev;
+    if (d)
+        device_lock(d);
+    fe->chr = to;
+    if (d)
+        device_unlock(d);
+}
+
+Chardev *chardev_change(Vm *vm, const char *id, const ChardevBackend *options, GError **error)
+{
+    Chardev *old = chardev_find(vm, id), *c;
+    if (!old) {
+        error_set(error, "there is no chardev '%s'", id);
+        return NULL;
+    }
+    if (type_of(old)->max_frontends > 1 || options->type == CHARDEV_BACKEND_KIND_MUX) {
+        error_set(error, "chardev '%s': what several users share cannot be changed", id);
+        return NULL;
+    }
+    if (!(c = open_backend(vm, id, options, error)))
+        return NULL;
+    CharFrontend *fe = old->n_fe ? old->fe[0] : NULL;
+    if (fe) {
+        old->fe[0] = NULL;
+        c->fe[0] = fe;
+        c->n_fe = 1;
+        move_frontend(fe, c);
+        if (old->open && !c->open)
+            tell(fe, CHAR_EVENT_CLOSED);
+        else if (c->open && !old->open)
+            tell(fe, CHAR_EVENT_OPENED);
+        if (type_of(c)->frontends_changed)
+            type_of(c)->frontends_changed(c);
+    }
+    vm_service_remove(vm, "chardev", id);
+    object_remove(&old->object);
+    enlist(vm, id, c);
+    if (fe)
+        char_accept_input(fe);
     return c;
 }
 

@@ -68,7 +68,7 @@ static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, G
     return true;
 }
 
-Device *device_add(Vm *vm, const Json *options, GError **error)
+static Device *add_device(Vm *vm, const Json *options, bool hot, GError **error)
 {
     static const char *const skip[] = {"driver", "id", "bus", NULL};
     const char *driver = json_get_text(options, "driver"), *id = json_get_text(options, "id");
@@ -87,10 +87,15 @@ Device *device_add(Vm *vm, const Json *options, GError **error)
         error_set(error, "Duplicate device ID '%s'", id);
         return NULL;
     }
+    if (hot && !t->hotpluggable) {
+        error_set(error, "Device '%s' can't be plugged into a machine that has been built", driver);
+        return NULL;
+    }
     Device *d = device_new(vm, t->name, error);
     if (!d)
         return NULL;
     Bus *bus;
+    d->hotplugged = hot;
     d->id = g_strdup(id);
     d->user = true;
     if (object_set_json(&d->object, options, skip, error) &&
@@ -99,6 +104,16 @@ Device *device_add(Vm *vm, const Json *options, GError **error)
         return d;
     object_unref(&d->object);
     return NULL;
+}
+
+Device *device_add(Vm *vm, const Json *options, GError **error)
+{
+    return add_device(vm, options, false, error);
+}
+
+Device *device_hotplug(Vm *vm, const Json *options, GError **error)
+{
+    return add_device(vm, options, true, error);
 }
 
 Device *device_add_option(Vm *vm, const char *text, GError **error)

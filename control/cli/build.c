@@ -6,10 +6,12 @@
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
 #include "control/device-add.h"
+#include "control/events.h"
 #include "control/monitors.h"
 #include "core/accel.h"
 #include "qapi/event.h"
 #include "qapi/keyval.h"
+#include "qapi/qapi-types-run-state.h"
 #include "util/error.h"
 #include "util/fdstore.h"
 #include "util/suggest.h"
@@ -67,6 +69,10 @@ static void apply_actions(Vm *vm, const Config *c)
                    : !g_strcmp0(c->action_panic, "exit-failure") ? PANIC_EXIT_FAILURE
                    : !g_strcmp0(c->action_panic, "none")         ? PANIC_NONE
                                                                  : PANIC_SHUTDOWN;
+    WatchdogAction watchdog = WATCHDOG_ACTION_RESET;
+    if (c->action_watchdog)
+        watchdog_action_parse(c->action_watchdog, &watchdog);
+    vm->on_watchdog = watchdog;
 }
 
 static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
@@ -379,6 +385,7 @@ static bool build(Vm *vm, Config *c, GError **error)
     Drive *d;
     if (!refuse(c, error))
         return false;
+    events_start(vm);
     apply_identity(vm, c);
     apply_actions(vm, c);
     FOR_EACH(text, c->globals)

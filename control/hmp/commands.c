@@ -2,6 +2,7 @@
 /* The human monitor's commands that are about the machine as a whole. */
 #include <string.h>
 
+#include "chardev/chardev.h"
 #include "control/hmp/hmp-internal.h"
 #include "control/session.h"
 #include "util/error.h"
@@ -157,6 +158,11 @@ static bool run_qom_set(Hmp *hmp, const Json *args, GError **error)
     return result != NULL;
 }
 
+static bool run_chardev_add(Hmp *hmp, const Json *args, GError **error)
+{
+    return chardev_from_option(hmp->vm, json_get_text(args, "args"), error) != NULL;
+}
+
 static const HmpCommand commands[] = {
     { "help|?", "name:S?", "[cmd]", "show the help", .run = run_help },
     { "info", "item:S?", "[subcommand]", "show various information about the system state",
@@ -197,6 +203,7 @@ static const HmpCommand commands[] = {
     { "netdev_del", "id:s", "id", "remove host network device", .qmp = "netdev_del" },
     { "set_link", "name:s up:b", "name on|off", "change the link status of a network adapter",
       .qmp = "set_link" },
+    { "chardev-add", "args:S", "args", "add chardev", .run = run_chardev_add },
     { "chardev-remove", "id:s", "id", "remove chardev", .qmp = "chardev-remove" },
     { "ringbuf_write", "device:s data:s", "device data", "write to a ring buffer character device",
       .qmp = "ringbuf-write" },

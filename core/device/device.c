@@ -5,6 +5,7 @@
 
 #include "core/device-internal.h"
 #include "core/vm.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/suggest.h"
@@ -411,7 +412,14 @@ static void finish(Object *o)
 
 void device_unplug(Device *d)
 {
+    Vm *vm = d->object.vm;
+    g_autofree char *id = g_strdup(d->id), *path = object_path(&d->object);
+    bool tell = d->user && d->realized;
+
     object_remove(&d->object);
+    if (tell) {
+        qapi_event_device_deleted(vm, id, path);
+    }
 }
 
 Device *device_draft(Vm *vm, const char *type)

@@ -9,6 +9,7 @@
 #include "core/memory-internal.h"
 #include "core/object-internal.h"
 #include "core/vm.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/rcu.h"
 
@@ -179,12 +180,14 @@ void vm_reset(Vm *vm, ShutdownCause cause)
 
 static void shut_down(Vm *vm, ShutdownCause cause, int exit_code)
 {
-    vm->shutdown_requested = true;
+    bool leave = vm->on_shutdown == SHUTDOWN_POWEROFF || cause == CAUSE_HOST_QMP_QUIT ||
+                 cause == CAUSE_HOST_SIGNAL;
+
+    vm->shutdown_requested = leave;
     vm->exit_code = exit_code;
-    vm_stop(vm, RUN_SHUTDOWN);
     emit(vm, VM_EVENT_SHUTDOWN, cause);
-    if (vm->on_shutdown == SHUTDOWN_POWEROFF || cause == CAUSE_HOST_QMP_QUIT ||
-        cause == CAUSE_HOST_SIGNAL) {
+    vm_stop(vm, RUN_SHUTDOWN);
+    if (leave) {
         loop_quit(vm->loop);
     }
 }
@@ -195,8 +198,8 @@ static void panicked(Vm *vm)
         emit(vm, VM_EVENT_PANIC, CAUSE_GUEST_PANIC);
         return;
     }
-    vm_stop(vm, RUN_GUEST_PANICKED);
     emit(vm, VM_EVENT_PANIC, CAUSE_GUEST_PANIC);
+    vm_stop(vm, RUN_GUEST_PANICKED);
     if (vm->on_panic != PANIC_PAUSE) {
         shut_down(vm, CAUSE_GUEST_PANIC, vm->on_panic == PANIC_EXIT_FAILURE ? 1 : 0);
     }
@@ -318,6 +321,37 @@ void vm_request_stop(Vm *vm, RunState why)
     r->stop = true;
     r->why = why;
     end(vm, true);
+}
+
+void vm_watchdog_fired(Vm *vm)
+{
+    WatchdogAction action = __atomic_load_n(&vm->on_watchdog, __ATOMIC_RELAXED);
+
+    qapi_event_watchdog(vm, action);
+    switch (action) {
+    case WATCHDOG_ACTION_RESET:
+        vm_request_reset(vm, CAUSE_GUEST_RESET);
+        break;
+    case WATCHDOG_ACTION_SHUTDOWN:
+        vm_request_powerdown(vm);
+        break;
+    case WATCHDOG_ACTION_POWEROFF:
+        vm_request_shutdown(vm, CAUSE_GUEST_SHUTDOWN, 0);
+        break;
+    case WATCHDOG_ACTION_PAUSE:
+        vm_request_stop(vm, RUN_WATCHDOG);
+        break;
+    case WATCHDOG_ACTION_INJECT_NMI:
+        if (vm->n_cpus && vm->cpus[0]->isa->nmi) {
+            vm->cpus[0]->isa->nmi(vm->cpus[0]);
+        }
+        break;
+    case WATCHDOG_ACTION_DEBUG:
+        g_printerr("%s: watchdog timer fired\n", vm->argv0 ? vm->argv0 : "myna");
+        break;
+    default:
+        break;
+    }
 }
 
 void vm_request_debug(Vm *vm, Cpu *cpu)

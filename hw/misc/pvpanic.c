@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The paravirtual panic port: the guest says that it has crashed. */
 #include "hw/isa.h"
+#include "qapi/qapi-events.h"
 
 enum { PANICKED = 1, CRASH_LOADED = 2, SHUTDOWN = 4 };
 
@@ -18,8 +19,10 @@ static void write_event(Device *d, uint64_t value)
     value &= ((PvPanic *)d)->events;
     if (value & PANICKED)
         vm_request_panic(vm);
-    else if (value & SHUTDOWN)
+    else if (value & SHUTDOWN) {
+        qapi_event_guest_pvshutdown(vm);
         vm_request_shutdown(vm, CAUSE_GUEST_SHUTDOWN, 0);
+    }
     else if (value & CRASH_LOADED)
         vm_request_crash_loaded(vm);
 }

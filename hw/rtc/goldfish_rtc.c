@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Goldfish real-time clock: nanoseconds since 1970. Spec: Android goldfish virtual hardware. */
 #include "core/vm.h"
+#include "qapi/qapi-events.h"
 
 typedef struct GoldfishRtc {
     Device dev;
@@ -48,6 +49,9 @@ static void write_low(Device *d, uint64_t value)
     GoldfishRtc *s = (GoldfishRtc *)d;
     s->offset = (int64_t)((uint64_t)s->time_high << 32 | (uint32_t)value) - host(s);
     set_alarm(s);
+    g_autofree char *path = object_path(&d->object);
+    int64_t off = host(s) + s->offset - wall_clock_ns(d->object.vm);
+    qapi_event_rtc_change(d->object.vm, off / 1000000000, path);
 }
 
 static uint64_t read_alarm_low(Device *d) { return (uint32_t)((GoldfishRtc *)d)->alarm; }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Motorola MC146818A real-time clock with 128 bytes of CMOS RAM. Spec: MC146818A data sheet. */
 #include "hw/pc-chips.h"
+#include "qapi/qapi-events.h"
 #include <time.h>
 
 enum {
@@ -189,6 +190,8 @@ static void set_time(Rtc *s)
     s->held = t;
     s->offset = t - wall_clock(&s->dev);
     s->last_update = t;
+    g_autofree char *path = object_path(&s->dev.object);
+    qapi_event_rtc_change(s->dev.object.vm, s->offset, path);
 }
 
 static void write_b(Rtc *s, uint8_t value)

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include "hw/virtio/balloon.h"
 #include "hw/virtio/virtio.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 
 enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, FRAMES = 256, STAT_SIZE = 10 };
@@ -99,15 +100,18 @@ static void get_config(VirtioDevice *v, uint8_t *config)
     memcpy(config, words, sizeof(words));
 }
 
+static uint64_t ram_pages(VirtioBalloon *s) { return s->v.dev.object.vm->machine->ram_size >> PAGE_SHIFT; }
+
 static void set_config(VirtioDevice *v, const uint8_t *config, unsigned at, unsigned n)
 {
     VirtioBalloon *s = (VirtioBalloon *)v;
     uint32_t actual;
     memcpy(&actual, config + 4, 4);
+    if (s->actual == GUINT32_FROM_LE(actual))
+        return;
     s->actual = GUINT32_FROM_LE(actual);
+    qapi_event_balloon_change(v->dev.object.vm, balloon_actual(s));
 }
-
-static uint64_t ram_pages(VirtioBalloon *s) { return s->v.dev.object.vm->machine->ram_size >> PAGE_SHIFT; }
 
 void balloon_set_target(VirtioBalloon *s, uint64_t bytes)
 {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "chardev/chardev.h"
 #include "hw/virtio/virtio.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -98,7 +99,10 @@ static void control(VirtioSerial *s, uint32_t nr, uint16_t event, uint16_t value
     } else if (event == PORT_READY && value) {
         announce(p);
     } else if (event == PORT_OPEN) {
+        bool changed = p->guest_open != !!value;
         p->guest_open = value;
+        if (changed && p->dev.id && !is_console(p))
+            qapi_event_vserport_change(p->dev.object.vm, p->dev.id, value);
         if (value)
             char_accept_input(&p->fe);
     }

@@ -53,6 +53,9 @@ typedef struct ChardevBackend ChardevBackend;
 /* Makes and opens one under /chardevs/ID and as service "chardev". Errors name the id. */
 Chardev *chardev_new(Vm *vm, const char *id, const ChardevBackend *options, GError **error);
 bool chardev_delete(Vm *vm, const char *id, GError **error);
+/* Puts another back end in the place of chardev ID; its users do not notice. On failure nothing has
+ * changed. */
+Chardev *chardev_change(Vm *vm, const char *id, const ChardevBackend *options, GError **error);
 Chardev *chardev_find(Vm *vm, const char *id);
 /* -serial, -monitor and -chardev in QEMU's short forms ("stdio", "mon:stdio", "tcp:host:port,server",
  * "unix:path", "file:x", "pty", "null", "chardev:id", "none" gives NULL without an error). `id` names

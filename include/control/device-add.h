@@ -8,6 +8,8 @@
 
 /* options: {"driver": …, "id": …, "bus": …, property: value, …}; scalars may be strings. */
 Device *device_add(Vm *vm, const Json *options, GError **error);
+/* The same while the machine may run: only types that can be plugged then. */
+Device *device_hotplug(Vm *vm, const Json *options, GError **error);
 /* "virtio-blk-device,drive=d0" or JSON text. */
 Device *device_add_option(Vm *vm, const char *text, GError **error);
 /* {"qom-type": …, "id": …, property: value, …} → /objects/ID. */

@@ -141,6 +141,8 @@ struct GuestIsa {
     bool (*has_work)(Cpu *cpu);
     /* Debug exception for the guest's own debugging; NULL if none. */
     void (*debug_exception)(Cpu *cpu);
+    /* Raises a non-maskable interrupt; NULL: there is none. Any thread. */
+    void (*nmi)(Cpu *cpu);
 
     bool (*realize)(Cpu *cpu, GError **error);
     void (*reset)(Cpu *cpu);

@@ -57,6 +57,7 @@ struct Vm {
     enum { REBOOT_RESET, REBOOT_SHUTDOWN } on_reboot;
     enum { SHUTDOWN_POWEROFF, SHUTDOWN_PAUSE } on_shutdown;
     enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_EXIT_FAILURE, PANIC_NONE } on_panic;
+    int on_watchdog;                    /* WatchdogAction of qapi/run-state.json; atomic */
     Cpu *debug_cpu;                     /* whose stop led to RUN_DEBUG */
     bool freeing;
 };
@@ -80,6 +81,8 @@ void vm_request_shutdown(Vm *vm, ShutdownCause cause, int exit_code);
 void vm_request_powerdown(Vm *vm);
 void vm_request_panic(Vm *vm);
 void vm_request_crash_loaded(Vm *vm);               /* the guest runs its crash kernel */
+/* A watchdog device's time is up: does what -action watchdog= says, and tells monitors. Any thread. */
+void vm_watchdog_fired(Vm *vm);
 /* A vCPU stopped for the debugger (any thread). */
 void vm_request_debug(Vm *vm, Cpu *cpu);
 /* Stops for a reason found on any thread: RUN_IO_ERROR, RUN_WATCHDOG, RUN_INTERNAL_ERROR … */

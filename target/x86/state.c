@@ -484,7 +484,13 @@ static const char *slot_name(int32_t offset)
     .raise_bus_error = x86_raise_bus_error, .raise_unaligned = x86_raise_unaligned,                 \
     .interrupt = x86_interrupt, .has_work = x86_has_work, .debug_exception = x86_debug_exception,   \
     .realize = x86_realize, .reset = x86_reset, .state_restored = state_restored,                   \
-    .disassemble = x86_disassemble, .dump = dump
+    .disassemble = x86_disassemble, .dump = dump, .nmi = nmi
+
+static void nmi(Cpu *cpu)
+{
+    x86_pin(&cpu->dev, X86_PIN_NMI, true);
+    x86_pin(&cpu->dev, X86_PIN_NMI, false);
+}
 
 const GuestIsa x86_64_isa = {
     .name = "x86_64", .cpu_suffix = "x86_64-cpu", X86_ISA, .gdb_arch = "i386:x86-64",

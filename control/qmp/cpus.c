@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions about CPUs: those of the machine, and the models of its architecture. */
+#include <string.h>
+
+#include "control/device-add.h"
+#include "core/vm.h"
+#include "qapi/qapi-commands.h"
+#include "util/error.h"
+
+/* ---- places ---- */
+
+#define PLACE(p, member, value) ((p)->has_##member = true, (p)->member = (value))
+
+/* Threads count fastest, then cores, clusters, dies, sockets. */
+static CpuInstanceProperties *place_of(const Machine *m, unsigned index)
+{
+    const CpuTopology *t = &m->smp;
+    unsigned threads = MAX(t->threads, 1), cores = MAX(t->cores, 1);
+    unsigned clusters = MAX(t->clusters, 1), dies = MAX(t->dies, 1);
+    bool x86 = strcmp(m->arch, "x86_64") == 0 || strcmp(m->arch, "i386") == 0;
+    CpuInstanceProperties *p = g_new0(CpuInstanceProperties, 1);
+
+    PLACE(p, thread_id, index % threads);
+    index /= threads;
+    if (x86 && clusters == 1) {
+        PLACE(p, core_id, index % cores);
+    } else {
+        PLACE(p, core_id, index % cores);
+        PLACE(p, cluster_id, index / cores % clusters);
+    }
+    index /= cores * clusters;
+    if (dies > 1) {
+        PLACE(p, die_id, index % dies);
+    }
+    PLACE(p, socket_id, index / dies);
+    return p;
+}
+
+CpuInfoFastList *qmp_query_cpus_fast(Vm *vm, GError **error)
+{
+    CpuInfoFastList *list = cpu_info_fast_list_new();
+
+    for (unsigned i = 0; i < vm->n_cpus; i++) {
+        Cpu *cpu = vm->cpus[i];
+        if (!cpu) {
+            continue;
+        }
+        CpuInfoFast *info = g_new0(CpuInfoFast, 1);
+        info->cpu_index = i;
+        info->qom_path = object_path(&cpu->dev.object);
+        info->thread_id = __atomic_load_n(&cpu->tid, __ATOMIC_RELAXED);
+        info->props = vm->machine ? place_of(vm->machine, i) : NULL;
+        info->qom_type = g_strdup(cpu->dev.object.type->name);
+        sys_emu_target_parse(cpu->isa->name, &info->target);
+        cpu_info_fast_list_add(list, info);
+    }
+    return list;
+}
+
+HotpluggableCPUList *qmp_query_hotpluggable_cpus(Vm *vm, GError **error)
+{
+    Machine *m = vm->machine;
+
+    if (!m || !m->type_->hotplug_cpus || !vm->n_cpus) {
+        error_set(error, "machine does not support hot-plugging CPUs");
+        return NULL;
+    }
+    HotpluggableCPUList *list = hotpluggable_cpu_list_new();
+    for (unsigned i = m->smp.maxcpus; i-- > 0;) {
+        HotpluggableCPU *h = g_new0(HotpluggableCPU, 1);
+        Cpu *cpu = i < vm->n_cpus ? vm->cpus[i] : NULL;
+        h->type = g_strdup((cpu ? cpu : vm->cpus[0])->dev.object.type->name);
+        h->vcpus_count = 1;
+        h->props = place_of(m, i);
+        h->qom_path = cpu ? object_path(&cpu->dev.object) : NULL;
+        hotpluggable_cpu_list_add(list, h);
+    }
+    return list;
+}
+
+/* ---- models ---- */
+
+static const GuestIsa *isa_of(Vm *vm, GError **error)
+{
+    const GuestIsa *isa = vm->machine ? isa_find(vm->machine->arch) : NULL;
+
+    if (!isa) {
+        error_set(error, "there is no machine whose architecture could be told");
+    }
+    return isa;
+}
+
+typedef struct ModelList {
+    const char *suffix;         /* "-x86_64-cpu" */
+    CpuDefinitionInfoList *list;
+} ModelList;
+
+static void add_model(const ObjectType *t, void *data)
+{
+    ModelList *l = data;
+
+    if (t->abstract || !g_str_has_suffix(t->name, l->suffix) || !object_type_is_a(t, "cpu")) {
+        return;
+    }
+    CpuDefinitionInfo *info = g_new0(CpuDefinitionInfo, 1);
+    info->name = g_strndup(t->name, strlen(t->name) - strlen(l->suffix));
+    info->typename = g_strdup(t->name);
+    info->has_migration_safe = true;
+    info->migration_safe = strcmp(info->name, "max") != 0 && strcmp(info->name, "host") != 0;
+    cpu_definition_info_list_add(l->list, info);
+}
+
+CpuDefinitionInfoList *qmp_query_cpu_definitions(Vm *vm, GError **error)
+{
+    const GuestIsa *isa = isa_of(vm, error);
+
+    if (!isa) {
+        return NULL;
+    }
+    g_autofree char *suffix = g_strdup_printf("-%s", isa->cpu_suffix);
+    ModelList l = {suffix, cpu_definition_info_list_new()};
+    object_type_foreach(add_model, &l);
+    return l.list;
+}
+
+/* ---- expansion ---- */
+
+typedef struct Expansion {
+    Object *cpu;
+    bool full;
+    Json *props;
+} Expansion;
+
+static Json *field_json(Object *o, const Field *f)
+{
+    PropValue v = {0};
+    Json *json = NULL;
+
+    if (!object_get(o, f->name, &v, NULL)) {
+        return NULL;
+    }
+    if (v.kind == VALUE_BOOL) {
+        json = json_bool(v.b);
+    } else if (v.kind == VALUE_INT) {
+        json = json_int(v.i);
+    } else if (v.kind == VALUE_UINT) {
+        json = json_uint(v.u);
+    } else if (v.kind == VALUE_STRING) {
+        json = json_string(v.s ? v.s : "");
+    }
+    prop_value_clear(&v);
+    return json;
+}
+
+/* A static model says its features and its identity; a full one every property. */
+static bool add_field(const Field *f, void *data)
+{
+    static const char *const identity[] = {"vendor", "family", "model", "stepping", "model-id",
+                                           "level", "xlevel", NULL};
+    Expansion *e = data;
+
+    if (f->kind == FIELD_PROP &&
+        (e->full || f->type == PROP_BIT || g_strv_contains(identity, f->name))) {
+        Json *value = field_json(e->cpu, f);
+        if (value) {
+            json_set(e->props, f->name, value);
+        }
+    }
+    return false;
+}
+
+CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionType type,
+                                                     CpuModelInfo *model, GError **error)
+{
+    static const char *const none[] = {NULL};
+    const GuestIsa *isa = isa_of(vm, error);
+    bool full = type == CPU_MODEL_EXPANSION_TYPE_FULL;
+
+    if (!isa) {
+        return NULL;
+    }
+    if (!full && strcmp(isa->name, "x86_64") != 0 && strcmp(isa->name, "i386") != 0) {
+        error_set(error, "The requested expansion type is not supported: only 'full' is");
+        return NULL;
+    }
+    g_autofree char *wanted = g_strdup_printf("%s-%s", model->name, isa->cpu_suffix);
+    if (strcmp(model->name, "host") == 0 && !object_type_find(wanted)) {
+        error_set(error, "The CPU type 'host' requires KVM");
+        return NULL;
+    }
+    if (strchr(model->name, ',')) {
+        error_set(error, "unable to find CPU model '%s'", model->name);
+        return NULL;
+    }
+    Cpu *cpu = cpu_create(vm, isa, model->name, 0, error);
+    if (!cpu) {
+        return NULL;
+    }
+    Expansion e = {&cpu->dev.object, full, json_object()};
+    if (model->props && (json_type(model->props) != JSON_OBJECT ||
+                         !object_set_json(e.cpu, model->props, none, error))) {
+        if (error && !*error) {
+            error_set(error, "Parameter 'model.props' expects an object");
+        }
+        json_unref(e.props);
+        object_unref(e.cpu);
+        return NULL;
+    }
+    object_type_fields(e.cpu->type, add_field, &e);
+    object_unref(e.cpu);
+    CpuModelExpansionInfo *info = g_new0(CpuModelExpansionInfo, 1);
+    info->model = g_new0(CpuModelInfo, 1);
+    info->model->name = g_strdup(full ? model->name : "base");
+    info->model->props = e.props;
+    return info;
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions about the machine, its accelerator, and what machines there are. */
+#include <string.h>
+
+#include "core/accel.h"
+#include "core/vm.h"
+#include "qapi/qapi-commands.h"
+#include "util/error.h"
+
+NameInfo *qmp_query_name(Vm *vm, GError **error)
+{
+    NameInfo *info = g_new0(NameInfo, 1);
+
+    info->name = g_strdup(vm->name);
+    return info;
+}
+
+UuidInfo *qmp_query_uuid(Vm *vm, GError **error)
+{
+    GString *s = g_string_new(NULL);
+
+    for (unsigned i = 0; i < sizeof(vm->uuid); i++) {
+        g_string_append_printf(s, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                               vm->uuid[i]);
+    }
+    g_autofree char *text = g_string_free(s, FALSE);
+    return uuid_info_new(text);
+}
+
+/* ---- accelerators ---- */
+
+static bool accel_usable(const char *name)
+{
+    const AccelType *t = accel_find(name, NULL);
+    g_autofree char *why = t && t->unavailable ? t->unavailable() : NULL;
+
+    return t && !why;
+}
+
+static bool accel_used(Vm *vm, const char *name)
+{
+    return vm->accel && strcmp(((const AccelType *)vm->accel->object.type)->accel, name) == 0;
+}
+
+KvmInfo *qmp_query_kvm(Vm *vm, GError **error)
+{
+    return kvm_info_new(accel_used(vm, "kvm"), accel_usable("kvm"));
+}
+
+AcceleratorInfo *qmp_query_accelerators(Vm *vm, GError **error)
+{
+    AcceleratorList *present = accelerator_list_new();
+    Accelerator used = ACCELERATOR_TCG;
+
+    for (Accelerator a = 0; a < ACCELERATOR__COUNT; a++) {
+        if (accel_usable(accelerator_name(a))) {
+            accelerator_list_add(present, a);
+        }
+        if (accel_used(vm, accelerator_name(a))) {
+            used = a;
+        }
+    }
+    return accelerator_info_new(used, present);
+}
+
+/* ---- machines ---- */
+
+static Machine *machine_of(Vm *vm, GError **error)
+{
+    if (!vm->machine) {
+        error_set(error, "there is no machine yet");
+    }
+    return vm->machine;
+}
+
+TargetInfo *qmp_query_target(Vm *vm, GError **error)
+{
+    SysEmuTarget target = 0;
+
+    if (!machine_of(vm, error)) {
+        return NULL;
+    }
+    if (!sys_emu_target_parse(vm->machine->arch, &target)) {
+        error_set(error, "architecture '%s' has no name here", vm->machine->arch);
+        return NULL;
+    }
+    return target_info_new(target);
+}
+
+typedef struct MachineSearch {
+    const char *arch;
+    MachineInfoList *list;
+} MachineSearch;
+
+static void add_machine(const ObjectType *t, void *data)
+{
+    MachineSearch *s = data;
+    const MachineType *m = (const MachineType *)t;
+
+    if (t->abstract || !object_type_is_a(t, "machine") || !m->archs ||
+        !g_strv_contains(m->archs, s->arch)) {
+        return;
+    }
+    const GuestIsa *isa = isa_find(s->arch);
+    MachineInfo *info = g_new0(MachineInfo, 1);
+    info->name = g_strdup(m->machine);
+    info->alias = g_strdup(m->alias);
+    info->has_is_default = info->is_default = m->is_default;
+    info->cpu_max = MAX(m->max_cpus, 1);
+    info->hotpluggable_cpus = m->hotplug_cpus;
+    info->deprecated = m->deprecated;
+    info->default_cpu_type = m->default_cpu && isa
+                                 ? g_strdup_printf("%s-%s", m->default_cpu, isa->cpu_suffix) : NULL;
+    info->default_ram_id = g_strdup(m->default_ram_id);
+    info->acpi = object_type_field(t, "acpi") != NULL;
+    machine_info_list_add(s->list, info);
+}
+
+MachineInfoList *qmp_query_machines(Vm *vm, bool has_compat_props, bool compat_props,
+                                    GError **error)
+{
+    if (!machine_of(vm, error)) {
+        return NULL;
+    }
+    if (compat_props) {
+        error_set(error, "compat-props is not implemented: no machine here has versions");
+        return NULL;
+    }
+    MachineSearch s = {vm->machine->arch, machine_info_list_new()};
+    object_type_foreach(add_machine, &s);
+    return s.list;
+}
+
+CurrentMachineParams *qmp_query_current_machine(Vm *vm, GError **error)
+{
+    return current_machine_params_new(false);
+}
