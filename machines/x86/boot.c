@@ -136,7 +136,8 @@ bool x86_load_bios(Machine *m, const char *dflt, GError **error)
     if (size == 0 || size > MAX_BIOS || size % 65536)
         return error_set(error, "firmware '%s' has %zu bytes; a BIOS image is a multiple of 64 KiB, "
                          "at most 16 MiB", path, size);
-    MemRegion *rom = mem_rom(&m->object, "pc.bios", size, error);
+    /* Writable: there is no chip set with a register that would unlock the shadow. */
+    MemRegion *rom = mem_ram(&m->object, "pc.bios", size, NULL, error);
     if (!rom)
         return false;
     memcpy(mem_host(rom), data, size);
