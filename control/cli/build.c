@@ -7,6 +7,7 @@
 #include "control/cli/config.h"
 #include "control/device-add.h"
 #include "control/events.h"
+#include "control/gdb.h"
 #include "control/monitors.h"
 #include "core/accel.h"
 #include "qapi/event.h"
@@ -418,6 +419,10 @@ static bool build(Vm *vm, Config *c, GError **error)
         (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
         return false;
     vm_reset(vm, CAUSE_NONE);
+    if (c->gdb && !gdb_open(vm, c->gdb, error)) {
+        g_prefix_error(error, "-gdb %s: ", c->gdb);
+        return false;
+    }
     return true;
 }
 

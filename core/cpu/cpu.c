@@ -147,7 +147,7 @@ static const Field fields[] = {
     HOST(Cpu, req), HOST(Cpu, mode), HOST(Cpu, page_base), HOST(Cpu, tlb),
     HOST(Cpu, icount_budget), HOST(Cpu, mmu), HOST(Cpu, engine), HOST(Cpu, jit), HOST(Cpu, spill),
     HOST(Cpu, vec_buf), HOST(Cpu, host_sp), HOST(Cpu, host_sp_limit), HOST(Cpu, exit_env),
-    HOST(Cpu, can_exit), HOST(Cpu, thread), HOST(Cpu, state), HOST(Cpu, stop), HOST(Cpu, unplug),
+    HOST(Cpu, can_exit), HOST(Cpu, thread), HOST(Cpu, state), HOST(Cpu, stop), HOST(Cpu, hold), HOST(Cpu, unplug),
     HOST(Cpu, tid), HOST(Cpu, work), HOST(Cpu, work_lock), HOST(Cpu, wake), HOST(Cpu, sleeping),
     HOST(Cpu, in_run), HOST(Cpu, model), HOST(Cpu, singlestep), HOST(Cpu, breakpoints),
     HOST(Cpu, watchpoints), HOST(Cpu, watch_hit),

@@ -455,7 +455,7 @@ void cpus_resume(Vm *vm)
 {
     for (unsigned i = 0; i < vm->n_cpus; i++) {
         Cpu *cpu = vm->cpus[i];
-        if (cpu && cpu->thread) {
+        if (cpu && cpu->thread && !cpu->hold) {
             /* The state is the controller's from here: a pause right after must not take the old
              * one for an answer. */
             pthread_mutex_lock(&vm->run->lock);
