@@ -131,8 +131,7 @@ bool x86_load_bios(Machine *m, const char *dflt, GError **error)
     g_autoptr(GBytes) bios = path ? loader_file(path, error) : NULL;
     if (!bios)
         return false;
-    size_t size;
-    const uint8_t *data = g_bytes_get_data(bios, &size);
+    size_t size = g_bytes_get_size(bios);
     if (size == 0 || size > MAX_BIOS || size % 65536)
         return error_set(error, "firmware '%s' has %zu bytes; a BIOS image is a multiple of 64 KiB, "
                          "at most 16 MiB", path, size);
@@ -140,7 +139,7 @@ bool x86_load_bios(Machine *m, const char *dflt, GError **error)
     MemRegion *rom = mem_ram(&m->object, "pc.bios", size, NULL, error);
     if (!rom)
         return false;
-    memcpy(mem_host(rom), data, size);
+    loader_add(m, bios, (1ull << 32) - size);
     uint64_t low = MIN(size, LOW_COPY);
     mem_add(m->vm->memory_root, (1ull << 32) - size, rom, 0);
     mem_add(m->vm->memory_root, 0x100000 - low,
