@@ -227,6 +227,18 @@ const char *block_filename(const BlockNode *n)
     return n->filename ? n->filename : "";
 }
 
+BlockNode *block_file(const BlockNode *n) { return n->file; }
+
+BlockFacts block_facts(const BlockNode *n)
+{
+    BlockFacts f = {.direct = n->direct, .no_flush = n->no_flush, .detect_zeroes = n->detect_zeroes,
+                    .unmap_zeroes = n->unmap_zeroes};
+    memcpy(f.ops, n->ops, sizeof(f.ops));
+    memcpy(f.bytes, n->bytes, sizeof(f.bytes));
+    memcpy(f.failed, n->failed, sizeof(f.failed));
+    return f;
+}
+
 /* ---- making ---- */
 
 static const BlockDriver *find_driver(BlockdevDriver id)

@@ -16,7 +16,9 @@ void config_report(const Config *c, const GError *error)
         g_autoptr(GDateTime) now = g_date_time_new_now_utc();
         stamp = g_date_time_format(now, "%Y-%m-%dT%H:%M:%S.%fZ ");
     }
-    g_printerr("%s%s: %s\n", stamp ? stamp : "", c->argv0, error->message);
+    bool named = c->guest_name && c->name;
+    g_printerr("%s%s%s%s: %s\n", stamp ? stamp : "", named ? c->name : "", named ? " " : "", c->argv0,
+               error->message);
 }
 
 static gboolean terminated(gpointer vm)
@@ -71,6 +73,8 @@ static void tell_parent(int fd, char status)
 
 static int run(Vm *vm, Config *c)
 {
+    if (vm->shutdown_requested)         /* quit before there was a machine */
+        return vm->exit_code;
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
     GSource *sources[G_N_ELEMENTS(signals)];
     for (unsigned i = 0; i < G_N_ELEMENTS(signals); i++) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a command line that was read to a machine that is ready to run, in one fixed order. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
@@ -230,7 +232,24 @@ static void look_accel(const ObjectType *t, void *data)
         s->found = (const AccelType *)t;
 }
 
-static bool try_accel(Vm *vm, const char *text, GError **error)
+/* -icount is the translator's: virtual time counts its instructions. */
+static bool add_icount(Json *o, const char *accel, const Config *c, GError **error)
+{
+    if (!c->icount)
+        return true;
+    if (strcmp(accel, "tcg"))
+        return error_set(error, "-icount is not possible with accelerator %s, only with tcg", accel);
+    char *shift = config_icount(c->icount, error);
+    if (!shift) {
+        g_prefix_error(error, "-icount %s: ", c->icount);
+        return false;
+    }
+    json_set_text(o, "icount-shift", shift);
+    g_free(shift);
+    return true;
+}
+
+static bool try_accel(Vm *vm, const Config *c, const char *text, GError **error)
 {
     static const char *const skip[] = {"accel", NULL};
     g_autoptr(Json) o = keyval_parse(text, "accel", KEYVAL_PLAIN, error);
@@ -244,6 +263,8 @@ static bool try_accel(Vm *vm, const char *text, GError **error)
     g_autofree char *why_not = s.found->unavailable ? s.found->unavailable() : NULL;
     if (why_not)
         return error_set(error, "%s", why_not);
+    if (!add_icount(o, s.name, c, error))
+        return false;
     Accel *a = (Accel *)object_new(vm, (const ObjectType *)s.found);
     a->vm = vm;
     if (!object_set_json(&a->object, o, skip, error) || !s.found->start(a, vm, error)) {
@@ -258,12 +279,12 @@ static bool try_accel(Vm *vm, const char *text, GError **error)
 static bool make_accel(Vm *vm, Config *c, GError **error)
 {
     if (!c->accels)
-        return try_accel(vm, "tcg", error);
+        return try_accel(vm, c, "tcg", error);
     for (unsigned i = 0; i < c->accels->len; i++) {
         const char *text = g_ptr_array_index(c->accels, i);
         bool last = i + 1 == c->accels->len;
         g_autoptr(GError) failed = NULL;
-        if (try_accel(vm, text, &failed))
+        if (try_accel(vm, c, text, &failed))
             return true;
         g_prefix_error(&failed, "-accel %s: ", text);
         if (last) {
@@ -381,6 +402,29 @@ static bool add_drive_device(Vm *vm, const Drive *d, GError **error)
     return device_add(vm, o, error);
 }
 
+/* -preconfig: monitors first; the rest follows x-exit-preconfig. False without an error: it ends. */
+static bool wait_preconfig(Vm *vm, Config *c, GError **error)
+{
+    qapi_hub_set_preconfig(vm->qapi, true);
+    if (!make_monitors(vm, c, error))
+        return false;
+    loop_run(vm->loop);
+    return !qapi_hub_preconfig(vm->qapi);
+}
+
+/* What concerns the process and the clocks. */
+static bool apply_process(Vm *vm, Config *c, GError **error)
+{
+    if (c->process_name && prctl(PR_SET_NAME, c->process_name) < 0)
+        return error_set_errno(error, errno, "-name process=%s", c->process_name);
+    if (c->rtc && !config_rtc(vm, c->rtc, error)) {
+        g_prefix_error(error, "-rtc %s: ", c->rtc);
+        return false;
+    }
+    return !c->preconfig || !c->daemonize ||
+           error_set(error, "-preconfig: with -daemonize nobody could go on");
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
     Drive *d;
@@ -389,6 +433,8 @@ static bool build(Vm *vm, Config *c, GError **error)
     events_start(vm);
     apply_identity(vm, c);
     apply_actions(vm, c);
+    if (!apply_process(vm, c, error))
+        return false;
     FOR_EACH(text, c->globals)
         if (!apply_global(vm, text, error))
             return false;
@@ -406,7 +452,10 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->objects)
         if (!user_object_add_option(vm, text, error))
             return false;
-    if (!make_disks(vm, c, error) || !make_machine(vm, c, error) || !make_accel(vm, c, error) || !make_serials(vm, c, error) ||
+    if (!make_disks(vm, c, error) || !make_machine(vm, c, error) ||
+        (c->preconfig && !wait_preconfig(vm, c, error)))
+        return c->preconfig && vm->shutdown_requested;
+    if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
         !vm->machine->type_->build(vm->machine, error))
         return false;
     for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
@@ -415,7 +464,7 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))
             return false;
-    if (!make_monitors(vm, c, error) ||
+    if ((!c->preconfig && !make_monitors(vm, c, error)) ||
         (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
         return false;
     vm_reset(vm, CAUSE_NONE);

@@ -27,9 +27,9 @@ typedef struct Config {
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *name, *uuid, *rtc, *icount, *gdb, *display, *vga, *pidfile;
+    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *display, *vga, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
-    bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps;
+    bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;
 
 typedef enum ParseResult { PARSE_OK, PARSE_DONE, PARSE_ERROR } ParseResult;
@@ -43,6 +43,12 @@ Vm *config_build(Config *c, GError **error);
 void config_destroy(Vm *vm);
 /* Prints an error as all are: "qemu-system-x86_64: …". */
 void config_report(const Config *c, const GError *error);
+
+/* time.c: -rtc; -icount's shift (the caller frees). */
+bool config_rtc(Vm *vm, const char *text, GError **error);
+char *config_icount(const char *text, GError **error);
+/* False, with an error that names it, if an object has a member that is not `known`. */
+bool config_check_keys(const Json *o, const char *const *known, GError **error);
 
 /* help.c: prints and returns true when text asks for help ("help", "?", "X,help"). */
 bool help_machine(const Config *c, const char *text, GError **error);

@@ -133,8 +133,14 @@ static bool set_name(Parse *p, const char *arg)
     g_autoptr(Json) o = keyval_parse(arg, "guest", KEYVAL_PLAIN, p->error);
     if (!o)
         return false;
+    static const char *const known[] = {"guest", "process", "debug-threads", NULL};
+    if (!config_check_keys(o, known, p->error))
+        return false;
+    /* Threads always have names, so that debug-threads has nothing to switch. */
     p->c->debug_threads = !g_strcmp0(json_get_text(o, "debug-threads"), "on");
-    return keep(&p->c->name, json_get_text(o, "guest"));
+    if (json_get(o, "process"))
+        keep(&p->c->process_name, json_get_text(o, "process"));
+    return !json_get(o, "guest") || keep(&p->c->name, json_get_text(o, "guest"));
 }
 
 static bool set_uuid(Parse *p, const char *arg)
@@ -312,7 +318,12 @@ static bool set_trace(Parse *p, const char *arg)
 
 static bool set_msg(Parse *p, const char *arg)
 {
-    p->c->timestamps = strstr(arg, "timestamp=on") || !strcmp(arg, "timestamp");
+    static const char *const known[] = {"timestamp", "guest-name", NULL};
+    g_autoptr(Json) o = keyval_parse(arg, NULL, KEYVAL_PLAIN, p->error);
+    if (!o || !config_check_keys(o, known, p->error))
+        return false;
+    p->c->timestamps = !g_strcmp0(json_get_text(o, "timestamp"), "on");
+    p->c->guest_name = !g_strcmp0(json_get_text(o, "guest-name"), "on");
     return true;
 }
 
@@ -332,7 +343,7 @@ static bool set_seed(Parse *p, const char *arg)
 
 static bool set_preconfig(Parse *p, const char *arg)
 {
-    return error_set(p->error, "not implemented yet");
+    return p->c->preconfig = true;
 }
 
 /* ---- -set, -readconfig: further options in other clothes ---- */
@@ -482,6 +493,7 @@ void config_clear(Config *c)
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
                           c->monitors, c->globals, c->data_dirs};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
+                     c->process_name,
                      c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)

@@ -5,6 +5,7 @@
 #include "block/block.h"
 #include "core/backend.h"
 #include "hw/virtio/virtio.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -61,6 +62,16 @@ static void complete(Request *q, uint8_t status)
 
 static void submit(Request *q) { block_submit(node(q->s), &q->r); }
 
+static void report(const Request *q, int error, BlockErrorAction action)
+{
+    Device *d = &q->s->v.dev;
+    const char *name = block_name(node(q->s)), *id = q->s->drive->id;
+    g_autofree char *path = object_path(&d->object);
+    qapi_event_block_io_error(d->object.vm, path, strcmp(id, name) ? id : "", name,
+                              q->r.op == BLOCK_READ ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE,
+                              action, true, error == ENOSPC, g_strerror(error));
+}
+
 /* After an error with policy stop: the machine stands, and the request is tried again on cont. */
 static bool hold_back(Request *q, int error)
 {
@@ -71,6 +82,8 @@ static bool hold_back(Request *q, int error)
         policy = read ? BLOCKDEV_ON_ERROR_REPORT : BLOCKDEV_ON_ERROR_ENOSPC;
     bool stop = policy == BLOCKDEV_ON_ERROR_STOP ||
                 (policy == BLOCKDEV_ON_ERROR_ENOSPC && error == ENOSPC);
+    report(q, error, stop ? BLOCK_ERROR_ACTION_STOP
+              : policy == BLOCKDEV_ON_ERROR_IGNORE ? BLOCK_ERROR_ACTION_IGNORE : BLOCK_ERROR_ACTION_REPORT);
     if (!stop)
         return false;
     g_queue_push_tail(s->stopped, q);

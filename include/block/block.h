@@ -49,6 +49,14 @@ const char *block_driver_name(const BlockNode *n);
 const char *block_filename(const BlockNode *n);         /* "" without a file */
 Loop *block_loop(const BlockNode *n);
 
+/* What query-block and query-blockstats tell. The node below this one, or NULL. */
+BlockNode *block_file(const BlockNode *n);
+typedef struct BlockFacts {
+    uint64_t ops[BLOCK_OPS], bytes[BLOCK_OPS], failed[BLOCK_OPS];
+    bool direct, no_flush, detect_zeroes, unmap_zeroes;
+} BlockFacts;
+BlockFacts block_facts(const BlockNode *n);
+
 /* ---- making ---- */
 BlockNode *block_open(Vm *vm, const BlockdevOptions *options, GError **error);
 bool block_close(Vm *vm, const char *node_name, GError **error);
