@@ -19,7 +19,7 @@ RULES = {
     'fp': ['util'],
     'qapi': ['util'],
     'ir': ['util'],
-    'ir/interp': ['util', 'core', 'ir'],
+    'ir/interp': ['util', 'core', 'ir', 'fp'],
     'core': ['util', 'qapi', 'ir'],
     'block': ['util', 'qapi', 'core'],
     'net': ['util', 'qapi', 'core'],

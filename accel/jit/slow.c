@@ -36,12 +36,14 @@ void jit_slow_probe(Cpu *cpu, uint64_t va, uint32_t what)
 void jit_slow_load_vec(Cpu *cpu, uint64_t va, uint32_t mop)
 {
     cpu->jit->stat.slow_loads++;
+    cpu_check_aligned(cpu, va, MEM_LOAD, mop);
     cpu_load_bytes(cpu, va, cpu->vec_buf, IR_MBYTES(mop), (mop & IR_MMU_MASK) >> IR_MMU_SHIFT);
 }
 
 void jit_slow_store_vec(Cpu *cpu, uint64_t va, uint32_t mop)
 {
     cpu->jit->stat.slow_stores++;
+    cpu_check_aligned(cpu, va, MEM_STORE, mop);
     cpu_store_bytes(cpu, va, cpu->vec_buf, IR_MBYTES(mop), (mop & IR_MMU_MASK) >> IR_MMU_SHIFT);
 }
 

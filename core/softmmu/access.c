@@ -106,7 +106,7 @@ static void bus_error(Cpu *cpu, uint64_t va, uint64_t pa, MemAccess access)
     }
 }
 
-void mmu_check_aligned(Cpu *cpu, uint64_t va, MemAccess access, unsigned mop)
+void cpu_check_aligned(Cpu *cpu, uint64_t va, MemAccess access, unsigned mop)
 {
     if (G_UNLIKELY(mop & IR_MALIGN && va & (IR_MBYTES(mop) - 1))) {
         if (cpu->mmu->overlay) {
@@ -395,7 +395,7 @@ uint64_t cpu_load(Cpu *cpu, uint64_t va, unsigned mop)
 {
     unsigned size = IR_MBYTES(mop);
 
-    mmu_check_aligned(cpu, va, mop & IR_MREADW ? MEM_STORE : MEM_LOAD, mop);
+    cpu_check_aligned(cpu, va, mop & IR_MREADW ? MEM_STORE : MEM_LOAD, mop);
     if (mop & IR_MREADW) {
         cpu_probe(cpu, va, size, MEM_STORE, mop_mmu(mop));
     }
@@ -407,7 +407,7 @@ void cpu_store(Cpu *cpu, uint64_t va, uint64_t v, unsigned mop)
 {
     unsigned size = IR_MBYTES(mop);
 
-    mmu_check_aligned(cpu, va, MEM_STORE, mop);
+    cpu_check_aligned(cpu, va, MEM_STORE, mop);
     if (mop & IR_MBE) {
         v = swapped(v, size);
     }

@@ -121,7 +121,7 @@ static void *target(Cpu *cpu, uint64_t va, unsigned mop, Place *p, bool *alone)
 {
     unsigned size = IR_MBYTES(mop);
 
-    mmu_check_aligned(cpu, va, MEM_STORE, mop);
+    cpu_check_aligned(cpu, va, MEM_STORE, mop);
     if (va & (size - 1)) {
         *alone = true;
         return NULL;

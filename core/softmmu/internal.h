@@ -90,7 +90,6 @@ G_NORETURN void mmu_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu)
 /* Around a store to a place with `attend`; before: false if the store must not happen (ROM). */
 bool mmu_before_store(Cpu *cpu, const Place *p, unsigned n);
 void mmu_after_store(Cpu *cpu, const Place *p, uint64_t va, unsigned n, unsigned mmu);
-void mmu_check_aligned(Cpu *cpu, uint64_t va, MemAccess access, unsigned mop);
 
 /* ---- overlay.c ---- */
 void overlay_read(MemOverlay *o, const uint8_t *host, void *buf, unsigned n);

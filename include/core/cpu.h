@@ -80,8 +80,10 @@ struct Cpu {
     uint64_t insn_count;        /* instructions retired, when counted */
 };
 
-/* FP mode for generated code: bits 0-2 FpRound, then flush-to-zero and denormals-are-zero. */
-enum { FP_ROUND_MASK = 7, FP_FTZ = 1 << 3, FP_DAZ = 1 << 4 };
+/* FP mode for generated code: bits 0-2 FpRound, then flush-to-zero and denormals-are-zero. Bits 8-13
+ * are the unmasked exceptions in the order of the flags: only ir_interpret_vector() heeds them (tiny
+ * results that are exact underflow, nothing is flushed); front ends raise the exception. */
+enum { FP_ROUND_MASK = 7, FP_FTZ = 1 << 3, FP_DAZ = 1 << 4, FP_UNMASKED_SHIFT = 8 };
 
 typedef struct CpuWatch {
     uint64_t addr, len;

@@ -78,6 +78,8 @@ void cpu_store(Cpu *cpu, uint64_t va, uint64_t value, unsigned mop);
 /* 16- and 32-byte accesses and any other length up to a page (not atomic). */
 void cpu_load_bytes(Cpu *cpu, uint64_t va, void *buf, unsigned n, unsigned mmu);
 void cpu_store_bytes(Cpu *cpu, uint64_t va, const void *buf, unsigned n, unsigned mmu);
+/* Raises isa->raise_unaligned() if mop has IR_MALIGN and va is not aligned: for accesses of bytes. */
+void cpu_check_aligned(Cpu *cpu, uint64_t va, MemAccess access, unsigned mop);
 /* Raises what the access would raise; touches nothing. */
 void cpu_probe(Cpu *cpu, uint64_t va, unsigned n, MemAccess access, unsigned mmu);
 /* Host address of RAM at va for access, or NULL (I/O, watchpoint, code page): then use the

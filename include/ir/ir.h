@@ -60,7 +60,8 @@ typedef enum IrCond {
 
 /*
  * A memory access, 16 bits: IR_M8 … IR_M256, or-ed with the modifiers.
- * Loads narrower than the result type are zero-extended unless IR_MSX.
+ * Loads narrower than the result type are zero-extended unless IR_MSX. Vectors may be loaded from and
+ * stored to M32 and M64, too (their low bytes).
  */
 enum {
     IR_M8 = 0,

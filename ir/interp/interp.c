@@ -62,6 +62,16 @@ static void call(const IrUnit *u, Cpu *cpu, const IrNode *n, const IrVal *val, I
 
 static unsigned mmu_of(const IrNode *n) { return (n->aux & IR_MMU_MASK) >> IR_MMU_SHIFT; }
 
+/* Accesses narrower than the vector fill its low bytes; the rest is zero. */
+static void load_vector(Cpu *cpu, const IrNode *n, uint64_t va, IrVal *out)
+{
+    IrVal v = {0};
+
+    cpu_check_aligned(cpu, va, MEM_LOAD, n->aux);
+    cpu_load_bytes(cpu, va, &v, IR_MBYTES(n->aux), mmu_of(n));
+    *out = v;
+}
+
 /* The node that binds a label; they lie ahead. */
 static unsigned bind_of(const IrUnit *u, unsigned at, int32_t label)
 {
@@ -152,13 +162,14 @@ IrExitKind ir_interpret(const IrUnit *u, Cpu *cpu)
         case IR_OP_select: val[i] = A ? val[n->b] : val[n->c]; break;
         case IR_OP_load:
             if (n->type >= IR_V128) {
-                cpu_load_bytes(cpu, A + (uint64_t)(int64_t)n->imm, &val[i], IR_MBYTES(n->aux), mmu_of(n));
+                load_vector(cpu, n, A + (uint64_t)(int64_t)n->imm, &val[i]);
             } else {
                 R = load(cpu, n, A + (uint64_t)(int64_t)n->imm);
             }
             break;
         case IR_OP_store:
             if (n->type >= IR_V128) {
+                cpu_check_aligned(cpu, A + (uint64_t)(int64_t)n->imm, MEM_STORE, n->aux);
                 cpu_store_bytes(cpu, A + (uint64_t)(int64_t)n->imm, &val[n->b], IR_MBYTES(n->aux), mmu_of(n));
             } else {
                 cpu_store(cpu, A + (uint64_t)(int64_t)n->imm, B, n->aux);

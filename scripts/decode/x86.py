@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Turns target/x86/x86.isa into tables: usage x86.py IN.isa OUT.inc OUT.h
+"""Turns target/x86/*.isa into tables: usage x86.py OUT.inc OUT.h IN.isa...
 
 OUT.inc has the rows and, per opcode space, the run of candidate rows of each opcode byte.
 OUT.h declares the translation functions, so a row without its function does not link.
@@ -16,7 +16,8 @@ FIXED = {'AL', 'CL', 'DX', 'AX', 'rAX', 'eAX', '1', 'ES', 'CS', 'SS', 'DS', 'FS'
          'XMM0'}
 SIZES = {'': 'NONE', 'b': 'B', 'w': 'W', 'd': 'D', 'q': 'Q', 'dq': 'DQ', 'qq': 'QQ', 'v': 'V',
          'y': 'Y', 'z': 'Z', 'p': 'P', 's': 'S', 'a': 'A', 'x': 'X', 'ps': 'X', 'pd': 'X',
-         'ss': 'D', 'sd': 'Q', 't': 'T', 'h': 'H', 'pi': 'Q', 'si': 'D', 'n': 'N'}
+         'ss': 'D', 'sd': 'Q', 't': 'T', 'h': 'H', 'pi': 'Q', 'si': 'D', 'n': 'N', 'd4': 'H2',
+         'd8': 'H4'}
 # Key bits, as in decode.h.
 F, P66, W, L, MOD3, REG, RM, M64 = 0, 2, 3, 4, 6, 7, 10, 13
 FLAGS = {'c': 0x1, 'p': 0x4, 'a': 0x10, 'z': 0x40, 's': 0x80, 'o': 0x800}
@@ -41,7 +42,8 @@ def expand(path):
                 for i, value in enumerate(values):
                     t = re.sub(r'\{(\w+)\+(\d*)i\}',
                                lambda m: '%02x' % (int(m[1], 16) + int(m[2] or 1) * i), text)
-                    t = t.replace('$' + name, value).replace('$i', str(i))
+                    t = t.replace('${%s}' % name, value).replace('$' + name, value)
+                    t = t.replace('$i', str(i))
                     t = re.sub(r'(\w+)!(\w+)', lambda m: '' if m[2] == value else m[1], t)
                     out.append((w, t))
             block = None
@@ -50,6 +52,47 @@ def expand(path):
                 block[2].append((where, line))
         elif line.strip():
             out.append((where, line))
+    return out
+
+
+# Features of starred rows (see simd.isa): what makes an MMX, an SSE and a VEX form.
+MMX = {'mmx': 'mmx', 'mmxext': 'sse', 'mmx2': 'sse2', 'mmx3': 'ssse3'}
+SSE = ['sse', 'sse2', 'pni', 'ssse3', 'sse4_1', 'sse4_2', 'aes', 'pclmulqdq']
+VEX = {'avx': [('', 'avx')], 'avxs': [('', 'avx')], 'avx128': [('.128', 'avx')],
+       'avx2': [('.128', 'avx'), ('.256', 'avx2')]}
+
+
+def forms(where, text):
+    """The rows that a line stands for."""
+    parts = [p.strip() for p in text.split('|')]
+    if len(parts) != 3 or not parts[1].startswith('*'):
+        return [(where, text)]
+    head, encoding, attrs = parts[0], parts[1][1:].split(), parts[2].split()
+    name, _, ops = head.partition(' ')
+    ops = [o.strip() for o in ops.split(',')]
+    rest = [a for a in attrs if a not in MMX and a not in SSE and a not in VEX]
+    if any(a.startswith('ir=') for a in rest) and not any(a.startswith('fn=') for a in rest):
+        rest.append('fn=v')
+    if not any(a.startswith('fn=') for a in rest):
+        rest.append('fn=' + name)
+    plain = [o for o in ops if o[0] != 'H']
+    join = lambda n, o, e, f: (where, f"{n} {', '.join(o)} | {e} | {' '.join(rest + [f])}")
+    out = []
+    for a in attrs:
+        if a in MMX:
+            mm = {'V': 'P', 'W': 'Q', 'U': 'N'}
+            out.append(join(name, [mm[o[0]] + 'q' if o[0] in mm else o for o in plain],
+                            ' '.join(['np'] + encoding[1:]), MMX[a]))
+        elif a in SSE:
+            out.append(join(name, plain, ' '.join(encoding), a))
+    space = '0f'
+    at = 2
+    if encoding[2] in ('38', '3a'):
+        space, at = '0f' + encoding[2], 3
+    for a in attrs:
+        for length, feature in VEX.get(a, []):
+            e = ' '.join([f'vex{length}.{encoding[0]}.{space}'] + encoding[at:])
+            out.append(join('v' + name, ops, e, feature))
     return out
 
 
@@ -71,6 +114,7 @@ class Row:
         self.flags = []
         self.fn, self.arg = name, 0
         self.undef = 0
+        self.ir, self.lane = 'nop', 'b'
         self.parse_encoding(encoding.split())
         self.parse_attrs(attrs.split())
         for o in self.ops:
@@ -154,6 +198,8 @@ class Row:
                 self.undef = sum(FLAGS[c] for c in a[6:])
             elif a in ('lock', 'd64', 'f64', 'priv', 'sys', 'vexv', 'fp', 'exc'):
                 self.flags.append(a.upper())
+            elif a.startswith('ir='):
+                self.ir, self.lane = a[3:].split('.')
             elif a in ('i64', 'o64'):
                 self.bits(M64, 1, a == 'o64')
             elif a == 'native':
@@ -183,12 +229,12 @@ class Row:
         return (f'    {{"{self.name}", x86_insn_{self.fn}, {{{ops}}}, 0x{self.mask:x}, '
                 f'0x{self.match:x}, {self.space}, 0x{self.opcode:02x}, {self.arg}, '
                 f'{len(self.ops)}, {int(self.modrm)}, {int(self.plus_r)}, {flags}, '
-                f'0x{self.undef:x}, X86_F_{self.feature}}},')
+                f'0x{self.undef:x}, X86_F_{self.feature}, IR_OP_{self.ir}, IR_{self.lane.upper()}}},')
 
 
 def main():
-    source, out_inc, out_h = sys.argv[1:4]
-    rows = [Row(w, t) for w, t in expand(source)]
+    out_inc, out_h = sys.argv[1:3]
+    rows = [Row(*f) for source in sys.argv[3:] for line in expand(source) for f in forms(*line)]
     by_opcode = {}
     for r in rows:
         for k in range(8 if r.plus_r else 1):
@@ -206,7 +252,7 @@ def main():
         at[key] = (len(runs), len(by_opcode[key]))
         runs += [index[id(r)] for r in by_opcode[key]]
     with open(out_inc, 'w') as f:
-        f.write(f'/* Generated by scripts/decode/x86.py from x86.isa. */\n')
+        f.write(f'/* Generated by scripts/decode/x86.py from *.isa. */\n')
         f.write('const X86Row x86_rows[] = {\n' + '\n'.join(r.text() for r in rows) + '\n};\n')
         f.write(f'const unsigned x86_n_rows = {len(rows)};\n')
         f.write('static const uint16_t runs[] = {\n')
@@ -218,7 +264,7 @@ def main():
             f.write(f'    [{key[0]}][0x{key[1]:02x}] = {{{start}, {n}, {int(by_opcode[key][0].modrm)}}},\n')
         f.write('};\n')
     with open(out_h, 'w') as f:
-        f.write('/* Generated by scripts/decode/x86.py from x86.isa. */\n')
+        f.write('/* Generated by scripts/decode/x86.py from *.isa. */\n')
         for fn in sorted({r.fn for r in rows}):
             f.write(f'void x86_insn_{fn}(X86Xlate *x);\n')
 

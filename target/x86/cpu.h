@@ -78,7 +78,7 @@ enum {
     MODE_UMIP = 1 << 24, MODE_TSD = 1 << 25, MODE_FSGSBASE = 1 << 26,
     MODE_PKE = 1 << 27, MODE_OSXSAVE = 1 << 28,
     MODE_SMM = 1 << 29,
-    MODE_I486 = 1 << 30,        /* reserved */
+    MODE_XM = 1 << 30,          /* some exception of mxcsr is not masked */
 };
 
 /*
@@ -156,7 +156,8 @@ typedef struct X86Cpu {
     X86Seg ldt, tr;
     X86Table gdt, idt;
     X86Vec xmm[16];             /* ymm0-15 */
-    uint32_t mxcsr;
+    uint32_t mxcsr;             /* its flags: x86_get_mxcsr() */
+    X86Vec fp_val[4];           /* three operands and the result on their way to a helper */
 
     /* x87 and MMX: st[i] is physical register i; ST(n) = st[(top + n) & 7]. */
     X86St st[8];
@@ -252,6 +253,9 @@ static inline void x86_set_arith(X86Cpu *x, uint32_t flags)
     x->cc_op = CC_EFLAGS;
     x->cc_a = flags & FLAGS_ARITH;
 }
+
+/* fpu.c: raises a pending x87 error. */
+void x86_fpu_wait(X86Cpu *x);
 
 /* state.c: derived state */
 void x86_update_mode(X86Cpu *x);

@@ -177,6 +177,7 @@ static void address32(X86Insn *i, Reader *r, unsigned code)
         uint8_t sib = take(r, 1);
         i->scale = sib >> 6;
         i->index = (sib >> 3 & 7) | (i->rex & 2) << 2;
+        i->vsib = i->index;
         if (i->index == RSP)
             i->index = -1;
         i->base = (sib & 7) | (i->rex & 1) << 3;
@@ -202,7 +203,7 @@ static void modrm(X86Insn *i, Reader *r, unsigned code)
     i->mod = i->modrm >> 6;
     i->reg = (i->modrm >> 3 & 7) | (i->rex & 4) << 1;
     i->rm = (i->modrm & 7) | (i->rex & 1) << 3;
-    i->base = i->index = -1;
+    i->base = i->index = i->vsib = -1;
     i->has_mem = i->mod != 3;
     if (!i->has_mem)
         return;
@@ -344,6 +345,8 @@ unsigned x86_op_bytes(const X86Insn *i, unsigned k)
     case SZ_S: return 10;
     case SZ_X: case SZ_N: return 16 << i->l;
     case SZ_H: return 8 << i->l;
+    case SZ_H2: return 4 << i->l;
+    case SZ_H4: return 2 << i->l;
     case SZ_T: return 10;
     default: return 0;
     }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include "ir/ir.h"
 
 typedef struct X86Xlate X86Xlate;
 
@@ -27,6 +28,7 @@ typedef enum X86Size {
     SZ_X,       /* vector length */
     SZ_T,       /* ten bytes */
     SZ_H,       /* half the vector length */
+    SZ_H2, SZ_H4,       /* a quarter, an eighth */
     SZ_N,       /* vector length, any */
 } X86Size;
 
@@ -50,6 +52,7 @@ typedef struct X86Row {
     uint8_t flags;
     uint16_t undef;             /* arithmetic flags left undefined */
     int16_t feature;            /* X86_F_*, -1 always there */
+    uint8_t ir, lane;           /* IrOp and IrLane of simd.isa */
 } X86Row;
 extern const X86Row x86_rows[];
 extern const unsigned x86_n_rows;
@@ -79,6 +82,7 @@ typedef struct X86Insn {
     uint8_t evex_aaa, evex_z, evex_b;
     uint8_t opsize, addrsize;   /* bytes */
     int8_t base, index;         /* -1 none */
+    int8_t vsib;                /* the index field whatever it says, -1 without a SIB byte */
     uint8_t scale;              /* log2 */
     bool rip_relative;
     int64_t disp;

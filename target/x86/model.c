@@ -221,7 +221,7 @@ static const Field fields[] = {
     IRQ(X86Cpu, ferr),
     HOST(X86Cpu, a20_mask), HOST(X86Cpu, fault_error), HOST(X86Cpu, fault_vector),
     HOST(X86Cpu, in_delivery), HOST(X86Cpu, delivering), HOST(X86Cpu, event), HOST(X86Cpu, regime),
-    HOST(X86Cpu, dr6_pending), HOST(X86Cpu, watching), HOST(X86Cpu, model), HOST(X86Cpu, cpuid_level),
+    HOST(X86Cpu, dr6_pending), HOST(X86Cpu, fp_val), HOST(X86Cpu, watching), HOST(X86Cpu, model), HOST(X86Cpu, cpuid_level),
     HOST(X86Cpu, cpuid_xlevel), HOST(X86Cpu, cpuid_version), HOST(X86Cpu, phys_bits),
     HOST(X86Cpu, bsp), HOST(X86Cpu, monitor_armed), HOST(X86Cpu, irq), HOST(X86Cpu, irq_opaque),
 };
@@ -231,6 +231,7 @@ static void saving(Device *d)
 {
     X86Cpu *x = (X86Cpu *)d;
     x->saved_cpl = x86_cpl(x);
+    x->mxcsr = x86_get_mxcsr(x);
     x->saved_requests = __atomic_load_n(&x->cpu.req, __ATOMIC_SEQ_CST) & X86_REQ_ALL;
 }
 

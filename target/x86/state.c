@@ -27,6 +27,7 @@ static uint32_t control_bits(const X86Cpu *x)
            (x->cr0 & CR0_MP ? MODE_MP : 0) | (x->cr4 & CR4_OSFXSR ? MODE_OSFXSR : 0) |
            (x->cr4 & CR4_UMIP ? MODE_UMIP : 0) | (x->cr4 & CR4_TSD ? MODE_TSD : 0) |
            (x->cr4 & CR4_FSGSBASE ? MODE_FSGSBASE : 0) | (x->cr4 & CR4_PKE ? MODE_PKE : 0) |
+           (~x->mxcsr & 0x1f80 ? MODE_XM : 0) |
            (x->cr4 & CR4_OSXSAVE ? MODE_OSXSAVE | ((x->xcr0 & 6) == 6 ? MODE_AVX : 0) : 0);
 }
 
@@ -67,6 +68,7 @@ void x86_update_fp_mode(X86Cpu *x)
     uint32_t m = x->mxcsr >> 13 & 3;
     m |= x->mxcsr & 1 << 15 ? FP_FTZ : 0;
     m |= x->mxcsr & 1 << 6 ? FP_DAZ : 0;
+    m |= (~x->mxcsr >> 7 & 0x3f) << FP_UNMASKED_SHIFT;
     cpu_set_fp_mode(&x->cpu, m);
 }
 
@@ -161,6 +163,7 @@ static void state_restored(Cpu *cpu)
         x86_seg_bounds(&x->seg[n], x86_protected(x) && !x86_vm86(x));
     softmmu_flush(cpu);
     x86_update_fp_mode(x);
+    cpu_set_fp_flags(cpu, x->mxcsr & 0x3f);
     x86_update_mode(x);
     x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
 }

@@ -426,12 +426,7 @@ INSN(mwait)
 /* fwait reports pending x87 errors. */
 static void x86_helper_fwait(Cpu *cpu)
 {
-    X86Cpu *x = x86_of(cpu);
-    if (x->fsw & 0x80) {
-        if (x->cr0 & CR0_NE)
-            x86_raise(x, EXC_MF, 0);
-        irq_set(&x->ferr, true);
-    }
+    x86_fpu_wait(x86_of(cpu));
 }
 HELPER(fwait, VOID, IR_H_ANY);
 

@@ -144,7 +144,7 @@ static void emit_load_vec(Emit *e, IrRef i, const IrNode *n)
     unsigned live = vectors_live(e);
     int d = value_def(e, i);
     probe_tlb(e, &x);
-    vex_rmx(&e->a, X_MOVDQU | (x.bytes == 32 ? O_L : 0), d - XMM, 0, RCX, x.reg, x.disp);
+    vex_rmx(&e->a, vec_load_op(x.bytes), d - XMM, 0, RCX, x.reg, x.disp);
     slow_begin(e, &x, n->aux);
     from_cold(e, 0xe8, e->jit->stubs.load_vec[live]);
     vec_load(&e->c, d, RBP, CPU_DISP(e, vec_buf), x.bytes);
@@ -182,7 +182,7 @@ static void emit_store_vec(Emit *e, const IrNode *n)
     int s = value_use(e, n->b);
     Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
     probe_tlb(e, &x);
-    vex_rmx(&e->a, X_MOVDQU_MR | (x.bytes == 32 ? O_L : 0), s - XMM, 0, RCX, x.reg, x.disp);
+    vex_rmx(&e->a, vec_store_op(x.bytes), s - XMM, 0, RCX, x.reg, x.disp);
     miss_to_cold(e, &x);
     x.miss[0] = NULL;
     vec_store(&e->c, s, RBP, CPU_DISP(e, vec_buf), x.bytes);

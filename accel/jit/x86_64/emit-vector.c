@@ -35,14 +35,32 @@ bool vector_is_call(const IrNode *n)
     return n->op >= IR_OP_v_and && !find_row(n);
 }
 
+unsigned vec_load_op(unsigned bytes)
+{
+    switch (bytes) {
+    case 4: return 0x6e | O_66 | O_0F;          /* vmovd, vmovq: the rest becomes zero */
+    case 8: return 0x7e | O_F3 | O_0F;
+    default: return X_MOVDQU | (bytes == 32 ? O_L : 0);
+    }
+}
+
+unsigned vec_store_op(unsigned bytes)
+{
+    switch (bytes) {
+    case 4: return 0x7e | O_66 | O_0F;
+    case 8: return 0xd6 | O_66 | O_0F;
+    default: return X_MOVDQU_MR | (bytes == 32 ? O_L : 0);
+    }
+}
+
 void vec_load(Asm *a, int r, int base, int32_t disp, unsigned bytes)
 {
-    vex_rm(a, X_MOVDQU | (bytes == 32 ? O_L : 0), r - XMM, 0, base, disp);
+    vex_rm(a, vec_load_op(bytes), r - XMM, 0, base, disp);
 }
 
 void vec_store(Asm *a, int r, int base, int32_t disp, unsigned bytes)
 {
-    vex_rm(a, X_MOVDQU_MR | (bytes == 32 ? O_L : 0), r - XMM, 0, base, disp);
+    vex_rm(a, vec_store_op(bytes), r - XMM, 0, base, disp);
 }
 
 void vec_move(Asm *a, int dst, int src)
