@@ -63,6 +63,9 @@ static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, G
         return true;
     }
     *bus = vm->machine->type_->default_bus ? vm->machine->type_->default_bus(vm->machine, t) : NULL;
+    /* Where the board has no say: the first one, which another device brings. */
+    if (!*bus)
+        *bus = bus_find(vm, NULL, t->bus);
     if (!*bus)
         return error_set(error, "No '%s' bus found for device '%s'", t->bus, t->name);
     return true;
