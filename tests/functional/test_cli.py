@@ -73,7 +73,7 @@ MISTAKES = [
     (['-M', 'microvm', '-m', 'plenty'], 'plenty', None),
     (['-M', 'microvm', '-smp', '0'], '0', None),
     (['-M', 'microvm', '-smp', 'cpus=2,quarks=3'], 'quarks', None),
-    (['-M', 'microvm', '-serail', 'stdio'], '-serail', '-serial'),
+    (['-M', 'microvm', '-serail', 'stdio'], '-serail', 'serial'),
     (['-M', 'microvm', '-accel', 'tcgg'], 'tcgg', 'tcg'),
     (['-M', 'microvm', '-drive', 'file=/no/such/disk,if=none,format=raw'], '/no/such/disk', None),
     (['-M', 'microvm', '-drive', 'file=/dev/null,if=none,format=rav'], 'rav', 'raw'),
