@@ -384,13 +384,6 @@ void interp_step(void *e, Cpu *cpu)
     t->stepping = false;
 }
 
-const IrUnit *interp_unit(void *e, Cpu *cpu)
-{
-    const Unit *u = lookup(cpu);
-
-    return u ? &u->ir : NULL;
-}
-
 static void forget_jumps(InterpCpu *c)
 {
     uint64_t kills = __atomic_load_n(&c->in->kills, __ATOMIC_SEQ_CST);
@@ -399,6 +392,14 @@ static void forget_jumps(InterpCpu *c)
         memset(c->jumps, 0, sizeof(c->jumps));
         c->seen_kills = kills;
     }
+}
+
+const IrUnit *interp_unit(void *e, Cpu *cpu)
+{
+    forget_jumps(own(cpu));
+    const Unit *u = lookup(cpu);
+
+    return u ? &u->ir : NULL;
 }
 
 static EngineResult run(void *e, Cpu *cpu, bool once)
