@@ -105,7 +105,7 @@ static const struct {
     {"query-kvm", NULL, "\"enabled\": false"},
     {"qom-list-types", NULL, "\"name\": \"virtio-blk-device\""},
     {"device-list-properties", "{'typename':'virtio-balloon-device'}", "\"name\": \"deflate-on-oom\""},
-    {"device-list-properties", "{'typename':'virtio-net-ccw'}", "DeviceNotFound: "},
+    {"device-list-properties", "{'typename':'virtio-net-ccw'}", "DeviceNotFound: Device 'virtio-net-ccw' not found"},
     {"qom-list-properties", "{'typename':'memory-backend-file'}", "\"name\": \"mem-path\""},
     {"qom-list-properties", "{'typename':'none-machine'}", "\"name\": \"memory-backend\""},
     {"query-machines", NULL, "\"name\": \"microvm\""},
@@ -157,6 +157,11 @@ static void running(void)
     ask(t, "query-memory-size-summary", NULL, "{\"base-memory\": 16777216}");
     ask_part(t, "query-cpus-fast", NULL,
              "\"props\": {\"socket-id\": 0, \"core-id\": 1, \"thread-id\": 0}");
+    ask(t, "qom-get", "{'path':'/machine/unattached/device[0]','property':'realized'}", "true");
+    ask(t, "qom-get", "{'path':'/machine/unattached/device[0]','property':'type'}",
+        "\"qemu64-x86_64-cpu\"");
+    ask_part(t, "qom-list", "{'path':'/machine/unattached/device[0]'}",
+             "{\"name\": \"hotplugged\", \"type\": \"bool\"}");
     ask(t, "cont", NULL, "{}");
     expect(t, "RESUME ");
     ask(t, "cont", NULL, "{}");

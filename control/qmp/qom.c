@@ -93,6 +93,28 @@ static void add_property(const char *name, const char *type, const char *desc, c
     object_property_info_list_add(list, info);
 }
 
+/* What every device tells besides its type's rows. */
+static bool is_realized(const Device *d) { return d->realized; }
+static bool was_hotplugged(const Device *d) { return d->hotplugged; }
+static bool is_hotpluggable(const Device *d) { return device_type(d)->hotpluggable; }
+
+static const struct {
+    const char *name;
+    bool (*get)(const Device *d);
+} device_truths[] = {
+    {"realized", is_realized}, {"hotplugged", was_hotplugged}, {"hotpluggable", is_hotpluggable},
+};
+
+static Json *device_property(Object *o, const char *property)
+{
+    for (unsigned i = 0; object_is_a(o, "device") && i < G_N_ELEMENTS(device_truths); i++) {
+        if (strcmp(property, device_truths[i].name) == 0) {
+            return json_bool(device_truths[i].get((Device *)o));
+        }
+    }
+    return NULL;
+}
+
 ObjectPropertyInfoList *qmp_qom_list(Vm *vm, const char *path, GError **error)
 {
     Object *o = find_object(vm, path, error);
@@ -102,6 +124,9 @@ ObjectPropertyInfoList *qmp_qom_list(Vm *vm, const char *path, GError **error)
     }
     ObjectPropertyInfoList *list = object_property_info_list_new();
     add_property("type", "string", NULL, NULL, list);
+    for (unsigned i = 0; object_is_a(o, "device") && i < G_N_ELEMENTS(device_truths); i++) {
+        add_property(device_truths[i].name, "bool", NULL, NULL, list);
+    }
     object_properties(o->type, o, add_property, list);
     for (unsigned i = 0; o->child_list && i < o->child_list->len; i++) {
         Object *child = o->child_list->pdata[i];
@@ -115,11 +140,15 @@ Json *qmp_qom_get(Vm *vm, const char *path, const char *property, GError **error
 {
     Object *o = find_object(vm, path, error);
     PropValue v = {0};
+    Json *json = o ? device_property(o, property) : NULL;
 
-    if (!o || !object_get(o, property, &v, error)) {
+    if (!o || json) {
+        return json;
+    }
+    if (!object_get(o, property, &v, error)) {
         return NULL;
     }
-    Json *json = value_to_json(&v, error);
+    json = value_to_json(&v, error);
     prop_value_clear(&v);
     return json;
 }
@@ -173,7 +202,7 @@ static void add_name(const ObjectType *t, void *names)
     g_ptr_array_add(names, (void *)t->name);
 }
 
-static const ObjectType *find_type(const char *name, GError **error)
+static const ObjectType *find_type(const char *kind, const char *name, GError **error)
 {
     const ObjectType *t = object_type_find(name);
 
@@ -181,7 +210,7 @@ static const ObjectType *find_type(const char *name, GError **error)
         g_autoptr(GPtrArray) names = g_ptr_array_new();
         object_type_foreach(add_name, names);
         g_ptr_array_add(names, NULL);
-        error_set_class(error, MYNA_ERROR_DEVICE_NOT_FOUND, "Class '%s' not found", name);
+        error_set_class(error, MYNA_ERROR_DEVICE_NOT_FOUND, "%s '%s' not found", kind, name);
         suggest_append(error, name, (const char *const *)names->pdata);
     }
     return t;
@@ -189,7 +218,7 @@ static const ObjectType *find_type(const char *name, GError **error)
 
 ObjectPropertyInfoList *qmp_qom_list_properties(Vm *vm, const char *name, GError **error)
 {
-    const ObjectType *t = find_type(name, error);
+    const ObjectType *t = find_type("Class", name, error);
 
     if (!t) {
         return NULL;
@@ -222,7 +251,7 @@ static void add_device_property(const char *name, const char *type, const char *
 
 ObjectPropertyInfoList *qmp_device_list_properties(Vm *vm, const char *name, GError **error)
 {
-    const ObjectType *t = find_type(name, error);
+    const ObjectType *t = find_type("Device", name, error);
 
     if (!t) {
         return NULL;
