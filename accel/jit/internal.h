@@ -123,6 +123,7 @@ struct JitCpu {
     unsigned next_slot;
     uint64_t key_purges;        /* purges that `keys` knows of */
     uint64_t seen_purges;       /* atomic; UINT64_MAX while outside generated code */
+    uint32_t refund;            /* icount: instructions of the unit behind the one that called C */
     bool once;
     bool step_store;            /* the interpreter must run the instruction at cpu->pc */
     bool fp_host;               /* the host's FP status is the guest's now */

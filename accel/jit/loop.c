@@ -161,17 +161,8 @@ static JitUnit *compile(JitCpu *jc, const Place *at, const Place *second)
     return u;
 }
 
-/* Fetch faults leave from here, so no lock is held while the front end reads guest code. What it
- * read may be stale by the time the unit is inserted: the page is protected first. */
-static JitUnit *translate(JitCpu *jc, const Place *at)
+static bool front_end(Cpu *cpu, Jit *j, IrUnit *ir)
 {
-    Cpu *cpu = jc->cpu;
-    Jit *j = jc->jit;
-    IrUnit *ir = jc->ir;
-    MemSection s = as_find(cpu->memory, at->pa);
-    softmmu_protect_code(j->vm, s.ram_offset & -(uint64_t)JIT_PAGE);
-    uint64_t kills = __atomic_load_n(&j->code_stores, __ATOMIC_SEQ_CST);
-    int64_t start = now_ns();
     ir_unit_reset(ir, cpu->pc, cpu->mode);
     ir->icount = j->opt.icount;
     cpu->isa->translate(cpu, ir);
@@ -181,20 +172,43 @@ static JitUnit *translate(JitCpu *jc, const Place *at)
         ir->single = true;
         cpu->isa->translate(cpu, ir);
     }
-    if (ir->overflow)
+    return !ir->overflow;
+}
+
+static void protect(JitCpu *jc, const Place *p)
+{
+    MemSection s = as_find(jc->cpu->memory, p->pa);
+    softmmu_protect_code(jc->jit->vm, s.ram_offset & -(uint64_t)JIT_PAGE);
+}
+
+/* Fetch faults leave from here, so no lock is held while the front end reads guest code. What it
+ * read may be stale by the time the unit is inserted: the page is protected first, and stores to
+ * protected pages and the end of protection are counted. */
+static JitUnit *translate(JitCpu *jc, const Place *at)
+{
+    Cpu *cpu = jc->cpu;
+    Jit *j = jc->jit;
+    IrUnit *ir = jc->ir;
+    uint64_t kills = __atomic_load_n(&j->code_stores, __ATOMIC_SEQ_CST);
+    protect(jc, at);
+    int64_t start = now_ns();
+    if (!front_end(cpu, j, ir))
         return NULL;
-    ir_optimize(ir);
-    if (log_on(LOG_IN_ASM))
-        print_guest(cpu, ir, at->host);
     Place second = {0};
     unsigned in_page = cpu->pc % JIT_PAGE;
     if (in_page + ir->size > JIT_PAGE) {
         second.host = softmmu_fetch_page(cpu, ir->page_base + JIT_PAGE, &second.pa);
         if (!second.host)
             return NULL;
-        s = as_find(cpu->memory, second.pa);
-        softmmu_protect_code(j->vm, s.ram_offset & -(uint64_t)JIT_PAGE);
+        protect(jc, &second);
+        /* Another CPU may have stored there since it was read. */
+        unsigned size = ir->size;
+        if (j->vm->n_cpus > 1 && (!front_end(cpu, j, ir) || ir->size != size))
+            return NULL;
     }
+    ir_optimize(ir);
+    if (log_on(LOG_IN_ASM))
+        print_guest(cpu, ir, at->host);
     go_outside(jc);             /* the lock may be held by somebody who waits for us to be */
     g_mutex_lock(&j->lock);
     JitUnit *u = NULL;
@@ -307,6 +321,7 @@ JitResult jit_run(Cpu *cpu, bool once)
         uint64_t why = j->stubs.enter((uint8_t *)cpu + cpu->isa->slot_bias, jit_rx(j, code));
         if (j->fp_used)
             jit_fp_leave(jc);
+        jc->refund = 0;
         if (once) {
             go_outside(jc);
             return why == JIT_LEFT_BUDGET ? JIT_INTERPRET : JIT_REQUEST;
@@ -330,6 +345,8 @@ void jit_unwound(Cpu *cpu)
     JitCpu *jc = cpu->jit;
     if (jc->fp_host)
         jit_fp_leave(jc);
+    cpu->icount_budget += jc->refund;
+    jc->refund = 0;
     go_outside(jc);
 }
 
@@ -342,6 +359,7 @@ void jit_code_store(Jit *j, Cpu *cpu, uint64_t ram_offset, unsigned len)
         pc_ram = as_find(cpu->memory, pa).ram_offset;
     if (jit_kill_store(j, ram_offset, len, pc_ram) && inside) {
         cpu->jit->step_store = true;    /* the running code changed: again, by the interpreter */
+        cpu->jit->refund += j->opt.icount;
         cpu_exit(cpu);
     }
 }

@@ -65,6 +65,16 @@ void jit_unit_insert(Jit *j, JitUnit *u, uint64_t ram_page, uint64_t ram_page2)
     g_ptr_array_add(j->cache.chunks[j->cache.current].units, u);
 }
 
+/* The page has no unit. Counted after the fact, as a store: whoever reads its code to translate it, and
+ * began before, must not keep the result, since stores to it are not noticed from now on. */
+static void unprotect(Jit *j, uint64_t ram_page)
+{
+    if (!j->opt.unprotect)
+        return;
+    j->opt.unprotect(j->opt.opaque, ram_page * JIT_PAGE);
+    __atomic_add_fetch(&j->code_stores, 1, __ATOMIC_SEQ_CST);
+}
+
 static void page_remove(Jit *j, JitUnit *u, unsigned k)
 {
     JitPage *p = u->pages[k];
@@ -81,8 +91,8 @@ static void page_remove(Jit *j, JitUnit *u, unsigned k)
         }
     }
     p->granules = granules;
-    if (!p->units && j->opt.unprotect)
-        j->opt.unprotect(j->opt.opaque, p->ram_page * JIT_PAGE);
+    if (!p->units)
+        unprotect(j, p->ram_page);
 }
 
 void jit_unit_link(Jit *j, JitExit *x, JitUnit *to)
@@ -167,8 +177,8 @@ static bool kill_bytes(Jit *j, uint64_t ram_offset, uint64_t len, JitKill cause,
             else
                 softmmu_protect_code(j->vm, page * JIT_PAGE);
         }
-        else if (cause == JIT_KILL_STORE && j->opt.unprotect)
-            j->opt.unprotect(j->opt.opaque, page * JIT_PAGE);
+        else if (cause == JIT_KILL_STORE)
+            unprotect(j, page);
         ram_offset += n;
         len -= n;
     }

@@ -70,6 +70,13 @@ G_STATIC_ASSERT(BUCKETS == 1 << (64 - 49));
 
 /* ---- death; with the lock ---- */
 
+/* Counted after the fact, as a store: see translate(). */
+static void unprotect(Interp *in, uint64_t ram_offset)
+{
+    softmmu_unprotect_code(in->vm, ram_offset);
+    __atomic_add_fetch(&in->stores, 1, __ATOMIC_SEQ_CST);
+}
+
 static void unlink_page(Interp *in, Unit *u, unsigned k)
 {
     uint64_t page = u->ram[k] / PAGE;
@@ -88,7 +95,7 @@ static void unlink_page(Interp *in, Unit *u, unsigned k)
     } else {
         g_hash_table_remove(in->pages, (void *)(uintptr_t)page);
         if (in->sole) {
-            softmmu_unprotect_code(in->vm, page * PAGE);
+            unprotect(in, page * PAGE);
         }
     }
 }
@@ -99,7 +106,7 @@ void interp_unprotect(void *e, uint64_t ram_offset)
 
     g_mutex_lock(&in->lock);
     if (!g_hash_table_lookup(in->pages, (void *)(uintptr_t)(ram_offset / PAGE))) {
-        softmmu_unprotect_code(in->vm, ram_offset);
+        unprotect(in, ram_offset);
     }
     g_mutex_unlock(&in->lock);
 }
@@ -277,8 +284,8 @@ static Unit *insert(Interp *in, const IrUnit *ir, Unit made)
     return u;
 }
 
-/* Pages are protected before their code is read, under the lock, so that nobody unprotects them
- * meanwhile; if a code page was written while we read, the unit runs once and is not kept. */
+/* Pages are protected before their code is read; if a code page was written or unprotected meanwhile,
+ * the unit is not kept. */
 static Unit *translate(Cpu *cpu, InterpCpu *c, const uint8_t *host, uint64_t pa)
 {
     Interp *in = c->in;

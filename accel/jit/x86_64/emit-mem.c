@@ -92,6 +92,7 @@ static void slow_begin(Emit *e, const Access *x, unsigned low)
 {
     miss_to_cold(e, x);
     pend_store_all(e, &e->c);
+    note_refund(e, &e->c);
     address(&e->c, x);
     a8(&e->c, 0xb8 | RCX);
     a32(&e->c, (low & 0xffff) | (uint32_t)e->pc_off << 16);

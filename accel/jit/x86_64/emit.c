@@ -1032,6 +1032,16 @@ static void load_args(Emit *e, const Arg *args, unsigned n)
             op_ri(&e->a, G_ADD, O_W, regs[k], args[k].imm);
 }
 
+/* Before C code that may leave the unit here: what has been paid for but will not run. Changes rax. */
+void note_refund(Emit *e, Asm *a)
+{
+    if (!e->u->icount)
+        return;
+    op_rm(a, X_MOV | O_W, RAX, RBP, CPU_DISP(e, jit));
+    op_rm(a, 0xc7, 0, RAX, offsetof(JitCpu, refund));
+    a32(a, e->u->n_insns - e->insns);
+}
+
 void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *args, unsigned n_args,
                IrType ret)
 {
@@ -1061,6 +1071,8 @@ void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *ar
             reg_evict(e, r);
         }
     }
+    if (effects & (IR_H_FAULT | IR_H_EXIT))
+        note_refund(e, &e->a);
     if (effects & IR_H_FAULT)
         store_pc(e, &e->a);
     load_args(e, args, n_args);

@@ -156,6 +156,7 @@ typedef struct Arg {
  * becomes node i's value if it has one. */
 void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *args, unsigned n_args,
                IrType ret);
+void note_refund(Emit *e, Asm *a);
 void cold_jcc(Emit *e, unsigned cc, const uint8_t *cold);       /* hot jcc to cold code */
 void cold_jmp(Emit *e, const uint8_t *cold);
 void from_cold(Emit *e, unsigned opcode, uint32_t target);      /* cold jmp/call to a cache offset */
