@@ -145,7 +145,7 @@ struct Jit {
     JitOptions opt;
     uint64_t purges;            /* atomic; counts evictions */
     uint64_t code_stores;       /* atomic; counts stores to pages with code */
-    bool fp_used;               /* some unit uses host floating point */
+    bool fp_used;               /* atomic; units may use host floating point and know MXCSR is the guest's */
     struct {
         uint64_t units, insns, guest_bytes, host_bytes, ns, evictions, unlinks;
         uint64_t killed[JIT_KILL_COUNT];
@@ -167,6 +167,8 @@ bool jit_kill_store(Jit *j, uint64_t ram_offset, unsigned len, uint64_t pc_ram);
 void jit_unit_kill(Jit *j, JitUnit *u, JitKill cause);
 void jit_unit_link(Jit *j, JitExit *x, JitUnit *to);
 void jit_unit_unlink(Jit *j, JitExit *x);
+/* From now on units may use the host's floating point. */
+void jit_fp_begin(Jit *j);
 
 /* Back end of the host (x86_64/). */
 struct Emit *jit_emit_new(Jit *j);

@@ -177,9 +177,135 @@ static void gen_mem(Gen *g)
         ir_store(u, base, disp, pick(g, t), mop & ~IR_MSX);
 }
 
+/* Operations of one type, as vector-ops.inc lists them; lanes: a bit for each. */
+typedef struct VecOp {
+    IrOp op;
+    uint8_t lanes, imm_bits;
+    bool v128;                  /* only */
+} VecOp;
+
+enum { B = 1, H = 2, W = 4, D = 8, FF = 0x30 };
+
+static const VecOp vec_ops[] = {
+    {IR_OP_v_and, D, 0, false}, {IR_OP_v_or, D, 0, false}, {IR_OP_v_xor, D, 0, false},
+    {IR_OP_v_andn, D, 0, false}, {IR_OP_v_add, B | H | W | D, 0, false},
+    {IR_OP_v_sub, B | H | W | D, 0, false}, {IR_OP_v_adds, B | H, 0, false},
+    {IR_OP_v_subs, B | H, 0, false}, {IR_OP_v_addus, B | H, 0, false},
+    {IR_OP_v_subus, B | H, 0, false}, {IR_OP_v_avg, B | H, 0, false},
+    {IR_OP_v_mullo, H | W, 0, false}, {IR_OP_v_mulhs, H, 0, false}, {IR_OP_v_mulhu, H, 0, false},
+    {IR_OP_v_mulhrs, H, 0, false}, {IR_OP_v_mulu, D, 0, false}, {IR_OP_v_muls, D, 0, false},
+    {IR_OP_v_maddwd, W, 0, false}, {IR_OP_v_maddubs, H, 0, false}, {IR_OP_v_sad, D, 0, false},
+    {IR_OP_v_cmpeq, B | H | W | D, 0, false}, {IR_OP_v_cmpgt, B | H | W | D, 0, false},
+    {IR_OP_v_mins, B | H | W, 0, false}, {IR_OP_v_maxs, B | H | W, 0, false},
+    {IR_OP_v_minu, B | H | W, 0, false}, {IR_OP_v_maxu, B | H | W, 0, false},
+    {IR_OP_v_abs, B | H | W, 0, false}, {IR_OP_v_sign, B | H | W, 0, false},
+    {IR_OP_v_shli, H | W | D, 7, false}, {IR_OP_v_shri, H | W | D, 7, false},
+    {IR_OP_v_sari, H | W, 6, false}, {IR_OP_v_shlb, B, 5, false}, {IR_OP_v_shrb, B, 5, false},
+    {IR_OP_v_shlv, W | D, 0, false}, {IR_OP_v_shrv, W | D, 0, false}, {IR_OP_v_sarv, W, 0, false},
+    {IR_OP_v_packs, H | W, 0, false}, {IR_OP_v_packus, H | W, 0, false},
+    {IR_OP_v_unpackl, B | H | W | D, 0, false}, {IR_OP_v_unpackh, B | H | W | D, 0, false},
+    {IR_OP_v_shufw, W, 8, false}, {IR_OP_v_shuflh, H, 8, false}, {IR_OP_v_shufhh, H, 8, false},
+    {IR_OP_v_shuf2, W | D, 8, false}, {IR_OP_v_pshufb, B, 0, false},
+    {IR_OP_v_permil, W | D, 0, false}, {IR_OP_v_alignr, B, 6, false},
+    {IR_OP_v_blend, H | W | D, 8, false}, {IR_OP_v_blendv, B | W | D, 0, false},
+    {IR_OP_v_phadd, H | W, 0, false}, {IR_OP_v_phsub, H | W, 0, false},
+    {IR_OP_v_phadds, H, 0, false}, {IR_OP_v_phsubs, H, 0, false}, {IR_OP_v_movs, W | D, 0, true},
+    {IR_OP_v_movz, W | D, 0, true}, {IR_OP_v_minpos, H, 0, true}, {IR_OP_f_add, FF, 0, false},
+    {IR_OP_f_sub, FF, 0, false}, {IR_OP_f_mul, FF, 0, false}, {IR_OP_f_div, FF, 0, false},
+    {IR_OP_f_min, FF, 0, false}, {IR_OP_f_max, FF, 0, false}, {IR_OP_f_sqrt, FF, 0, false},
+    {IR_OP_f_cmp, FF, 5, false}, {IR_OP_f_hadd, FF, 0, false}, {IR_OP_f_hsub, FF, 0, false},
+    {IR_OP_f_addsub, FF, 0, false}, {IR_OP_f_round, FF, 4, false}, {IR_OP_f_fmadd, FF, 0, false},
+    {IR_OP_f_fmsub, FF, 0, false}, {IR_OP_f_fnmadd, FF, 0, false}, {IR_OP_f_fnmsub, FF, 0, false},
+    {IR_OP_f_fmaddsub, FF, 0, false}, {IR_OP_f_fmsubadd, FF, 0, false}, {IR_OP_fs_add, FF, 0, true},
+    {IR_OP_fs_sub, FF, 0, true}, {IR_OP_fs_mul, FF, 0, true}, {IR_OP_fs_div, FF, 0, true},
+    {IR_OP_fs_min, FF, 0, true}, {IR_OP_fs_max, FF, 0, true}, {IR_OP_fs_sqrt, FF, 0, true},
+    {IR_OP_fs_cmp, FF, 5, true}, {IR_OP_fs_round, FF, 4, true}, {IR_OP_fs_fmadd, FF, 0, true},
+    {IR_OP_fs_fmsub, FF, 0, true}, {IR_OP_fs_fnmadd, FF, 0, true}, {IR_OP_fs_fnmsub, FF, 0, true},
+    {IR_OP_fs_32to64, 1 << IR_F64, 0, true}, {IR_OP_fs_64to32, 1 << IR_F32, 0, true},
+};
+
+static IrLane rnd_lane(Gen *g, unsigned lanes)
+{
+    unsigned lane;
+    do
+        lane = rnd(g, 6);
+    while (!(lanes >> lane & 1));
+    return (IrLane)lane;
+}
+
+static IrRef vec(Gen *g, IrOp op, IrType t, IrLane lane, int32_t imm, IrRef a, IrRef b)
+{
+    return push(g, ir_vec(g->u, op, t, lane, imm, a, b, 0));
+}
+
+/* Operations between types. */
+static void gen_vec_convert(Gen *g)
+{
+    static const IrOp compares[] = {IR_OP_fs_comi, IR_OP_fs_ucomi};
+    static const IrOp to_int[] = {IR_OP_fs_to_int, IR_OP_fs_to_intt};
+    static const IrOp to_ints[] = {IR_OP_f_to_i32, IR_OP_f_to_i32t};
+    IrType t = rnd(g, 2) ? IR_V128 : IR_V256;
+    unsigned wide = t == IR_V256, lane = rnd(g, 4);
+    IrLane fp = rnd_lane(g, FF);
+    switch (rnd(g, 19)) {
+    case 0: vec(g, IR_OP_v_zext128, IR_V256, IR_D, 0, pick(g, IR_V128), 0); break;
+    case 1: vec(g, rnd(g, 2) ? IR_OP_v_low128 : IR_OP_v_high128, IR_V128, IR_D, 0, pick(g, IR_V256), 0); break;
+    case 2: vec(g, IR_OP_v_insert128, IR_V256, IR_D, rnd(g, 2), pick(g, IR_V256), pick(g, IR_V128)); break;
+    case 3: vec(g, IR_OP_v_perm128, IR_V256, IR_D, rnd(g, 256), pick(g, IR_V256), pick(g, IR_V256)); break;
+    case 4: vec(g, IR_OP_v_permq, IR_V256, IR_D, rnd(g, 256), pick(g, IR_V256), 0); break;
+    case 5: vec(g, IR_OP_v_permw, IR_V256, IR_W, 0, pick(g, IR_V256), pick(g, IR_V256)); break;
+    case 6: vec(g, IR_OP_v_splat, t, (IrLane)lane, 0, pick(g, IR_V128), 0); break;
+    case 7: vec(g, IR_OP_v_splat128, IR_V256, IR_D, 0, pick(g, IR_V128), 0); break;
+    case 8: lane = rnd(g, 3);
+        vec(g, rnd(g, 2) ? IR_OP_v_sxt : IR_OP_v_zxt, t, (IrLane)lane, (int32_t)(lane + 1 + rnd(g, 3 - lane)),
+            pick(g, IR_V128), 0);
+        break;
+    case 9: vec(g, IR_OP_v_from32, IR_V128, IR_D, 0, pick(g, IR_I32), 0); break;
+    case 10: vec(g, IR_OP_v_from64, IR_V128, IR_D, 0, pick(g, IR_I64), 0); break;
+    case 11: vec(g, IR_OP_v_extract, lane == IR_D ? IR_I64 : IR_I32, (IrLane)lane, (int32_t)rnd(g, 16 >> lane),
+                 pick(g, IR_V128), 0);
+        break;
+    case 12: vec(g, IR_OP_v_insert, IR_V128, (IrLane)lane, (int32_t)rnd(g, 16 >> lane), pick(g, IR_V128),
+                 pick(g, lane == IR_D ? IR_I64 : IR_I32));
+        break;
+    case 13: vec(g, IR_OP_v_movmsk, IR_I32, rnd_lane(g, B | W | D), (int32_t)wide, pick(g, t), 0); break;
+    case 14: vec(g, IR_OP_v_test, IR_I32, rnd_lane(g, B | W | D), (int32_t)wide, pick(g, t), pick(g, t)); break;
+    case 15: vec(g, compares[rnd(g, 2)], IR_I32, fp, 0, pick(g, IR_V128), pick(g, IR_V128)); break;
+    case 16: vec(g, to_int[rnd(g, 2)], rnd(g, 2) ? IR_I32 : IR_I64, fp, 0, pick(g, IR_V128), 0); break;
+    case 17:
+        if (rnd(g, 2))
+            vec(g, IR_OP_fs_from_i32, IR_V128, fp, 0, pick(g, IR_V128), pick(g, IR_I32));
+        else
+            vec(g, IR_OP_fs_from_i64, IR_V128, fp, 0, pick(g, IR_V128), pick(g, IR_I64));
+        break;
+    default:
+        switch (rnd(g, 5)) {
+        case 0: vec(g, IR_OP_f_32to64, t, IR_F64, 2 << wide, pick(g, IR_V128), 0); break;
+        case 1: vec(g, IR_OP_f_64to32, IR_V128, IR_F32, 2 << wide, pick(g, t), 0); break;
+        case 2: vec(g, IR_OP_f_from_i32, t, fp, (fp == IR_F32 ? 4 : 2) << wide, pick(g, fp == IR_F32 ? t : IR_V128), 0);
+            break;
+        case 3: vec(g, to_ints[rnd(g, 2)], t, IR_F32, 4 << wide, pick(g, t), 0); break;
+        default: vec(g, to_ints[rnd(g, 2)], IR_V128, IR_F64, 2 << wide, pick(g, t), 0);
+        }
+    }
+}
+
+static void gen_vec_op(Gen *g, IrType t)
+{
+    if (rnd(g, 3) == 0) {
+        gen_vec_convert(g);
+        return;
+    }
+    const VecOp *o = &vec_ops[rnd(g, G_N_ELEMENTS(vec_ops))];
+    unsigned args = ir_op_info[o->op].args;
+    if (o->v128)
+        t = IR_V128;
+    IrRef a = pick(g, t), b = args > 1 ? pick(g, t) : 0, c = args > 2 ? pick(g, t) : 0;
+    push(g, ir_vec(g->u, o->op, t, rnd_lane(g, o->lanes), (int32_t)rnd(g, 1u << o->imm_bits), a, b, c));
+}
+
 static void gen_vec(Gen *g)
 {
-    static const IrOp ops[] = {IR_OP_v_and, IR_OP_v_or, IR_OP_v_xor, IR_OP_v_andn, IR_OP_v_add, IR_OP_v_sub};
     IrType t = rnd(g, 2) ? IR_V128 : IR_V256;
     unsigned bytes = t == IR_V128 ? 16 : 32;
     switch (rnd(g, 5)) {
@@ -199,7 +325,7 @@ static void gen_vec(Gen *g)
         break;
     }
     default:
-        push(g, ir_vec(g->u, ops[rnd(g, G_N_ELEMENTS(ops))], t, (IrLane)rnd(g, 4), 0, pick(g, t), pick(g, t), 0));
+        gen_vec_op(g, t);
     }
 }
 
@@ -361,7 +487,11 @@ typedef struct Bed {
 static void run_jit(Bed *b, const JitUnit *u)
 {
     Cpu *cpu = &b->f.cpu;
+    if (b->jit->fp_used)
+        jit_fp_enter(cpu->jit);
     b->jit->stubs.enter((uint8_t *)cpu + fake_isa.slot_bias, jit_rx(b->jit, u->code));
+    if (cpu->jit->fp_host)
+        jit_fp_leave(cpu->jit);
 }
 
 static void print_unit(const IrUnit *u, Bed *b, const JitUnit *ju)
@@ -394,6 +524,10 @@ static bool same(Bed *b, const FakeCpu *want, const uint8_t *want_memory)
         g_printerr("vector slots differ\n");
         ok = false;
     }
+    if (b->f.cpu.fp_flags != want->cpu.fp_flags) {
+        g_printerr("fp flags %x instead of %x\n", b->f.cpu.fp_flags, want->cpu.fp_flags);
+        ok = false;
+    }
     if (b->f.cpu.pc != want->cpu.pc || b->f.calls != want->calls) {
         g_printerr("pc %" G_GINT64_MODIFIER "x instead of %" G_GINT64_MODIFIER "x\n", b->f.cpu.pc, want->cpu.pc);
         ok = false;
@@ -407,8 +541,12 @@ static void start_state(Bed *b, GRand *r)
     for (unsigned k = 0; k < SLOTS; k++)
         b->f.slot[k] = g_rand_int(r) % 3 ? (uint64_t)g_rand_int(r) << 32 | g_rand_int(r)
                                          : odd[g_rand_int(r) % G_N_ELEMENTS(odd)];
+    static const uint32_t floats[] = {0, 0x80000000, 0x3ff00000, 0x3f800000, 0x7ff00000, 0x7fc00000, 0x7fa00000,
+                                      0x7ff40000, 0xfff80000, 1, 0x00100000, 0x00800000, 0x40490fdb, 0xc1e00000};
     for (unsigned k = 0; k < sizeof b->f.vslot / 4; k++)
-        ((uint32_t *)b->f.vslot)[k] = g_rand_int(r);
+        ((uint32_t *)b->f.vslot)[k] = g_rand_int(r) % 3 ? g_rand_int(r) : floats[g_rand_int(r) % G_N_ELEMENTS(floats)];
+    b->f.cpu.fp_mode = g_rand_int(r) % 32 & ~4u;
+    b->f.cpu.fp_flags = 0;
     b->f.calls = 0;
     b->f.cpu.pc = 0x111;
     b->f.cpu.page_base = CODE_VA;
@@ -472,6 +610,7 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
         memcpy(b->f.slot, start.slot, sizeof start.slot);
         memcpy(b->f.vslot, start.vslot, sizeof start.vslot);
         b->f.calls = 0;
+        b->f.cpu.fp_flags = 0;
         b->f.cpu.pc = 0x111;
         b->f.cpu.page_base = CODE_VA;
         memcpy(b->memory, before, WINDOW * PAGE);

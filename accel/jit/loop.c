@@ -316,10 +316,10 @@ JitResult jit_run(Cpu *cpu, bool once)
         }
         link = NULL;
         cpu->page_base = cpu->pc & -(uint64_t)JIT_PAGE;
-        if (j->fp_used)
+        if (__atomic_load_n(&j->fp_used, __ATOMIC_ACQUIRE))
             jit_fp_enter(jc);
         uint64_t why = j->stubs.enter((uint8_t *)cpu + cpu->isa->slot_bias, jit_rx(j, code));
-        if (j->fp_used)
+        if (jc->fp_host)
             jit_fp_leave(jc);
         jc->refund = 0;
         if (once) {

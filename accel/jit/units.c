@@ -201,11 +201,24 @@ bool jit_kill_store(Jit *j, uint64_t ram_offset, unsigned len, uint64_t pc_ram)
     return hit;
 }
 
-void jit_flush(Jit *j)
+static void kill_all(Jit *j)
 {
-    g_mutex_lock(&j->lock);
     for (unsigned k = 0; k < j->cache.n_chunks; k++)
         for (unsigned n = 0; n < j->cache.chunks[k].units->len; n++)
             jit_unit_kill(j, j->cache.chunks[k].units->pdata[n], JIT_KILL_ALL);
+}
+
+void jit_flush(Jit *j)
+{
+    g_mutex_lock(&j->lock);
+    kill_all(j);
     g_mutex_unlock(&j->lock);
+}
+
+/* CPUs inside come out before they meet a new unit, as all they can reach is dead; when they go in
+ * again they load the mode. */
+void jit_fp_begin(Jit *j)
+{
+    kill_all(j);
+    __atomic_store_n(&j->fp_used, true, __ATOMIC_RELEASE);
 }

@@ -41,6 +41,7 @@ enum {
     X_ANDN = 0xf2 | O_38, X_SHLX = 0xf7 | O_38 | O_66, X_SARX = 0xf7 | O_38 | O_F3,
     X_SHRX = 0xf7 | O_38 | O_F2, X_RORX = 0xf0 | O_3A | O_F2,
     X_XADD = 0xc1 | O_0F, X_CMPXCHG = 0xb1 | O_0F,
+    X_LDMXCSR = 0xae | O_0F,    /* /2; /3 stores it */
     X_MOVDQU = 0x6f | O_0F | O_F3, X_MOVDQU_MR = 0x7f | O_0F | O_F3,
     X_MOVQ_XR = 0x6e | O_0F | O_66,     /* xmm <- r */
     X_MOVQ_RX = 0x7e | O_0F | O_66,     /* r <- xmm */

@@ -3,36 +3,64 @@
 #include "accel/jit/slow.h"
 #include "accel/jit/x86_64/emit.h"
 
-enum { ANY = 0xff };
-enum { T128 = 1, T256 = 2, TBOTH = 3 };
-typedef enum Form { F_NONE, F_VVV, F_VVV_R, F_VV, F_VVI, F_VVVI, F_SHI, F_FMA } Form;
+enum { T128 = 1, T256 = 2 };
+typedef enum Form {
+    F_NONE, F_VVV, F_VVV_R, F_VV, F_VV1, F_VVI, F_VVVI, F_VVVV, F_VVK, F_SHI, F_FMA, F_VG, F_VVG, F_VVGI, F_GV,
+    F_GVI, F_GVL, F_FLAGS, F_CVT, F_CVT2, F_CVTN, F_EXT, F_XT,
+} Form;
 
 typedef struct VecRow {
-    uint8_t op, lane, types, form;
     uint32_t opcode;
+    uint8_t types, form;
 } VecRow;
 
-enum { LANE_B = IR_B, LANE_H = IR_H, LANE_W = IR_W, LANE_D = IR_D, LANE_F32 = IR_F32, LANE_F64 = IR_F64,
-       LANE_ANY = ANY, TYPE_V128 = T128, TYPE_V256 = T256, TYPE_BOTH = TBOTH };
+enum { N_LANES = 6, VEC_FIRST = IR_OP_v_and, VEC_LAST = IR_OP_fs_ucomi };
 
-static const VecRow rows[] = {
-#define VEC(op, lane, types, form, opcode) {IR_OP_##op, LANE_##lane, TYPE_##types, F_##form, opcode},
+#define FIX(n) ((n) << 16)
+#define LANES_B IR_B
+#define LANES_H IR_H
+#define LANES_W IR_W
+#define LANES_D IR_D
+#define LANES_F32 IR_F32
+#define LANES_F64 IR_F64
+#define LANES_ANY 0 ... N_LANES - 1
+enum { TYPE_V128 = T128, TYPE_V256 = T256, TYPE_BOTH = T128 | T256 };
+
+static const VecRow rows[VEC_LAST - VEC_FIRST + 1][N_LANES] = {
+#define VEC(op, lane, types, form, opcode)                                                          \
+    [IR_OP_##op - VEC_FIRST][LANES_##lane] = {opcode, TYPE_##types, F_##form},
 #include "accel/jit/x86_64/vector.inc"
 #undef VEC
 };
 
+/* Conversions of all lanes only: what is not asked for must not raise flags. */
+static bool lanes_fit(const IrNode *n, const VecRow *row)
+{
+    unsigned lanes = n->imm, full = n->type == IR_V256 ? 8 : 4;
+    switch (row->form) {
+    case F_CVT: return lanes == full;
+    case F_CVT2: return lanes == full / 2;
+    case F_CVTN: return lanes == 2 || lanes == 4;
+    default: return true;
+    }
+}
+
 static const VecRow *find_row(const IrNode *n)
 {
-    unsigned type = n->type == IR_V256 ? T256 : T128;
-    for (unsigned k = 0; k < G_N_ELEMENTS(rows); k++)
-        if (rows[k].op == n->op && (rows[k].lane == ANY || rows[k].lane == n->aux) && (rows[k].types & type))
-            return &rows[k];
-    return NULL;
+    if (n->op < VEC_FIRST || n->op > VEC_LAST || n->aux >= N_LANES)
+        return NULL;
+    const VecRow *row = &rows[n->op - VEC_FIRST][n->aux];
+    return row->types & (n->type == IR_V256 ? T256 : T128) && lanes_fit(n, row) ? row : NULL;
 }
 
 bool vector_is_call(const IrNode *n)
 {
     return n->op >= IR_OP_v_and && !find_row(n);
+}
+
+bool vector_uses_fp(const IrNode *n)
+{
+    return ir_op_info[n->op].flags & IR_FP && find_row(n);
 }
 
 unsigned vec_load_op(unsigned bytes)
@@ -68,42 +96,95 @@ void vec_move(Asm *a, int dst, int src)
     vex_rr(a, X_MOVDQU | O_L, dst - XMM, 0, src - XMM);
 }
 
+/* ZF, PF and CF of the host, as they are in EFLAGS. */
+static void flags_into(Asm *a, int d)
+{
+    a8(a, 0x9f);                            /* lahf */
+    op_rr(a, 0xb6 | O_0F, RAX, RSP);        /* movzx eax, ah */
+    op_ri(a, G_AND, 0, RAX, 0x45);
+    op_rr(a, X_MOV, d, RAX);
+}
+
+/* The number of operand v's register in its class. */
+static int use(Emit *e, IrRef v)
+{
+    int r = v ? value_use(e, v) : 0;
+    return r >= XMM ? r - XMM : r;
+}
+
 static void emit_row(Emit *e, IrRef i, const IrNode *n, const VecRow *row)
 {
-    uint32_t op = (row->opcode & 0xffff) | (n->type == IR_V256 ? O_L : 0);
-    int x = value_use(e, n->a) - XMM;
-    int y = n->b ? value_use(e, n->b) - XMM : 0;
-    int z = n->c ? value_use(e, n->c) - XMM : 0;
+    Asm *a = &e->a;
+    uint32_t op = (row->opcode & 0xffff) | (n->type == IR_V256 ? O_L : 0), fix = row->opcode >> 16;
+    int x = use(e, n->a), y = use(e, n->b), z = use(e, n->c);
     if (row->form == F_FMA) {
         int d = value_def_over(e, i, n->a) - XMM;
-        vex_rr(&e->a, op, d, y, z);
+        vex_rr(a, op, d, z, y);
         return;
     }
     free_dying(e, n->a);
     if (n->b)
         free_dying(e, n->b);
-    int d = value_def(e, i) - XMM;
+    if (n->c)
+        free_dying(e, n->c);
+    int d = value_def(e, i);
+    d = d >= XMM ? d - XMM : d;
     switch ((Form)row->form) {
-    case F_VVV:
-        vex_rr(&e->a, op, d, x, y);
+    case F_VVV: case F_VVG:
+        vex_rr(a, op, d, x, y);
         break;
     case F_VVV_R:
-        vex_rr(&e->a, op, d, y, x);
+        vex_rr(a, op, d, y, x);
         break;
-    case F_VV:
-        vex_rr(&e->a, op, d, 0, x);
+    case F_VV: case F_VG: case F_CVT: case F_CVT2:
+        vex_rr(a, op, d, 0, x);
+        break;
+    case F_VV1:
+        vex_rr(a, op & ~O_L, d, 0, x);
+        break;
+    case F_CVTN:
+        vex_rr(a, op | (n->imm == 4 ? O_L : 0), d, 0, x);
+        break;
+    case F_XT:
+        vex_rr(a, op + n->imm, d, 0, x);
         break;
     case F_VVI:
-        vex_rr(&e->a, op, d, 0, x);
-        a8(&e->a, n->imm);
+        vex_rr(a, op, d, 0, x);
+        a8(a, n->imm);
         break;
-    case F_VVVI:
-        vex_rr(&e->a, op, d, x, y);
-        a8(&e->a, n->imm);
+    case F_VVVI: case F_VVGI:
+        vex_rr(a, op, d, x, y);
+        a8(a, n->imm);
+        break;
+    case F_VVVV:
+        vex_rr(a, op, d, x, y);
+        a8(a, z << 4);
+        break;
+    case F_VVK:
+        vex_rr(a, op, d, x, x);
+        a8(a, fix);
         break;
     case F_SHI:
-        vex_rr(&e->a, op, row->opcode >> 16, d, x);
-        a8(&e->a, n->imm);
+        vex_rr(a, op, fix, d, x);
+        a8(a, n->imm);
+        break;
+    case F_GV:
+        vex_rr(a, op | w_of(n->type), d, 0, x);
+        break;
+    case F_GVI:
+        vex_rr(a, op, x, 0, d);
+        a8(a, n->imm);
+        break;
+    case F_GVL:
+        vex_rr(a, op | (n->imm == 1 ? O_L : 0), d, 0, x);
+        break;
+    case F_EXT:
+        vex_rr(a, op, x, 0, d);
+        a8(a, fix);
+        break;
+    case F_FLAGS:
+        vex_rr(a, op | (n->op == IR_OP_v_test && n->imm == 1 ? O_L : 0), x, 0, y);
+        flags_into(a, d);
         break;
     default:
         e->fail = true;

@@ -1042,6 +1042,38 @@ void note_refund(Emit *e, Asm *a)
     a32(a, e->u->n_insns - e->insns);
 }
 
+/* Around a helper that reads or changes the guest's FP mode or flags: what MXCSR has gathered goes to
+ * fp_flags and is cleared. Changes rax. */
+static void fp_out(Emit *e)
+{
+    Asm *a = &e->a;
+    int32_t tmp = CPU_DISP(e, vec_buf);
+    op_rm(a, X_LDMXCSR, 3, RBP, tmp);       /* stmxcsr */
+    op_rm(a, X_MOV, RAX, RBP, tmp);
+    op_ri(a, G_AND, 0, RAX, 0x3f);
+    op_rm(a, X_OR_MR, RAX, RBP, CPU_DISP(e, fp_flags));
+    op_mi(a, G_AND, 0, RBP, tmp, ~0x3f);
+    op_rm(a, X_LDMXCSR, 2, RBP, tmp);
+}
+
+/* Behind it: the mode, as jit_fp_enter() does. Changes rcx, rdx, rsi. */
+static void fp_in(Emit *e)
+{
+    static const struct { uint8_t bits, shift; } moves[] = {{3, 13}, {FP_FTZ, 12}, {FP_DAZ, 2}};
+    Asm *a = &e->a;
+    int32_t tmp = CPU_DISP(e, vec_buf);
+    op_rm(a, X_MOV, RCX, RBP, CPU_DISP(e, fp_mode));
+    op_movi(a, RSI, 0x1f80);
+    for (unsigned k = 0; k < G_N_ELEMENTS(moves); k++) {
+        op_rr(a, X_MOV, RDX, RCX);
+        op_ri(a, G_AND, 0, RDX, moves[k].bits);
+        op_shift(a, G_SHL, 0, RDX, moves[k].shift);
+        op_rr(a, X_OR, RSI, RDX);
+    }
+    op_rm(a, X_MOV_MR, RSI, RBP, tmp);
+    op_rm(a, X_LDMXCSR, 2, RBP, tmp);
+}
+
 void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *args, unsigned n_args,
                IrType ret)
 {
@@ -1078,8 +1110,13 @@ void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *ar
     load_args(e, args, n_args);
     if (clobbers)
         homes_drop_all(e);
+    bool fp = effects & IR_H_FP && e->jit->fp_used;
+    if (fp)
+        fp_out(e);
     load_cpu(e, &e->a, RDI);
     emit_call_fn(e, fn);
+    if (fp)
+        fp_in(e);
     if ((effects & IR_H_WRITE) && (effects & IR_H_EFFECT))
         op_rm(&e->a, X_MOV | O_W, R14, RBP, CPU_DISP(e, tlb));
     for (uint32_t m = (GPRS | VECS) & ~SAVED_GPRS & ~e->free; m; m &= m - 1)
@@ -1818,6 +1855,9 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     e->once = flags & JIT_UNIT_ONCE;
     e->probe = e->once ? j->stubs.leave : j->stubs.probe;
     e->link = e->once ? j->stubs.leave : j->stubs.link;
+    for (unsigned i = 1; i < u->n_nodes && !j->fp_used; i++)
+        if (vector_uses_fp(&u->nodes[i]))
+            jit_fp_begin(j);
     jit_liveness(u, &e->live, is_call);
     size_t room = u->n_nodes * 64 + e->live.n_mem * 400 + e->live.n_exits * 400 + 4096;
     size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64 +

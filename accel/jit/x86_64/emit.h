@@ -173,6 +173,7 @@ void emit_cas(Emit *e, IrRef i, const IrNode *n);
 /* ---- emit-vector.c ---- */
 bool emit_vector(Emit *e, IrRef i, const IrNode *n);    /* false: no row for it */
 bool vector_is_call(const IrNode *n);
+bool vector_uses_fp(const IrNode *n);                   /* of the host: MXCSR matters */
 unsigned vec_load_op(unsigned bytes);
 unsigned vec_store_op(unsigned bytes);
 void vec_load(Asm *a, int r, int base, int32_t disp, unsigned bytes);
