@@ -4,6 +4,7 @@
 
 #include "control/hmp.h"
 #include "control/session.h"
+#include "core/accel.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -379,6 +380,18 @@ static bool run_mtree(Hmp *hmp, const Json *args, GError **error)
     return true;
 }
 
+static bool run_jit(Hmp *hmp, const Json *args, GError **error)
+{
+    Accel *a = hmp->vm->accel;
+    const AccelType *type = a ? (const AccelType *)a->object.type : NULL;
+
+    if (!type || !type->info) {
+        return error_set(error, "the accelerator keeps no statistics");
+    }
+    type->info(a, hmp->out);
+    return true;
+}
+
 static void dump_registers(Cpu *cpu, void *data)
 {
     cpu->isa->dump(cpu, data);
@@ -471,6 +484,7 @@ static const HmpCommand items[] = {
     { "info memory-devices", "", "", "show memory devices", .qmp = "query-memory-devices" },
     { "info mtree", "flat:-f", "[-f]", "show memory tree (-f: flat view of address spaces)",
       .run = run_mtree },
+    { "info jit", "", "", "show statistics of the translating engine", .run = run_jit },
     { "info ramblock", "", "", "show the blocks of guest memory", .run = run_ramblock },
     { "info iothreads", "", "", "show iothreads", .qmp = "query-iothreads",
       .show = show_iothreads },
