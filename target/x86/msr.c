@@ -20,6 +20,11 @@ static void tsc_moved(X86Cpu *x);
 
 static uint64_t ticks(X86Cpu *x, int64_t ns)
 {
+    uint64_t s = (uint64_t)ns / 1000000000u, rest = (uint64_t)ns % 1000000000u;
+
+    /* Exact: the rest times a frequency below 18 GHz fits. A 128-bit division costs as much as the clock. */
+    if (x->tsc_hz < 18000000000u)
+        return s * x->tsc_hz + rest * x->tsc_hz / 1000000000u;
     return (unsigned __int128)ns * x->tsc_hz / 1000000000u;
 }
 
