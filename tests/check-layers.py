@@ -22,7 +22,7 @@ RULES = {
     'ir/interp': ['util', 'core', 'ir', 'fp'],
     'core': ['util', 'qapi', 'ir'],
     'block': ['util', 'qapi', 'core'],
-    'net': ['util', 'qapi', 'core'],
+    'net': ['util', 'qapi', 'core', 'chardev'],
     'chardev': ['util', 'qapi', 'core'],
     'ui': ['util', 'qapi', 'core'],
     'target': ['util', 'qapi', 'core', 'ir', 'fp'],

@@ -12,6 +12,7 @@
 #include "control/gdb.h"
 #include "control/monitors.h"
 #include "core/accel.h"
+#include "net/net.h"
 #include "qapi/event.h"
 #include "qapi/keyval.h"
 #include "qapi/qapi-types-run-state.h"
@@ -425,6 +426,29 @@ static bool apply_process(Vm *vm, Config *c, GError **error)
            error_set(error, "-preconfig: with -daemonize nobody could go on");
 }
 
+static bool make_netdevs(Vm *vm, Config *c, GError **error)
+{
+    FOR_EACH(text, c->netdevs)
+        if (!netdev_add_option(vm, text, error))
+            return false;
+    return true;
+}
+
+/* -nic: a back end and the card of the machine's choice. */
+static bool add_nic(Vm *vm, const char *text, GError **error)
+{
+    g_autoptr(GError) failed = NULL;
+    g_autoptr(Json) o = nic_add_option(vm, text, &failed);
+    if (failed) {
+        g_propagate_error(error, g_steal_pointer(&failed));
+        return false;
+    }
+    if (o && !json_get(o, "driver"))
+        json_set_text(o, "driver", vm->machine->type_->default_nic ? vm->machine->type_->default_nic
+                                                                   : "virtio-net-device");
+    return !o || device_add(vm, o, error);
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
     Drive *d;
@@ -452,7 +476,7 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->objects)
         if (!user_object_add_option(vm, text, error))
             return false;
-    if (!make_disks(vm, c, error) || !make_machine(vm, c, error) ||
+    if (!make_disks(vm, c, error) || !make_netdevs(vm, c, error) || !make_machine(vm, c, error) ||
         (c->preconfig && !wait_preconfig(vm, c, error)))
         return c->preconfig && vm->shutdown_requested;
     if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
@@ -460,6 +484,9 @@ static bool build(Vm *vm, Config *c, GError **error)
         return false;
     for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
         if (!add_drive_device(vm, d, error))
+            return false;
+    FOR_EACH(text, c->nics)
+        if (!add_nic(vm, text, error))
             return false;
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))

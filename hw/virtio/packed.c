@@ -119,8 +119,20 @@ static void push(Virtq *vq, const VirtqElement *e, uint32_t written)
         flags |= F_WRITE;
     memcpy(p + 8, &len, 4);
     memcpy(p + 12, &id, 2);
-    __atomic_store_n((uint16_t *)(p + 14), GUINT16_TO_LE(flags), __ATOMIC_RELEASE);
+    /* The driver looks at them in order: nothing is seen before the first. */
+    if (vq->pushed) {
+        __atomic_store_n((uint16_t *)(p + 14), GUINT16_TO_LE(flags), __ATOMIC_RELEASE);
+    } else {
+        vq->held_at = vq->s.used_idx;
+        vq->held_flags = flags;
+    }
     advance(&vq->s.used_idx, &vq->s.used_wrap, e->ndescs, vq->s.size);
+}
+
+static void publish(Virtq *vq)
+{
+    uint8_t *p = vq->desc_host + 16 * vq->held_at;
+    __atomic_store_n((uint16_t *)(p + 14), GUINT16_TO_LE(vq->held_flags), __ATOMIC_RELEASE);
 }
 
 static bool wants_interrupt(Virtq *vq)
@@ -148,5 +160,5 @@ static void want_kicks(Virtq *vq, bool on)
 }
 
 const VirtqLayout virtq_packed = {
-    desc_bytes, event_bytes, event_bytes, empty, pop, unpop, push, wants_interrupt, want_kicks,
+    desc_bytes, event_bytes, event_bytes, empty, pop, unpop, push, publish, wants_interrupt, want_kicks,
 };

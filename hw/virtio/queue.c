@@ -109,11 +109,18 @@ void virtq_push(Virtq *vq, VirtqElement *e, uint32_t written)
     free_element(e);
 }
 
+void virtq_publish(Virtq *vq)
+{
+    if (vq->pushed && virtq_ready(vq))
+        layout(vq)->publish(vq);
+    vq->pushed = false;
+}
+
 void virtq_flush(Virtq *vq)
 {
     if (!vq->pushed || !virtq_ready(vq))
         return;
-    vq->pushed = false;
+    virtq_publish(vq);
     if (layout(vq)->wants_interrupt(vq))
         vq->v->transport->interrupt(vq->v->transport_opaque, vq->s.vector);
 }
@@ -152,7 +159,7 @@ bool virtq_map(Virtq *vq)
     vq->desc_host = vq->driver_host && vq->device_host
                         ? map_area(vq, vq->s.desc, l->desc_bytes(vq->s.size), 16, "descriptor")
                         : NULL;
-    vq->signalled_valid = false;
+    vq->signalled_valid = vq->pushed = false;
     vq->in_use = 0;
     return vq->desc_host;
 }

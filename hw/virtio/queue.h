@@ -26,11 +26,15 @@ struct Virtq {
     uint8_t *desc_host, *driver_host, *device_host;
     uint16_t signalled_used;            /* used index at the last interrupt */
     bool signalled_valid, pushed;
+    uint16_t held_at, held_flags;       /* packed: first of what was pushed, not shown yet */
     uint32_t in_use;                    /* popped and not pushed back */
 };
 
 /* Maps the rings; false (and NEEDS_RESET) if they are not in RAM. */
 bool virtq_map(Virtq *vq);
+
+/* What was pushed becomes visible, without an interrupt. */
+void virtq_publish(Virtq *vq);
 
 /* One layout's operations; split.c and packed.c. */
 typedef struct VirtqLayout {
@@ -41,6 +45,8 @@ typedef struct VirtqLayout {
     VirtqElement *(*pop)(Virtq *vq, size_t extra);
     void (*unpop)(Virtq *vq, const VirtqElement *e);
     void (*push)(Virtq *vq, const VirtqElement *e, uint32_t written);
+    /* Shows the driver what was pushed, all at once: a packet in several buffers is one thing. */
+    void (*publish)(Virtq *vq);
     bool (*wants_interrupt)(Virtq *vq);
     void (*want_kicks)(Virtq *vq, bool on);
 } VirtqLayout;

@@ -115,8 +115,10 @@ static void push(Virtq *vq, const VirtqElement *e, uint32_t written)
     unsigned slot = vq->s.used_idx % vq->s.size;
     used(vq)->ring[slot].id = GUINT32_TO_LE(e->id);
     used(vq)->ring[slot].len = GUINT32_TO_LE(written);
-    store16(&used(vq)->idx, ++vq->s.used_idx);
+    vq->s.used_idx++;
 }
+
+static void publish(Virtq *vq) { store16(&used(vq)->idx, vq->s.used_idx); }
 
 static bool wants_interrupt(Virtq *vq)
 {
@@ -143,5 +145,5 @@ static void want_kicks(Virtq *vq, bool on)
 }
 
 const VirtqLayout virtq_split = {
-    desc_bytes, driver_bytes, device_bytes, empty, pop, unpop, push, wants_interrupt, want_kicks,
+    desc_bytes, driver_bytes, device_bytes, empty, pop, unpop, push, publish, wants_interrupt, want_kicks,
 };

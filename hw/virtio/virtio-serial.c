@@ -257,8 +257,10 @@ static void unplug_port(Bus *bus, Device *d)
     Port *p = (Port *)d;
     VirtioSerial *s = p->serial;
     send_control(s, p->nr, PORT_REMOVE, 1, NULL);
-    if (p->pending)
+    if (p->pending) {
         virtq_push(s->out[p->nr], g_steal_pointer(&p->pending), 0);
+        virtq_flush(s->out[p->nr]);
+    }
     s->ports[p->nr] = NULL;
 }
 

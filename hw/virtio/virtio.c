@@ -86,6 +86,7 @@ static void stop_on_loop(void *data)
     for (unsigned i = 0; i < v->n_vqs; i++) {
         loop_fd_free(v->vq[i].watch);
         v->vq[i].watch = NULL;
+        virtq_publish(&v->vq[i]);
         v->vq[i].desc_host = v->vq[i].driver_host = v->vq[i].device_host = NULL;
     }
     v->started = false;
