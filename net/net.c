@@ -54,11 +54,13 @@ static void enqueue(NetClient *to, const struct iovec *iov, unsigned n)
     to->queued += bytes;
 }
 
-/* An end that is reached from its own receive() (a ring of hubs) queues; the outer call goes on. */
+/* A packet that comes round to an end's own receive() (a ring of hubs) is cut off. */
 static bool deliver(NetClient *to, const struct iovec *iov, unsigned n)
 {
-    if (to->delivering)
-        return false;
+    if (to->delivering) {
+        to->dropped++;
+        return true;
+    }
     to->delivering = true;
     bool taken = to->ops->receive(to, iov, n);
     to->delivering = false;

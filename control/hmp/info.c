@@ -5,6 +5,7 @@
 #include "control/hmp.h"
 #include "control/session.h"
 #include "core/accel.h"
+#include "net/net.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -374,6 +375,14 @@ static bool run_trace_events(Hmp *hmp, const Json *args, GError **error)
     return true;
 }
 
+static bool run_network(Hmp *hmp, const Json *args, GError **error)
+{
+    g_autofree char *text = net_describe(hmp->vm);
+
+    hmp_print(hmp, "%s", text);
+    return true;
+}
+
 static bool run_mtree(Hmp *hmp, const Json *args, GError **error)
 {
     mem_info_mtree(hmp->vm, hmp->out, truth(args, "flat"));
@@ -501,6 +510,7 @@ static const HmpCommand items[] = {
     { "info pci", "", "", "show PCI info", .qmp = "query-pci", .show = show_pci },
     { "info rx-filter", "name:s?", "[name]", "show the receive filters of network cards",
       .qmp = "query-rx-filter" },
+    { "info network", "", "", "show the network state", .run = run_network },
     { "info fdsets", "", "", "show the sets of file descriptors", .qmp = "query-fdsets" },
     { "info qom-tree", "path:s?", "[path]", "show the object tree", .run = run_qom_tree },
     { "info trace-events", "", "", "show available trace-events & their state",
