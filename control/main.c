@@ -92,6 +92,17 @@ static int run(Vm *vm, Config *c)
     return vm->exit_code;
 }
 
+/* -machine dumpdtb=FILE: the machine has written its tree; that was all. */
+static int tree_dumped(const Machine *m, GError **error)
+{
+    if (!g_file_test(m->dumpdtb, G_FILE_TEST_IS_REGULAR)) {
+        error_set(error, "machine %s has no device tree to dump", m->type_->machine);
+        return 1;
+    }
+    g_printerr("info: dtb dumped to %s. Exiting.\n", m->dumpdtb);
+    return 0;
+}
+
 static int run_system(const char *argv0, const char *arch, int argc, char **argv)
 {
     Config c = {.argv0 = argv0, .arch = arch};
@@ -105,7 +116,7 @@ static int run_system(const char *argv0, const char *arch, int argc, char **argv
              (vm = config_build(&c, &error)) &&
              (!c.pidfile || write_pidfile(c.pidfile, &error))) {
         tell_parent(ready_fd, 0);
-        status = run(vm, &c);
+        status = vm->machine->dumpdtb ? tree_dumped(vm->machine, &error) : run(vm, &c);
     }
     if (error) {
         config_report(&c, error);

@@ -19,7 +19,10 @@ static char *find_opensbi(Machine *m, unsigned xlen, GError **error)
     char *path = loader_find(m->vm, name, NULL);
     if (!path && xlen == 64)
         path = loader_find(m->vm, "fw_dynamic.bin", NULL);
-    return path ? path : loader_find(m->vm, name, error);
+    if (!path && xlen == 32)
+        error_set(error, "no OpenSBI for 32-bit harts (%s) in the data folders (-L); name it with "
+                  "-bios FILE, or start the kernel without firmware: -bios none", name);
+    return path || xlen == 32 ? path : loader_find(m->vm, name, error);
 }
 
 /* A file's bytes as they are at base, or an ELF file's segments. *end: past the last byte. */
