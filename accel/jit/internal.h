@@ -60,6 +60,7 @@ enum {
     JIT_JUMP_BITS = 12,
     JIT_JUMPS = 1 << JIT_JUMP_BITS,
     JIT_HASH_BITS = 15,
+    JIT_FOUND = 2048,
     JIT_MAX_CHUNKS = 256,
     JIT_MAX_EXITS = 128,
     JIT_STACK = 256 << 10,      /* for the returns of 16,384 nested guest calls */
@@ -106,6 +107,14 @@ enum {
     JIT_LEFT_LINK = 64,         /* descriptors start here */
 };
 
+/* What a CPU found last for a piece of guest code: stands when a flush empties the jump cache. */
+typedef struct JitFound {
+    const uint8_t *host;
+    JitUnit *unit;
+    uint64_t kills;             /* jit->kills when it was alive */
+    uint32_t mode, flags;
+} JitFound;
+
 typedef struct JitKey {
     const TlbInstance *tlb;
     uint64_t epoch;
@@ -120,6 +129,7 @@ struct JitCpu {
     Jit *jit;
     IrUnit *ir;                 /* for translating */
     JitKey keys[16];
+    JitFound found[JIT_FOUND];
     unsigned next_slot;
     uint64_t key_purges;        /* purges that `keys` knows of */
     uint64_t seen_purges;       /* atomic; UINT64_MAX while outside generated code */
@@ -144,6 +154,7 @@ struct Jit {
     struct Emit *emit;          /* under lock */
     JitOptions opt;
     uint64_t purges;            /* atomic; counts evictions */
+    uint64_t kills;             /* atomic; counts units killed */
     uint64_t code_stores;       /* atomic; counts stores to pages with code */
     bool fp_used;               /* atomic; units may use host floating point and know MXCSR is the guest's */
     struct {

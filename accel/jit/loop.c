@@ -28,6 +28,7 @@ static void go_inside(JitCpu *jc)
     if (jc->key_purges != p) {          /* entries may lead into memory used anew */
         jc->key_purges = p;
         memset(jc->keys, 0, sizeof jc->keys);
+        memset(jc->found, 0, sizeof jc->found);
         jc->key = 0;
         jc->stat.purges++;
     }
@@ -220,6 +221,25 @@ static JitUnit *translate(JitCpu *jc, const Place *at)
     return u;
 }
 
+/* jit_unit_find() by way of what was found before. */
+static JitUnit *find_unit(JitCpu *jc, const uint8_t *host)
+{
+    Jit *j = jc->jit;
+    uint32_t mode = jc->cpu->mode, flags = key_flags(jc);
+    uint64_t h = (uintptr_t)host * 0x9e3779b97f4a7c15ull;
+    JitFound *f = &jc->found[h >> 32 & (JIT_FOUND - 1)];
+    uint64_t kills = __atomic_load_n(&j->kills, __ATOMIC_ACQUIRE);
+    if (f->host == host && f->mode == mode && f->flags == flags &&
+        (f->kills == kills || !__atomic_load_n(&f->unit->dead, __ATOMIC_ACQUIRE))) {
+        f->kills = kills;
+        return f->unit;
+    }
+    JitUnit *u = jit_unit_find(j, host, mode, flags);
+    if (u)
+        *f = (JitFound){.host = host, .unit = u, .kills = kills, .mode = mode, .flags = flags};
+    return u;
+}
+
 /* Inside, before and after. */
 static JitUnit *lookup(JitCpu *jc)
 {
@@ -228,7 +248,7 @@ static JitUnit *lookup(JitCpu *jc)
     jc->stat.lookups++;
     if (!find_code(cpu, cpu->pc, &at))
         return NULL;
-    JitUnit *u = jit_unit_find(jc->jit, at.host, cpu->mode, key_flags(jc));
+    JitUnit *u = find_unit(jc, at.host);
     if (u && !second_page_ok(jc, u, cpu->pc)) {
         if (g_mutex_trylock(&jc->jit->lock)) {
             jit_unit_kill(jc->jit, u, JIT_KILL_STORE);

@@ -125,6 +125,7 @@ void jit_unit_kill(Jit *j, JitUnit *u, JitKill cause)
     if (u->dead)
         return;
     __atomic_store_n(&u->dead, true, __ATOMIC_RELEASE);
+    __atomic_add_fetch(&j->kills, 1, __ATOMIC_RELEASE);
     j->stat.killed[cause]++;
     jit_patch_dead(j, u);
     while (u->incoming)
