@@ -1447,10 +1447,26 @@ static void emit_poll_value(Emit *e, IrRef pc)
     cold_jcc(e, CC_NE, cold);
 }
 
+/* Each indirect jump has its own host jump, so that the host can predict it. */
+static void emit_jump_probe(Emit *e, bool call)
+{
+    uint8_t *miss[2];
+    jump_probe(&e->a, e->jit, e->bias, call, miss);
+    uint8_t *cold = e->c.p;
+    from_cold(e, call ? 0xe8 : 0xe9, e->probe);
+    if (call)
+        from_cold_hot(e, e->a.p);
+    to_cold(e, miss[0], cold);
+    to_cold(e, miss[1], cold);
+}
+
 static void emit_goto_ind(Emit *e, IrRef pc)
 {
     emit_poll_value(e, pc);
-    op_jmp_to(&e->a, jit_rw(e->jit, e->probe));
+    if (e->once)
+        op_jmp_to(&e->a, jit_rw(e->jit, e->probe));
+    else
+        emit_jump_probe(e, false);
     e->reachable = false;
 }
 
@@ -1462,9 +1478,7 @@ static void emit_call_ind(Emit *e, const IrNode *n)
     }
     emit_poll_value(e, n->a);
     push_return(e, n->imm);
-    a8(&e->a, 0xe8);
-    a32(&e->a, 0);
-    asm_fix32(e->a.p - 4, jit_rw(e->jit, e->probe));
+    emit_jump_probe(e, true);
     emit_landing(e, n->imm);
 }
 

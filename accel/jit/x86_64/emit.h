@@ -163,6 +163,11 @@ void from_cold(Emit *e, unsigned opcode, uint32_t target);      /* cold jmp/call
 void from_cold_hot(Emit *e, const uint8_t *hot);                /* cold jmp back to hot code */
 uint32_t hot_offset(const Emit *e);                             /* cache offset of e->a.p */
 
+/* ---- stubs.c ---- */
+/* Looks the pc in rax up in the jump cache and jumps there or calls it; changes rcx, rdx, rsi, r12. The
+ * displacements of two jumps for when it is not there go to `miss`; rax is kept then. */
+void jump_probe(Asm *a, const Jit *j, int32_t bias, bool call, uint8_t *miss[2]);
+
 /* ---- emit-mem.c ---- */
 void emit_load(Emit *e, IrRef i, const IrNode *n);
 void emit_store(Emit *e, IrRef i, const IrNode *n);

@@ -115,34 +115,40 @@ static void make_leave(Stubs *s)
     op_jmp_to(&s->a, jit_rw(s->j, s->j->stubs.exit));
 }
 
-/* rax: pc. The index must agree with jit_jump_slot(). */
-static void make_probe(Stubs *s)
+/* The index must agree with jump_slot() of loop.c. */
+void jump_probe(Asm *a, const Jit *j, int32_t bias, bool call, uint8_t *miss[2])
 {
-    Asm *a = &s->a;
     int32_t jumps = offsetof(JitCpu, jumps);
-    s->j->stubs.probe = begin(s);
-    op_rm(a, X_MOV | O_W, RDX, RBP, CPU_DISP(s, jit));
+    op_rm(a, X_MOV | O_W, RDX, RBP, (int32_t)offsetof(Cpu, jit) - bias);
     op_rr(a, X_MOV, RCX, RAX);
     op_shift(a, G_SHR, 0, RCX, 12);
     op_rr(a, X_XOR, RCX, RAX);
     op_shift(a, G_SHL, 0, RCX, 3);
     op_ri(a, G_AND, 0, RCX, (JIT_JUMPS - 1) << 4);
     op_rmx(a, X_CMP | O_W, RAX, RDX, RCX, 0, jumps + offsetof(JitJump, pc));
-    uint8_t *miss = op_jcc(a, CC_NE);
+    miss[0] = op_jcc(a, CC_NE);
     op_rm(a, X_MOV, RSI, RDX, offsetof(JitCpu, key));
     op_rmx(a, X_CMP, RSI, RDX, RCX, 0, jumps + offsetof(JitJump, key));
-    uint8_t *miss2 = op_jcc(a, CC_NE);
+    miss[1] = op_jcc(a, CC_NE);
     op_rmx(a, X_MOV, RCX, RDX, RCX, 0, jumps + offsetof(JitJump, code));
     op_rr(a, X_MOV | O_W, R12, RAX);
     op_ri(a, G_AND, O_W, R12, -JIT_PAGE);
     a8(a, 0x48);                /* lea rsi, [rip + d]: the cache's start */
     a8(a, 0x8d);
     a8(a, 0x35);
-    a32(a, -(int32_t)(a->p + 4 - s->j->cache.rw));
+    a32(a, -(int32_t)(a->p + 4 - j->cache.rw));
     op_rr(a, X_ADD | O_W, RCX, RSI);
-    op_rr(a, 0xff, 4, RCX);
-    asm_fix32(miss, a->p);
-    asm_fix32(miss2, a->p);
+    op_rr(a, 0xff, call ? 2 : 4, RCX);
+}
+
+static void make_probe(Stubs *s)
+{
+    Asm *a = &s->a;
+    uint8_t *miss[2];
+    s->j->stubs.probe = begin(s);
+    jump_probe(a, s->j, s->bias, false, miss);
+    asm_fix32(miss[0], a->p);
+    asm_fix32(miss[1], a->p);
     op_movi(a, RCX, JIT_LEFT_MISS);
     op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
 }
