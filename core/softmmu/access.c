@@ -178,7 +178,7 @@ Place mmu_locate(Cpu *cpu, uint64_t va, unsigned n, MemAccess access, unsigned m
         return p;
     }
     TlbInstance *regime = mmu_instance(cpu, mmu);
-    mmu_fill(cpu, regime, va, access, p.host - into);
+    mmu_fill(cpu, regime, va, access, p.host - into, t.global);
     if (access == MEM_STORE) {
         /* Somebody may have marked the page while it was entered: look again, or he sees it. */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -23,7 +23,7 @@ static bool find(Cpu *cpu, uint64_t va, MemSection *s, uint64_t *pa)
         TlbInstance *regime = mmu_instance(cpu, 0);
         const TlbEntry *e = &regime->entries[MEM_FETCH][va >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
         if (e->tag != PAGE_OF(va)) {
-            mmu_fill(cpu, regime, va, MEM_FETCH, s->host - into);
+            mmu_fill(cpu, regime, va, MEM_FETCH, s->host - into, t.global);
         }
     }
     return true;

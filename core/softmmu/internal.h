@@ -44,6 +44,7 @@ typedef struct CachedSection {
 
 struct Softmmu {
     TlbInstance *instances[TLB_INSTANCES];      /* made when first needed; atomic */
+    uint64_t global[TLB_INSTANCES][3][TLB_SIZE / 64];   /* entries from global pages, where valid */
     TlbInstance *blank;         /* always empty: current while stores are overlaid */
     uint64_t keys[MMU_INDICES]; /* by mmu index */
     TlbInstance *index[MMU_INDICES];            /* [0] is current; others NULL until used */
@@ -67,7 +68,7 @@ TlbInstance *mmu_instance(Cpu *cpu, unsigned mmu);
 /* Translates, from the second level or by a walk. False: the fault is recorded in the CPU. */
 bool mmu_translate(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, Translation *t);
 /* Enters a page into level 1. `host` is of the page's start. */
-void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess access, uint8_t *host);
+void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess access, uint8_t *host, bool global);
 void mmu_drop(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess access);
 /* The empty instance. */
 TlbInstance *mmu_blank(Cpu *cpu);

@@ -102,7 +102,49 @@ static void wipe_range(struct Softmmu *m, uint64_t va, unsigned bits)
     }
 }
 
-void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host)
+/* Drops what is not global; true if anything was. */
+static bool wipe_local(struct Softmmu *m, unsigned instance, MemAccess a)
+{
+    TlbInstance *t = m->instances[instance];
+    const uint64_t *global = m->global[instance][a];
+    bool dropped = false;
+
+    for (unsigned w = 0; w < G_N_ELEMENTS(t->used[a]); w++) {
+        for (uint64_t bits = t->used[a][w]; bits; bits &= bits - 1) {
+            unsigned first = (w * 64 + (unsigned)__builtin_ctzll(bits)) << GROUP_BITS;
+            bool left = false;
+            for (unsigned i = first; i < first + (1 << GROUP_BITS); i++) {
+                TlbEntry *e = &t->entries[a][i];
+                if (e->tag == TLB_INVALID) {
+                    continue;
+                }
+                if (global[i / 64] >> (i % 64) & 1) {
+                    left = true;
+                } else {
+                    e->tag = TLB_INVALID;
+                    dropped = true;
+                }
+            }
+            if (!left) {
+                t->used[a][w] &= ~(bits & -bits);
+            }
+        }
+    }
+    return dropped;
+}
+
+static void set_global(struct Softmmu *m, const TlbInstance *t, MemAccess a, unsigned i, bool global)
+{
+    for (unsigned k = 0; k < TLB_INSTANCES; k++) {
+        if (m->instances[k] == t) {
+            uint64_t *word = &m->global[k][a][i / 64], bit = 1ull << (i % 64);
+            *word = global ? *word | bit : *word & ~bit;
+            return;
+        }
+    }
+}
+
+void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host, bool global)
 {
     unsigned i = va >> TLB_PAGE_BITS & (TLB_SIZE - 1);
     TlbEntry *e = &t->entries[a][i];
@@ -113,6 +155,7 @@ void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host)
             new_epoch(cpu->mmu, t);
         }
     }
+    set_global(cpu->mmu, t, a, i, global);
     e->addend = (uintptr_t)host - page;
     __atomic_store_n(&e->tag, page, __ATOMIC_RELEASE);
     t->used[a][i >> GROUP_BITS >> 6] |= 1ull << (i >> GROUP_BITS & 63);
@@ -412,11 +455,15 @@ void softmmu_flush_nonglobal(Cpu *cpu, uint64_t mask, uint64_t value)
     } else {
         bump_all(m);
     }
-    /* Level 1 does not know what is global; it comes back from level 2. Regimes that share a
-     * generation go, too, since level 2 no longer knows the extent of their pages. */
+    /* Regimes that share a generation go, too, since level 2 no longer knows the extent of their
+     * pages. Code of a kernel with global pages keeps its epoch. */
     for (unsigned i = 0; i < TLB_INSTANCES && m->instances[i]; i++) {
         if (!one || gen_of(cpu, m->instances[i]->key) == gen) {
-            wipe(m, m->instances[i]);
+            for (unsigned a = 0; a < ACCESSES; a++) {
+                if (wipe_local(m, i, a) && a == MEM_FETCH) {
+                    new_epoch(m, m->instances[i]);
+                }
+            }
         }
     }
 }
