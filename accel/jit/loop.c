@@ -245,10 +245,16 @@ static JitUnit *lookup(JitCpu *jc)
 {
     Cpu *cpu = jc->cpu;
     Place at;
+    JitUnit *u = NULL;
     jc->stat.lookups++;
-    if (!find_code(cpu, cpu->pc, &at))
-        return NULL;
-    JitUnit *u = find_unit(jc, at.host);
+    const TlbEntry *e = &cpu->tlb->entries[MEM_FETCH][cpu->pc >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
+    if (e->tag == (cpu->pc & -(uint64_t)JIT_PAGE))
+        u = find_unit(jc, (const uint8_t *)(uintptr_t)(e->addend + cpu->pc));
+    if (!u) {
+        if (!find_code(cpu, cpu->pc, &at))
+            return NULL;
+        u = find_unit(jc, at.host);
+    }
     if (u && !second_page_ok(jc, u, cpu->pc)) {
         if (g_mutex_trylock(&jc->jit->lock)) {
             jit_unit_kill(jc->jit, u, JIT_KILL_STORE);
