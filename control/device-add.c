@@ -102,9 +102,8 @@ static Device *add_device(Vm *vm, const Json *options, bool hot, GError **error)
     d->id = g_strdup(id);
     d->user = true;
     if (object_set_json(&d->object, options, skip, error) &&
-        find_bus(vm, t, json_get_text(options, "bus"), &bus, error) &&
-        device_realize(d, bus, error))
-        return d;
+        find_bus(vm, t, json_get_text(options, "bus"), &bus, error))
+        return device_realize(d, bus, error) ? d : NULL;
     object_unref(&d->object);
     return NULL;
 }

@@ -126,11 +126,11 @@ static int run_helper(const NetdevTapOptions *o, GError **error)
 
 static bool refuse(const NetdevTapOptions *o, GError **error)
 {
-    const char *what = o->fds || (o->has_queues && o->queues > 1) ? "several queues"
+    const char *what = o->fds || (o->has_queues && o->queues > 1) ? "queues= and fds= are"
                      : (o->has_vhost && o->vhost) || o->vhostfd || o->vhostfds || (o->has_vhostforce && o->vhostforce)
-                         ? "vhost" : NULL;
+                         ? "vhost is" : NULL;
     if (what)
-        return error_set(error, "%s are not implemented yet", what);
+        return error_set(error, "%s not implemented yet", what);
     if (o->fd && (o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr))
         return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, and vhostfds= "
                          "are invalid with fd=");

@@ -148,7 +148,8 @@ char *device_global_unused(Vm *vm);
 /* Creates with defaults and -global values applied; parentless until realized. */
 Device *device_new(Vm *vm, const char *type, GError **error);
 /* Puts it under /machine/peripheral/ID, /machine/peripheral-anon/device[n] or
- * /machine/unattached/device[n] (on-board: id NULL and user false), checks and starts it. */
+ * /machine/unattached/device[n] (on-board: id NULL and user false), checks and starts it. A failure
+ * frees it. */
 bool device_realize(Device *d, Bus *bus, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void device_unplug(Device *d);
 /* Board conveniences; on-board devices cannot fail other than by programming error. */
