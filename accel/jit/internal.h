@@ -190,6 +190,8 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags);
 void jit_emit_stubs(Jit *j);
 /* Points a displacement (cache offset) at code; safe while others run. */
 void jit_patch(Jit *j, uint32_t at, uint32_t target);
+/* Makes an exit's stub ask the jump cache from now on instead of the dispatcher. */
+void jit_patch_probe(Jit *j, const JitExit *x);
 /* Makes a unit's entry lead to its dead stub. */
 void jit_patch_dead(Jit *j, JitUnit *u);
 char *jit_host_unavailable(void);

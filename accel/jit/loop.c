@@ -271,10 +271,12 @@ static JitUnit *lookup(JitCpu *jc)
 static void link_exit(JitCpu *jc, JitExit *x, JitUnit *to)
 {
     Jit *j = jc->jit;
-    if (to->host2 || log_on(LOG_NOCHAIN) || log_on(LOG_EXEC) || j->opt.invalidate ||
-        !g_mutex_trylock(&j->lock))
+    if (log_on(LOG_NOCHAIN) || log_on(LOG_EXEC) || j->opt.invalidate || !g_mutex_trylock(&j->lock))
         return;
-    if (!x->from->dead && !to->dead && x->from->mode == to->mode && x->target == to->at &&
+    if (to->host2) {            /* its second page must be the same still: the jump cache knows */
+        if (!x->from->dead)
+            jit_patch_probe(j, x);
+    } else if (!x->from->dead && !to->dead && x->from->mode == to->mode && x->target == to->at &&
         x->from->host - x->from->at == to->host - to->at) {
         jit_unit_link(j, x, to);
         jc->stat.links++;

@@ -1350,6 +1350,16 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
     return stub;
 }
 
+/* The stub's displacement stands behind `mov ecx, id`, `lea rax, [r12 + off]` and the opcode of jmp. If it
+ * crosses a cache line others could see half of it: then the stub stays as it is. */
+void jit_patch_probe(Jit *j, const JitExit *x)
+{
+    unsigned lea = 4 + (!x->target ? 0 : x->target < 128 ? 1 : 4);
+    uint32_t at = x->stub + 5 + lea + 1;
+    if (at % 64 <= 60)
+        jit_patch(j, at, j->stubs.probe);
+}
+
 /* Padding so that a displacement `skip` bytes ahead is aligned and can be patched atomically. */
 static void align_patch(Emit *e, unsigned skip)
 {
