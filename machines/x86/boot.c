@@ -39,6 +39,21 @@ void x86_place_cmdline(Machine *m, const char *cmdline)
     loader_add_copy(m, cmdline, strlen(cmdline) + 1, BOOT_CMDLINE);
 }
 
+/*
+ * What stands at f000:fff0 when there is no firmware: kernels that reboot "by BIOS" jump there, as
+ * Linux does on hardware-reduced ACPI. An empty IDT and a breakpoint shut the processor down, which
+ * resets the machine.
+ */
+static void add_reset_stub(Machine *m)
+{
+    static const uint8_t stub[16] = {
+        0x2e, 0x0f, 0x01, 0x1e, 0xfa, 0xff,     /* lidt cs:[fffa] */
+        0xcc,                                   /* int3 */
+        [10] = 0,                               /* fffa: limit and base 0 */
+    };
+    loader_add_copy(m, stub, sizeof(stub), 0xffff0);
+}
+
 bool x86_boot_kernel(Machine *m, const char *cmdline, X86BootInfo *info, GError **error)
 {
     g_autoptr(GBytes) kernel = loader_file(m->kernel, error);
@@ -54,6 +69,7 @@ bool x86_boot_kernel(Machine *m, const char *cmdline, X86BootInfo *info, GError 
     else
         return error_set(error, "'%s' is not a kernel for x86: expected a bzImage, an ELF file with "
                          "a PVH note or a multiboot header", m->kernel);
+    add_reset_stub(m);
     info->direct = ok;
     return ok;
 }
