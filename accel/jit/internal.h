@@ -45,6 +45,7 @@ enum {
     JIT_UNIT_ICOUNT = 1,        /* part of the key */
     JIT_UNIT_ONCE = 2,          /* comes back after one run; part of the key */
     JIT_UNIT_KEY = 3,
+    JIT_UNIT_SEES_FP = 4,       /* calls helpers that read or change FP mode or flags */
 };
 
 /* A guest page that holds code. */

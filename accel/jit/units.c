@@ -202,24 +202,30 @@ bool jit_kill_store(Jit *j, uint64_t ram_offset, unsigned len, uint64_t pc_ram)
     return hit;
 }
 
-static void kill_all(Jit *j)
+/* Those that have all of the flags. */
+static void kill_units(Jit *j, unsigned flags)
 {
-    for (unsigned k = 0; k < j->cache.n_chunks; k++)
-        for (unsigned n = 0; n < j->cache.chunks[k].units->len; n++)
-            jit_unit_kill(j, j->cache.chunks[k].units->pdata[n], JIT_KILL_ALL);
+    for (unsigned k = 0; k < j->cache.n_chunks; k++) {
+        for (unsigned n = 0; n < j->cache.chunks[k].units->len; n++) {
+            JitUnit *u = j->cache.chunks[k].units->pdata[n];
+            if ((u->flags & flags) == flags)
+                jit_unit_kill(j, u, JIT_KILL_ALL);
+        }
+    }
 }
 
 void jit_flush(Jit *j)
 {
     g_mutex_lock(&j->lock);
-    kill_all(j);
+    kill_units(j, 0);
     g_mutex_unlock(&j->lock);
 }
 
-/* CPUs inside come out before they meet a new unit, as all they can reach is dead; when they go in
- * again they load the mode. */
+/* Helpers that see the mode or flags must be called by code that knows where they are. Other CPUs come
+ * out before they meet a new unit, as all they can reach is dead; when they go in again they load
+ * the mode. A sole CPU is outside now. */
 void jit_fp_begin(Jit *j)
 {
-    kill_all(j);
+    kill_units(j, j->cpus->len > 1 ? 0 : JIT_UNIT_SEES_FP);
     __atomic_store_n(&j->fp_used, true, __ATOMIC_RELEASE);
 }

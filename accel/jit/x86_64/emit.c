@@ -1882,6 +1882,8 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     for (unsigned i = 1; i < u->n_nodes && !j->fp_used; i++)
         if (vector_uses_fp(&u->nodes[i]))
             jit_fp_begin(j);
+    for (unsigned k = 0; k < u->n_helpers; k++)
+        flags |= u->helpers[k]->effects & IR_H_FP ? JIT_UNIT_SEES_FP : 0;
     jit_liveness(u, &e->live, is_call);
     size_t room = u->n_nodes * 64 + e->live.n_mem * 400 + e->live.n_exits * 400 + 4096;
     size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64 +
