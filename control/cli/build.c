@@ -106,7 +106,7 @@ static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
 static const MachineType *choose_machine(Config *c, GError **error)
 {
     const MachineType *t = machine_find_error(c->arch, c->machine, error);
-    if (!t)
+    if (!t && error && !strstr((*error)->message, "did you mean"))
         error_append(error, "\nUse -machine help to list supported machines");
     return t;
 }

@@ -360,6 +360,19 @@ static bool add_set(Parse *p, const char *arg)
 
 static bool apply_option(Parse *p, const char *name, const char *arg);
 
+/* Groups of configuration files that are called otherwise on the command line. */
+static const struct { const char *group, *option; } groups[] = {
+    {"memory", "m"}, {"smp-opts", "smp"}, {"boot-opts", "boot"},
+};
+
+static const char *option_of_group(const char *group)
+{
+    for (unsigned i = 0; i < G_N_ELEMENTS(groups); i++)
+        if (!strcmp(groups[i].group, group))
+            return groups[i].option;
+    return group;
+}
+
 /* [group "id"] sections of key = "value" lines, each one option. */
 static bool read_config(Parse *p, const char *arg)
 {
@@ -371,7 +384,7 @@ static bool read_config(Parse *p, const char *arg)
     g_autoptr(GString) value = g_string_new(NULL);
     for (unsigned i = 0;; i++) {
         char *line = lines[i] ? g_strstrip(lines[i]) : NULL;
-        if ((!line || *line == '[') && group && !apply_option(p, group, value->str))
+        if ((!line || *line == '[') && group && !apply_option(p, option_of_group(group), value->str))
             return false;
         if (!line)
             return true;

@@ -133,7 +133,11 @@ void virtq_want_kicks(Virtq *vq, bool on)
         layout(vq)->want_kicks(vq, on);
 }
 
-bool virtq_ready(const Virtq *vq) { return vq->desc_host && !vq->v->broken; }
+/* Once the machine is being freed its memory is gone. */
+bool virtq_ready(const Virtq *vq)
+{
+    return vq->desc_host && !vq->v->broken && !vq->v->dev.object.vm->freeing;
+}
 unsigned virtq_index(const Virtq *vq) { return vq->index; }
 
 /* ---- mapping ---- */
