@@ -58,7 +58,7 @@ static char *to_flat(const char *text)
     return g_strdup(text);
 }
 
-/* Streams that connect out unless "server" is said, as the short forms always did. */
+/* On the command line streams connect out unless "server" is said; in QMP it is the other way. */
 static void default_client(Json *flat)
 {
     if (!g_strcmp0(json_get_text(flat, "backend"), "socket") && !json_get(flat, "server"))
@@ -123,7 +123,7 @@ static void fold(Json *flat, const char *backend)
     }
 }
 
-static ChardevBackend *parse_flat(const char *text, bool client, char **id, bool *mux, GError **error)
+static ChardevBackend *parse_flat(const char *text, char **id, bool *mux, GError **error)
 {
     g_autoptr(Json) flat = keyval_parse(text, "backend", KEYVAL_PLAIN, error);
     if (!flat)
@@ -133,8 +133,7 @@ static ChardevBackend *parse_flat(const char *text, bool client, char **id, bool
         error_set(error, "-chardev %s: the kind of back end is missing (try -chardev help)", text);
         return NULL;
     }
-    if (client)
-        default_client(flat);
+    default_client(flat);
     if (id)
         *id = g_strdup(json_get_text(flat, "id"));
     const char *m = json_get_text(flat, "mux");
@@ -171,7 +170,7 @@ Chardev *chardev_from_option(Vm *vm, const char *text, GError **error)
 {
     g_autofree char *id = NULL;
     bool mux;
-    g_autoptr(ChardevBackend) b = parse_flat(text, false, &id, &mux, error);
+    g_autoptr(ChardevBackend) b = parse_flat(text, &id, &mux, error);
     if (!b) {
         g_prefix_error(error, "-chardev %s: ", text);
         return NULL;
@@ -201,6 +200,11 @@ Chardev *chardev_from_legacy(Vm *vm, const char *id, const char *text, bool *mux
     }
     /* A window's virtual console, where there are no windows. */
     g_autofree char *flat = g_str_has_prefix(text, "vc") ? g_strdup("null") : to_flat(text);
-    g_autoptr(ChardevBackend) b = parse_flat(flat, true, NULL, &mux, error);
+    /* A terminal shared with a monitor has C-a x to end the machine; C-c is the guest's. */
+    if (mon && !strcmp(flat, "stdio")) {
+        g_free(flat);
+        flat = g_strdup("stdio,signal=off");
+    }
+    g_autoptr(ChardevBackend) b = parse_flat(flat, NULL, &mux, error);
     return b ? make(vm, id, b, mux || mon, error) : NULL;
 }

@@ -313,6 +313,7 @@ bool cpu_breakpoint_del(Cpu *cpu, uint64_t pc)
 void cpu_watchpoint_add(Cpu *cpu, CpuWatch watch)
 {
     g_array_append_val(cpu->watchpoints, watch);
+    softmmu_flush(cpu);         /* entries for the watched page must miss; the CPU stands */
     debug_changed(cpu);
 }
 

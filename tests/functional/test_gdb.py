@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from machine import PATIENCE, linux, passed
+from machine import PATIENCE, guest_file, linux, passed
 from symbols import kernel_symbols, write_elf
 
 ARCHITECTURE = {'cloud': ('x86_64', 'i386:x86-64', '$rip', '$rsp'),
@@ -39,7 +39,10 @@ def test_debug_a_kernel(tmp_path, guest):
     arch, architecture, pc, sp = ARCHITECTURE[guest]
     table = kernel_symbols(guest)
     symbols, port = write_elf(tmp_path / 'symbols', arch, table), free_port()
-    with linux(guest, 'boot', '-S', '-gdb', f'tcp:127.0.0.1:{port}', append='nokaslr', smp=2) as m:
+    # Unpacked: until the first breakpoint is hit everything is interpreted.
+    kernel = guest_file('cloud-amd64/vmlinux') if guest == 'cloud' else None
+    with linux(guest, 'boot', '-S', '-gdb', f'tcp:127.0.0.1:{port}', append='nokaslr', smp=2,
+               kernel=kernel) as m:
         said = gdb(symbols, port, [
             'hbreak kernel_init',
             'continue',
