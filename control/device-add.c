@@ -3,6 +3,7 @@
 #include "control/device-add.h"
 #include <string.h>
 #include "qapi/keyval.h"
+#include "qapi/qapi-commands.h"
 #include "util/error.h"
 #include "util/suggest.h"
 
@@ -130,53 +131,12 @@ Device *device_add_option(Vm *vm, const char *text, GError **error)
 
 /* ---- objects ---- */
 
-static void list_creatable(const ObjectType *t, void *names)
-{
-    if (t->user_creatable)
-        g_ptr_array_add(names, (gpointer)t->name);
-}
-
-static bool bad_type(const char *name, GError **error)
-{
-    g_autoptr(GPtrArray) names = g_ptr_array_new();
-    object_type_foreach(list_creatable, names);
-    g_ptr_array_add(names, NULL);
-    error_set(error, "Parameter 'qom-type' does not accept value '%s'", name);
-    suggest_append(error, name, (const char *const *)names->pdata);
-    return false;
-}
-
-Object *user_object_add(Vm *vm, const Json *options, GError **error)
-{
-    static const char *const skip[] = {"qom-type", "id", NULL};
-    const char *type = json_get_text(options, "qom-type"), *id = json_get_text(options, "id");
-    if (!type || !id) {
-        error_set(error, "Parameter '%s' is missing", type ? "id" : "qom-type");
-        return NULL;
-    }
-    const ObjectType *t = object_type_find(type);
-    if (!t || !t->user_creatable) {
-        bad_type(type, error);
-        return NULL;
-    }
-    if (object_child(vm->objects, id)) {
-        error_set(error, "attempt to add duplicate property '%s' to object (type 'container')", id);
-        return NULL;
-    }
-    Object *o = object_new(vm, t);
-    object_add_child(vm->objects, id, o);
-    if (object_set_json(o, options, skip, error) && object_complete(o, error))
-        return o;
-    object_remove(o);
-    return NULL;
-}
-
-Object *user_object_add_option(Vm *vm, const char *text, GError **error)
+bool user_object_add_option(Vm *vm, const char *text, GError **error)
 {
     bool is_json;
     g_autoptr(Json) options = keyval_or_json(text, "qom-type", KEYVAL_PLAIN, &is_json, error);
-    Object *o = options ? user_object_add(vm, options, error) : NULL;
-    if (!o)
+    bool ok = options && qmp_object_add(vm, options, error);
+    if (!ok)
         g_prefix_error(error, "-object %s: ", text);
-    return o;
+    return ok;
 }

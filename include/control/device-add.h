@@ -12,9 +12,8 @@ Device *device_add(Vm *vm, const Json *options, GError **error);
 Device *device_hotplug(Vm *vm, const Json *options, GError **error);
 /* "virtio-blk-device,drive=d0" or JSON text. */
 Device *device_add_option(Vm *vm, const char *text, GError **error);
-/* {"qom-type": …, "id": …, property: value, …} → /objects/ID. */
-Object *user_object_add(Vm *vm, const Json *options, GError **error);
-Object *user_object_add_option(Vm *vm, const char *text, GError **error);
+/* -object: the same as object-add, from "memory-backend-ram,id=m0,…" or JSON text. */
+bool user_object_add_option(Vm *vm, const char *text, GError **error);
 /* Sets properties from JSON scalars; `skip` is a NULL-terminated list of names to leave out. */
 bool object_set_json(Object *o, const Json *options, const char *const *skip, GError **error);
 
