@@ -185,10 +185,20 @@ void x86_load_seg(X86Cpu *x, int seg, uint16_t sel)
     x86_update_mode(x);
 }
 
+/* Descriptors of system segments have 16 bytes in long mode: bits 63-32 of the base. */
+static uint64_t system_base_high(X86Cpu *x, uint16_t sel)
+{
+    uint64_t at;
+    if (!x86_long(x))
+        return 0;
+    if (!desc_address(x, sel, 16, &at))
+        x86_raise_gp(x, sel & ~3);
+    return cpu_load(&x->cpu, at + 8, IR_M32 | IR_MMU(MMU_SYSTEM));
+}
+
 void x86_load_ldt(X86Cpu *x, uint16_t sel)
 {
     uint32_t d[2];
-    uint64_t high = 0, at;
     if (!(sel & ~3)) {
         x->ldt = (X86Seg){.sel = sel};
         return;
@@ -200,11 +210,7 @@ void x86_load_ldt(X86Cpu *x, uint16_t sel)
         x86_raise_gp(x, sel & ~3);
     if (!(d[1] & 1 << 15))
         x86_raise(x, EXC_NP, sel & ~3);
-    if (x86_long(x)) {
-        if (!desc_address(x, sel, 16, &at))
-            x86_raise_gp(x, sel & ~3);
-        high = cpu_load(&x->cpu, at + 8, IR_M32 | IR_MMU(MMU_SYSTEM));
-    }
+    uint64_t high = system_base_high(x, sel);
     x86_cache_from(&x->ldt, sel, d);
     x->ldt.base |= high << 32;
 }
@@ -212,7 +218,6 @@ void x86_load_ldt(X86Cpu *x, uint16_t sel)
 void x86_load_tr(X86Cpu *x, uint16_t sel)
 {
     uint32_t d[2];
-    uint64_t high = 0, at;
     if (!(sel & ~3) || sel & 4)
         x86_raise_gp(x, sel & ~3);
     need_descriptor(x, sel, d, EXC_GP);
@@ -221,11 +226,7 @@ void x86_load_tr(X86Cpu *x, uint16_t sel)
         x86_raise_gp(x, sel & ~3);
     if (!(d[1] & 1 << 15))
         x86_raise(x, EXC_NP, sel & ~3);
-    if (x86_long(x)) {
-        if (!desc_address(x, sel, 16, &at))
-            x86_raise_gp(x, sel & ~3);
-        high = cpu_load(&x->cpu, at + 8, IR_M32 | IR_MMU(MMU_SYSTEM));
-    }
+    uint64_t high = system_base_high(x, sel);
     set_desc_bit(x, sel, d, 1 << 9, true);
     x86_cache_from(&x->tr, sel, d);
     x->tr.base |= high << 32;
