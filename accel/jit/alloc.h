@@ -3,7 +3,7 @@
  * What the allocator knows about values; liveness.c fills `last` and the call list.
  *
  * Tier 1 is two passes. The backward one (liveness.c) finds dead nodes and last uses. The forward one
- * (the host's emit.c) allocates registers and emits together. A `set` is not stored at once: the
+ * (the host's emit*.c) allocates registers and emits together. A `set` is not stored at once: the
  * slot's new value stays *pending* in its register and is stored at exits, before calls that could
  * see it, and when the register is wanted: then that store also is the spill. A `get` is not loaded
  * at once either: the value's *home* is the slot until something overwrites it, so it can be a

@@ -131,22 +131,67 @@ static inline bool dies(const Emit *e, IrRef v)
     return e->v[v].last <= e->at && !e->v[v].pend;
 }
 
-/* ---- emit.c ---- */
+/* ---- emit-alloc.c ---- */
 void slot_store(Emit *e, Asm *a, const Pend *p);
 int reg_alloc(Emit *e, uint32_t among, IrRef owner);
 void reg_bind(Emit *e, int r, IrRef v);
 void reg_release(Emit *e, int r);
 void reg_vacate(Emit *e, int r, bool even_dying);
+void reg_evict(Emit *e, int r);                         /* what r holds can be had elsewhere then */
+void spill(Emit *e, IrRef v);                           /* to its cell */
+void cell_free(Emit *e, IrRef v);
+bool needed(const Emit *e, IrRef v);                    /* later, or by a pending set */
 void value_into(Emit *e, Asm *a, int r, IrRef v);      /* loads v into r, which stays unbound */
 int value_use(Emit *e, IrRef v);                        /* v in some register, locked */
 int value_def(Emit *e, IrRef i);                        /* new register of node i, locked */
 void free_dying(Emit *e, IrRef v);
 int value_def_over(Emit *e, IrRef i, IrRef old);        /* the same, holding old's value */
+bool loads_zx(const Emit *e, IrRef v);                  /* upper half zero after value_into()? */
 void pend_store_all(Emit *e, Asm *a);                   /* on a path that leaves; state unchanged */
 void pend_flush_all(Emit *e);                           /* stores and forgets */
 void pend_flush_overlap(Emit *e, int32_t off, unsigned bytes);
 void homes_lost(Emit *e, int32_t off, unsigned bytes);  /* the slot bytes are about to change */
+/* The same for all slots, in two steps around the loading of a call's arguments. */
+void homes_save_all(Emit *e);
+void homes_drop_all(Emit *e);
+void emit_set(Emit *e, IrRef i, const IrNode *n);
+void emit_get(Emit *e, IrRef i, const IrNode *n);
 
+/* An operand in whatever form costs least. */
+typedef struct Opnd {
+    enum { O_REG, O_MEM, O_IMM } kind;
+    int reg;
+    int32_t disp;               /* from rbp */
+    int32_t imm;
+} Opnd;
+Opnd operand(Emit *e, IrRef v, unsigned type, bool imm_ok);
+void op_ro(Asm *a, unsigned op, int reg, Opnd o);       /* not an immediate */
+void op_arith(Asm *a, unsigned group, unsigned w, int reg, Opnd o);     /* of group 1 */
+
+/* ---- emit-int.c ---- */
+typedef struct Cmp {
+    Opnd x, y;
+    unsigned w, cc;
+    bool test;
+} Cmp;
+/* Fetches the operands (may emit loads) so that emit_cmp() only compares. */
+Cmp cmp_prepare(Emit *e, unsigned cond, IrRef x, IrRef y);
+void emit_cmp(Asm *a, const Cmp *c);
+void emit_add(Emit *e, IrRef i, const IrNode *n, bool sub);
+void emit_logic(Emit *e, IrRef i, const IrNode *n, unsigned group);
+void emit_andn(Emit *e, IrRef i, const IrNode *n);
+void emit_mul(Emit *e, IrRef i, const IrNode *n);
+void emit_wide(Emit *e, IrRef i, const IrNode *n, unsigned group, bool result_rdx);
+void emit_shift(Emit *e, IrRef i, const IrNode *n);
+void emit_unary(Emit *e, IrRef i, const IrNode *n);
+void emit_count(Emit *e, IrRef i, const IrNode *n);
+void emit_extend(Emit *e, IrRef i, const IrNode *n, bool sign, unsigned bits);
+void emit_extract(Emit *e, IrRef i, const IrNode *n);
+void emit_deposit(Emit *e, IrRef i, const IrNode *n);
+void emit_setcond(Emit *e, IrRef i, const IrNode *n);
+void emit_select(Emit *e, IrRef i, const IrNode *n);
+
+/* ---- emit-call.c ---- */
 typedef struct Arg {
     enum { ARG_NONE, ARG_VALUE, ARG_IMM, ARG_SLOT } kind;
     IrRef v;
@@ -157,11 +202,23 @@ typedef struct Arg {
 void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *args, unsigned n_args,
                IrType ret);
 void note_refund(Emit *e, Asm *a);
+void emit_helper(Emit *e, IrRef i, const IrNode *n);
+
+/* ---- emit-flow.c ---- */
 void cold_jcc(Emit *e, unsigned cc, const uint8_t *cold);       /* hot jcc to cold code */
 void cold_jmp(Emit *e, const uint8_t *cold);
 void from_cold(Emit *e, unsigned opcode, uint32_t target);      /* cold jmp/call to a cache offset */
 void from_cold_hot(Emit *e, const uint8_t *hot);                /* cold jmp back to hot code */
 uint32_t hot_offset(const Emit *e);                             /* cache offset of e->a.p */
+void emit_br(Emit *e, const IrNode *n);
+unsigned emit_brcond(Emit *e, IrRef i, const IrNode *n);        /* the node to continue after */
+void emit_bind(Emit *e, const IrNode *n);
+void emit_goto_pc(Emit *e, int64_t off);
+void emit_call_pc(Emit *e, const IrNode *n);
+void emit_goto_ind(Emit *e, IrRef pc);
+void emit_call_ind(Emit *e, const IrNode *n);
+void emit_ret(Emit *e, IrRef pc);
+void emit_resync(Emit *e, IrRef pc);
 
 /* ---- stubs.c ---- */
 /* Looks the pc in rax up in the jump cache and jumps there or calls it; changes rcx, rdx, rsi, r12. The
