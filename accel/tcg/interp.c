@@ -241,7 +241,6 @@ static Unit *copy(const IrUnit *ir)
     u->ir.helpers = (const IrHelper **)(u->ir.nodes + ir->n_nodes);
     memcpy(u->ir.helpers, ir->helpers, helpers);
     u->ir.insns = NULL;
-    u->ir.n_insns = 0;
     u->ir.state = NULL;
     u->bytes = sizeof(*u) + nodes + helpers;
     u->dead = false;
@@ -426,7 +425,9 @@ static EngineResult run(void *e, Cpu *cpu, bool once)
             log_write("Trace %u: [%016" PRIx64 "/%08x]\n", cpu->index, cpu->pc, cpu->mode);
         }
         const Unit *u = lookup(cpu);
-        if (!u) {
+        if (!u || (u->icount && cpu->icount_budget < u->ir.n_insns)) {
+            /* Within a unit a guest's state is not whole: what is overwritten later is never stored.
+             * So the end of a budget is walked by units of one instruction. */
             return ENGINE_STEP;
         }
         if (run_unit(cpu, c, u, &u->ir) == IR_EXIT_RESYNC) {

@@ -27,6 +27,16 @@ def test_boot(guest, smp):
         assert m.status() == 0
 
 
+@pytest.mark.parametrize('guest', ['cloud', 'riscv64'])
+@pytest.mark.parametrize('option', [('-icount', 'shift=1'), ('-accel', 'tcg,icount-shift=2')])
+def test_boot_counting_instructions(guest, option):
+    """The end of a budget of instructions leaves nothing of a unit half done."""
+    with linux(guest, 'boot', *option) as m:
+        passed(m, 'boot')
+        m.wait('MYNA-END poweroff')
+        assert m.status() == 0
+
+
 def test_boot_pvh_elf():
     """The uncompressed kernel starts through its PVH note."""
     with linux('cloud', kernel=guest_file('cloud-amd64/vmlinux')) as m:
