@@ -171,17 +171,18 @@ static Bus *default_bus(Machine *m, const DeviceType *t)
 
 /* ---- ACPI ---- */
 
-static void add_serial_aml(Aml *sb)
+/* A chip at its fixed ports and interrupt. */
+static void add_isa_aml(Aml *sb, const char *name, const char *hid, uint16_t port, uint8_t ports, uint8_t irq)
 {
-    Aml *com = aml_device("COM1");
-    aml_append(com, aml_name("_HID", aml_eisaid("PNP0501")));
-    aml_append(com, aml_name("_UID", aml_int(1)));
-    aml_append(com, aml_name("_STA", aml_int(15)));
+    Aml *dev = aml_device(name);
+    aml_append(dev, aml_name("_HID", aml_eisaid(hid)));
+    aml_append(dev, aml_name("_UID", aml_int(1)));
+    aml_append(dev, aml_name("_STA", aml_int(15)));
     Aml *crs = aml_resources();
-    aml_res_io(crs, 0x3f8, 8);
-    aml_res_irq_legacy(crs, 4);
-    aml_append(com, aml_name_resources("_CRS", crs));
-    aml_append(sb, com);
+    aml_res_io(crs, port, ports);
+    aml_res_irq_legacy(crs, irq);
+    aml_append(dev, aml_name_resources("_CRS", crs));
+    aml_append(sb, dev);
 }
 
 static void add_virtio_aml(Aml *sb, const MicroVm *s, unsigned slot)
@@ -206,7 +207,9 @@ static unsigned make_dsdt(MicroVm *s)
     Aml *sb = aml_scope("\\_SB");
     aml_append(sb, aml_name("_UID", aml_int(0)));
     if (s->isa_serial)
-        add_serial_aml(sb);
+        add_isa_aml(sb, "COM1", "PNP0501", 0x3f8, 8, 4);
+    if (s->rtc_dev)             /* hardware-reduced ACPI has no legacy interrupts but those told here */
+        add_isa_aml(sb, "RTC", "PNP0B00", 0x70, 2, 8);
     ged_aml(sb, GED_SELECTOR, GED_GSI);
     for (unsigned slot = 0; slot < slots(s); slot++)
         if (s->slot[slot])

@@ -38,8 +38,9 @@ def test_boot_counting_instructions(guest, option):
 
 
 def test_boot_pvh_elf():
-    """The uncompressed kernel starts through its PVH note."""
+    """The uncompressed kernel starts through its PVH note, and finds the clock by ACPI."""
     with linux('cloud', kernel=guest_file('cloud-amd64/vmlinux')) as m:
+        m.wait('rtc_cmos .*setting system clock', 120)
         passed(m, 'boot')
         assert m.status() == 0
 
