@@ -492,6 +492,26 @@ void x_jump_rel(X86Xlate *x, int64_t rel)
 
 /* ---- the unit ---- */
 
+/* The instruction must lie within its segment. `room` is what lies there behind the unit's start. */
+static void check_limit(X86Xlate *x)
+{
+    IrBuilder *b = x->b;
+    if (cs_flat(x))
+        return;
+    if (!x->room) {
+        IrRef ip = ir_sub(b, ir_pcrel(b, b->pc), ir_get(b, IR_I64, SLOT(seg[CS].base), 8));
+        x->room = ir_sub(b, ir_get(b, IR_I64, SLOT(seg[CS].limit), 4), ir_zext(b, IR_I64, ip, 32));
+    }
+    x_raise_if(x, IR_LT, x->room, ir_i64(b, (int64_t)(uint32_t)(x->pc - b->pc) + x->i.len - 1), EXC_GP);
+}
+
+/* Beyond the limit nothing is fetched: the instruction there is not missing, but forbidden. */
+static bool beyond_limit(const X86Xlate *x, uint64_t at)
+{
+    const X86Seg *cs = &x->cpu->seg[CS];
+    return !cs_flat(x) && (uint32_t)(at - cs->base) > cs->limit;
+}
+
 /* Bytes of the next instruction; ahead only as far as the page goes, unless it crosses. */
 static bool fetch(X86Xlate *x, bool first)
 {
@@ -516,6 +536,8 @@ static bool fetch(X86Xlate *x, bool first)
     memcpy(bytes, p, MIN(have, 15));
     while (have < 15) {
         uint64_t at = x->code == 8 ? x->pc + have : (uint32_t)(x->pc + have);
+        if (beyond_limit(x, at))
+            x86_raise_gp(x->cpu, 0);
         bytes[have++] = isa_fetch8(&x->cpu->cpu, x->b, at);
         if (x86_decode(&x->i, bytes, have, x->code))
             return true;
@@ -548,6 +570,7 @@ static void one(X86Xlate *x)
     x->next = x->code == 8 ? x->pc + x->i.len : (uint32_t)(x->pc + x->i.len);
     x->ea_done = false;
     ir_insn(x->b, x->pc);
+    check_limit(x);
     if (x->mode & MODE_BP)
         x_call(x, &h_check_bp, 0, 0, 0, 0);
     if (allowed(x))
@@ -581,6 +604,8 @@ void x86_translate(Cpu *cpu, IrBuilder *b)
     };
     bool single = b->single || x.mode & (MODE_TF | MODE_SHADOW | MODE_BP);
     uint64_t page = b->pc & ~0xfffull;
+    if (beyond_limit(&x, b->pc))
+        x86_raise_gp(x.cpu, 0);
     for (bool first = true; !x.done; first = false) {
         bool stop = !first && (single || ir_unit_full(b) || x.n_cold > X86_MAX_COLD - 12 ||
                                b->n_labels > IR_MAX_LABELS - 16 || (x.pc & ~0xfffull) != page);

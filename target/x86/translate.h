@@ -8,7 +8,7 @@
 #include "target/x86/decode.h"
 #include "target/x86/x86-insns.h"
 
-enum { CC_UNKNOWN = -1, X86_MAX_COLD = 40 };
+enum { CC_UNKNOWN = -1, X86_MAX_COLD = 56 };
 enum { COLD_JUMP = -1, COLD_RETRY = -2 };
 
 /* A path left by a branch and written at the unit's end. */
@@ -36,6 +36,7 @@ struct X86Xlate {
     IrRef ea;                   /* linear address of the memory operand, with ea_disp to add */
     int32_t ea_disp;
     bool ea_done;
+    IrRef room;                 /* I64: bytes of cs behind the unit's start, less one; 0: not asked yet */
 
     X86Cold cold[X86_MAX_COLD];
     unsigned n_cold;
