@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
@@ -99,6 +100,62 @@ static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
                                                 (GDestroyNotify)g_bytes_unref);
     g_hash_table_insert(vm->fw_cfg_user, g_strdup(name), g_bytes_new(file ? data : string, n));
     return true;
+}
+
+/* ---- -boot ---- */
+
+static bool boot_switch(const Json *o, const char *key, bool *value, GError **error)
+{
+    const char *text = json_get_text(o, key);
+    *value = !g_strcmp0(text, "on");
+    return !text || *value || !strcmp(text, "off") ||
+           error_set(error, "%s=%s: expected on or off", key, text);
+}
+
+static bool boot_time(const Json *o, const char *key, int *ms, GError **error)
+{
+    const char *text = json_get_text(o, key);
+    char *end;
+    if (!text)
+        return true;
+    long v = strtol(text, &end, 10);
+    if (*end || end == text || v < -1 || v > 65535)
+        return error_set(error, "%s=%s: expected milliseconds from 0 to 65535", key, text);
+    *ms = v;
+    return true;
+}
+
+/* Letters of drives: a and b floppies, c to f disks, n to p networks, d a CD as well. */
+static bool boot_letters(const Json *o, const char *key, char **to, GError **error)
+{
+    const char *text = json_get_text(o, key);
+    for (const char *s = text; s && *s; s++)
+        if (*s < 'a' || *s > 'p' || strchr(s + 1, *s))
+            return error_set(error, "%s=%s: expected letters from a to p, each once", key, text);
+    *to = g_strdup(text);
+    return true;
+}
+
+static bool apply_boot(Vm *vm, const Json *o, GError **error)
+{
+    static const char *const known[] = {"order", "once", "menu", "splash", "splash-time",
+                                        "reboot-timeout", "strict", NULL};
+    vm->boot.splash_time = vm->boot.reboot_timeout = -1;
+    if (!o)
+        return true;
+    const char *splash = json_get_text(o, "splash");
+    if (splash && access(splash, R_OK) < 0)
+        return error_set_errno(error, errno, "-boot splash=%s", splash);
+    vm->boot.splash = g_strdup(splash);
+    bool ok = config_check_keys(o, known, error) && boot_letters(o, "order", &vm->boot.order, error) &&
+              boot_letters(o, "once", &vm->boot.once, error) &&
+              boot_switch(o, "menu", &vm->boot.menu, error) &&
+              boot_switch(o, "strict", &vm->boot.strict, error) &&
+              boot_time(o, "splash-time", &vm->boot.splash_time, error) &&
+              boot_time(o, "reboot-timeout", &vm->boot.reboot_timeout, error);
+    if (!ok)
+        g_prefix_error(error, "-boot ");
+    return ok;
 }
 
 /* ---- machine ---- */
@@ -213,7 +270,10 @@ static bool make_machine(Vm *vm, Config *c, GError **error)
             g_free(*slot);
             *slot = g_strdup(from);
         }
-    m->graphics = !c->nographic;
+    m->graphics &= !c->nographic;
+    if ((vm->boot.order || vm->boot.once) && !t->boot_letters)
+        return error_set(error, "-boot order=, once=: machine '%s' has no such letters; give devices a "
+                         "bootindex=", t->machine);
     if (!m->kernel && (m->initrd || m->append))
         return error_set(error, "-%s is only allowed with -kernel", m->initrd ? "initrd" : "append");
     return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error);
@@ -457,7 +517,7 @@ static bool build(Vm *vm, Config *c, GError **error)
     events_start(vm);
     apply_identity(vm, c);
     apply_actions(vm, c);
-    if (!apply_process(vm, c, error))
+    if (!apply_process(vm, c, error) || !apply_boot(vm, c->boot, error))
         return false;
     FOR_EACH(text, c->globals)
         if (!apply_global(vm, text, error))

@@ -17,7 +17,7 @@ typedef struct Config {
     const char *argv0;          /* basename: the prefix of messages */
     const char *arch;
     char *machine;              /* type as typed, NULL: none given */
-    Json *machine_props, *smp, *memory;
+    Json *machine_props, *smp, *memory, *boot;
     char *cpu;
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */

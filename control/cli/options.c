@@ -156,6 +156,7 @@ static bool set_initrd(Parse *p, const char *arg) { return keep(&p->c->initrd, a
 static bool set_append(Parse *p, const char *arg) { return keep(&p->c->append, arg); }
 static bool set_dtb(Parse *p, const char *arg) { return keep(&p->c->dtb, arg); }
 static bool set_bios(Parse *p, const char *arg) { return keep(&p->c->bios, arg); }
+static bool set_boot(Parse *p, const char *arg) { return merge(p, &p->c->boot, arg, "order"); }
 static bool add_data_dir(Parse *p, const char *arg) { return add(&p->c->data_dirs, arg); }
 static bool add_fw_cfg(Parse *p, const char *arg) { return add(&p->c->fw_cfgs, arg); }
 static bool set_rtc(Parse *p, const char *arg) { return keep(&p->c->rtc, arg); }
@@ -516,4 +517,5 @@ void config_clear(Config *c)
     json_unref(c->machine_props);
     json_unref(c->smp);
     json_unref(c->memory);
+    json_unref(c->boot);
 }

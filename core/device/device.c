@@ -359,7 +359,7 @@ bool device_realize(Device *d, Bus *bus, GError **error)
     }
     const BusType *bus_type = bus ? (const BusType *)bus->object.type : NULL;
     bool ok = join_bus(d, bus, error) && object_complete(&d->object, error) &&
-              realize_levels(d, error);
+              device_boot_index_check(d, error) && realize_levels(d, error);
     if (ok) {
         d->realized = true;
         device_reset(d);

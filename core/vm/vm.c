@@ -534,6 +534,9 @@ void vm_free(Vm *vm)
     g_clear_pointer(&vm->fw_cfg_user, g_hash_table_unref);
     g_free(vm->cpus);
     g_free(vm->name);
+    g_free(vm->boot.order);
+    g_free(vm->boot.once);
+    g_free(vm->boot.splash);
     rcu_barrier();
     g_free(vm);
 }

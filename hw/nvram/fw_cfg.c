@@ -27,6 +27,8 @@ struct FwCfg {
     uint16_t key;
     uint32_t offset;
     uint64_t dma_addr;
+    char *boot_first;           /* goes before the devices' paths in the boot order */
+    unsigned listener;
 };
 
 /* ---- contents ---- */
@@ -305,22 +307,33 @@ static void init(Object *o)
     ((FwCfg *)o)->blobs = g_ptr_array_new_with_free_func(free_blob);
 }
 
-static void finish(Object *o) { g_ptr_array_unref(((FwCfg *)o)->blobs); }
+static void unrealize(Device *d)
+{
+    if (((FwCfg *)d)->listener)
+        vm_unlisten(d->object.vm, ((FwCfg *)d)->listener);
+}
+
+static void finish(Object *o)
+{
+    FwCfg *s = (FwCfg *)o;
+    g_ptr_array_unref(s->blobs);
+    g_free(s->boot_first);
+}
 
 static const Field fields[] = {
     HOST(FwCfg, blobs), SAVED(FwCfg, key), SAVED(FwCfg, offset),
-    SAVED(FwCfg, dma_addr),
+    SAVED(FwCfg, dma_addr), HOST(FwCfg, boot_first), HOST(FwCfg, listener),
 };
 static const DeviceType fw_cfg_io = {
     .name = "fw_cfg_io", .desc = "Firmware configuration (ports)", .size = sizeof(FwCfg),
     .window = 12, .max_access = 8, FIELDS(fields), .init = init, .finish = finish,
-    .read = read_port, .write = write_port,
+    .unrealize = unrealize, .read = read_port, .write = write_port,
 };
 DEVICE_TYPE(fw_cfg_io);
 static const DeviceType fw_cfg_mem = {
     .name = "fw_cfg_mem", .desc = "Firmware configuration (memory)", .size = sizeof(FwCfg),
     .window = 24, .max_access = 8, .big_endian = true, FIELDS(fields), .init = init,
-    .finish = finish, .read = read_mem, .write = write_mem, .dt = "qemu,fw-cfg-mmio",
+    .finish = finish, .unrealize = unrealize, .read = read_mem, .write = write_mem, .dt = "qemu,fw-cfg-mmio",
 };
 DEVICE_TYPE(fw_cfg_mem);
 
@@ -329,6 +342,43 @@ static void add_user_blob(gpointer name, gpointer bytes, gpointer s)
     size_t n;
     const void *data = g_bytes_get_data(bytes, &n);
     fw_cfg_add_file(s, name, data, n);
+}
+
+/* ---- boot order ---- */
+
+/* Plugging and qom-set bootindex= count from the next reset on. */
+static void set_boot_order(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
+{
+    FwCfg *s = data;
+    g_autofree char *order = device_boot_order(vm, s->boot_first);
+    fw_cfg_add_file(s, "bootorder", order, *order ? strlen(order) + 1 : 0);
+}
+
+void fw_cfg_boot_first(FwCfg *s, const char *path)
+{
+    g_free(s->boot_first);
+    s->boot_first = g_strdup(path);
+    set_boot_order(s->dev.object.vm, VM_EVENT_RESET, CAUSE_NONE, s);
+}
+
+static void add_boot(Machine *m, FwCfg *s)
+{
+    Vm *vm = m->vm;
+    uint32_t reboot = GUINT32_TO_LE((uint32_t)vm->boot.reboot_timeout);
+    uint16_t splash = GUINT16_TO_LE((uint16_t)vm->boot.splash_time);
+    fw_cfg_add_u16(s, FW_CFG_BOOT_MENU, vm->boot.menu);
+    fw_cfg_add_file(s, "etc/boot-fail-wait", &reboot, sizeof(reboot));
+    if (vm->boot.splash_time >= 0)
+        fw_cfg_add_file(s, "etc/boot-menu-wait", &splash, sizeof(splash));
+    if (vm->boot.splash) {
+        g_autofree char *picture = NULL;
+        size_t n;
+        /* It was looked at when the option was read. */
+        if (g_file_get_contents(vm->boot.splash, &picture, &n, NULL) && n > 2)
+            fw_cfg_add_file(s, memcmp(picture, "BM", 2) ? "bootsplash.jpg" : "bootsplash.bmp", picture, n);
+    }
+    set_boot_order(vm, VM_EVENT_RESET, CAUSE_NONE, s);
+    s->listener = vm_listen(vm, VM_EVENT_RESET, set_boot_order, s);
 }
 
 static FwCfg *equip(Machine *m, FwCfg *s)
@@ -340,8 +390,7 @@ static FwCfg *equip(Machine *m, FwCfg *s)
     fw_cfg_add_u16(s, FW_CFG_NOGRAPHIC, !m->graphics);
     fw_cfg_add_u16(s, FW_CFG_NB_CPUS, m->smp.cpus);
     fw_cfg_add_u16(s, FW_CFG_MAX_CPUS, m->smp.maxcpus);
-    fw_cfg_add_u16(s, FW_CFG_BOOT_MENU, 0);
-    number_files(s);
+    add_boot(m, s);
     if (vm->fw_cfg_user)
         g_hash_table_foreach(vm->fw_cfg_user, add_user_blob, s);
     m->fw_cfg = s;

@@ -262,7 +262,7 @@ static void get_config(VirtioDevice *v, uint8_t *c)
     uint64_t sectors = block_size(node(s)) / SECTOR;
     memset(c, 0, CONFIG);
     put(c, 0, sectors, 8);
-    put(c, 12, s->queue_size - 2, 4);                   /* seg_max */
+    put(c, 12, (s->seg_max_adjust ? s->queue_size : 128) - 2, 4);       /* seg_max */
     put(c, 16, MIN(sectors / (16 * 63), 16383), 2);     /* geometry: cylinders, heads, sectors */
     put(c, 18, 16, 1);
     put(c, 19, 63, 1);
@@ -354,12 +354,14 @@ static const Field fields[] = {
     PROP(VirtioBlk, share_rw, "share-rw", PROP_BOOL),
     PROP(VirtioBlk, seg_max_adjust, "seg-max-adjust", PROP_BOOL, .init = true),
     PROP(VirtioBlk, write_cache, "write-cache", PROP_ON_OFF_AUTO),
-    PROP(VirtioBlk, bootindex, "bootindex", PROP_I32, .init = -1),
+    PROP(VirtioBlk, bootindex, "bootindex", PROP_I32, .init = (uint64_t)-1,
+         .changed = device_boot_index_changed),
     SAVED(VirtioBlk, wce, .init = 1, .keep = true), HOST(VirtioBlk, stopped),
 };
 static const DeviceType virtio_blk = {
     .name = "virtio-blk-device", .parent = "virtio-device", .desc = "virtio disk",
     .size = sizeof(VirtioBlk), .bus = "virtio-bus", .pluggable = true, .category = DEVICE_STORAGE,
     FIELDS(fields), .realize = realize, .unrealize = unrealize, .ext = &cls,
+    .fw_suffix = "/disk@0,0",
 };
 DEVICE_TYPE(virtio_blk);

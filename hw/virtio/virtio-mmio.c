@@ -218,6 +218,7 @@ static const DeviceType virtio_mmio = {
     .name = "virtio-mmio", .desc = "virtio transport, memory-mapped", .size = sizeof(VirtioMmio),
     .window = VIRTIO_MMIO_SIZE, .max_access = 8, .no_domain = true, FIELDS(fields), .init = init,
     .finish = finish, .reset = reset, .read = read_reg, .write = write_reg, .dt = "virtio,mmio",
+    .fw_name = "virtio-mmio",
 };
 DEVICE_TYPE(virtio_mmio);
 

@@ -530,6 +530,10 @@ static bool check(VirtioNet *s, GError **error)
     if (s->tx_queue_size < 256 || s->tx_queue_size > 1024 || !power_of_two(s->tx_queue_size))
         return error_set(error, "Invalid tx_queue_size (= %u), must be a power of 2 between 256 and 1024",
                          s->tx_queue_size);
+    if (s->tx_mode && !strcmp(s->tx_mode, "timer"))
+        return error_set(error, "tx=timer: packets are sent at once (tx=bh); there is no transmit timer");
+    if (s->tx_mode && strcmp(s->tx_mode, "bh"))
+        return error_set(error, "tx=%s: expected bh", s->tx_mode);
     if (s->duplex && strcmp(s->duplex, "half") && strcmp(s->duplex, "full"))
         return error_set(error, "'duplex' must be 'half' or 'full'");
     return s->speed >= -1 || error_set(error, "'speed' must be between 0 and INT_MAX");
@@ -582,7 +586,6 @@ static const Field fields[] = {
     PROP(VirtioNet, mtu, "host_mtu", PROP_U16), PROP(VirtioNet, mq, "mq", PROP_BOOL),
     PROP(VirtioNet, speed, "speed", PROP_I32, .init = (uint64_t)-1),
     PROP(VirtioNet, duplex, "duplex", PROP_STRING),
-    /* "timer" and "bh" of QEMU: packets always go at once. */
     PROP(VirtioNet, tx_mode, "tx", PROP_STRING),
     PROP(VirtioNet, bootindex, "bootindex", PROP_I32, .init = (uint64_t)-1),
     SAVED(VirtioNet, guest_mac), SAVED(VirtioNet, promisc, .init = 1), SAVED(VirtioNet, allmulti),
@@ -596,5 +599,6 @@ static const DeviceType virtio_net = {
     .name = "virtio-net-device", .parent = "virtio-device", .desc = "virtio network card",
     .size = sizeof(VirtioNet), .bus = "virtio-bus", .pluggable = true, .category = DEVICE_NETWORK,
     FIELDS(fields), .realize = realize, .unrealize = unrealize, .reset = reset, .ext = &cls,
+    .fw_suffix = "/ethernet-phy@0",
 };
 DEVICE_TYPE(virtio_net);

@@ -116,6 +116,9 @@ struct DeviceType {
     void (*saving)(Device *);   /* bring SAVED members up to date */
     /* Describe to the guest. */
     const char *dt;             /* device tree: compatible list, NUL-separated */
+    /* For firmware (device_fw_path()): the node's name, "pci@i0cf8", or "virtio-mmio" to which the address
+     * of .mmio is added; a bus that names its devices comes first. What follows all nodes: "/disk@0,0". */
+    const char *fw_name, *fw_suffix;
     /* Type-specific extension (virtio: VirtioType *, cpu: CpuType *, pci: PciInfo *). */
     const void *ext;
 };
@@ -179,6 +182,7 @@ typedef struct BusType {
     bool (*plug)(Bus *, Device *, GError **error);      /* before realize: address checks */
     bool (*plugged)(Bus *, Device *, GError **error);   /* after realize */
     void (*unplug)(Bus *, Device *);
+    char *(*fw_name)(Bus *, Device *);                  /* "scsi@3"; NULL: no node for it; caller frees */
 } BusType;
 struct Bus {
     Object object;
@@ -190,6 +194,17 @@ struct Bus {
 /* A bus without an owner's id in its name: "pcie.0"; name NULL: "<owner's id>.<n>" or "<type>.<n>". */
 Bus *bus_new(Device *owner, const BusType *type, const char *name);
 Bus *bus_find(Vm *vm, const char *name_or_path, const char *type);
+
+/* ---- boot order ---- */
+/* The device's IEEE 1275 path ("/pci@i0cf8/scsi@3/disk@0,0"); the caller frees. */
+char *device_fw_path(Device *d);
+/* The value of its row PROP(T, bootindex, "bootindex", PROP_I32, .init = (uint64_t)-1,
+ * .changed = device_boot_index_changed); -1: has none. No two devices have the same. */
+int32_t device_boot_index(Device *d);
+bool device_boot_index_changed(Object *o, const Field *f, GError **error);
+/* Paths of all devices with an index, in order, one a line, `first` (may be NULL) before them; the end
+ * is HALT with -boot strict=on. The caller frees. */
+char *device_boot_order(Vm *vm, const char *first);
 
 /* ---- DMA: guest-physical access by devices; false (and a log) on a bus error ---- */
 /* Devices behind an IOMMU or a bus of their own set d->dma; NULL: the machine's memory. */

@@ -57,6 +57,12 @@ struct Vm {
     enum { REBOOT_RESET, REBOOT_SHUTDOWN } on_reboot;
     enum { SHUTDOWN_POWEROFF, SHUTDOWN_PAUSE } on_shutdown;
     enum { PANIC_SHUTDOWN, PANIC_PAUSE, PANIC_EXIT_FAILURE, PANIC_NONE } on_panic;
+    /* -boot: letters of drives, for boards with a BIOS; file of a picture; ms, -1: not said. */
+    struct {
+        char *order, *once, *splash;
+        bool menu, strict;
+        int splash_time, reboot_timeout;
+    } boot;
     int on_watchdog;                    /* WatchdogAction of qapi/run-state.json; atomic */
     Cpu *debug_cpu;                     /* whose stop led to RUN_DEBUG */
     bool freeing;
@@ -112,6 +118,7 @@ struct MachineType {
     const char *machine;                /* "microvm" as typed */
     const char *const *archs;           /* NULL-terminated: "x86_64", "i386" */
     bool is_default, deprecated, hotplug_cpus;
+    bool boot_letters;                  /* tells its BIOS of vm->boot.order and once */
     const char *alias;                  /* other name */
     const char *default_cpu;
     const char *default_ram_id;

@@ -41,6 +41,8 @@ void fw_cfg_add_file_rw(FwCfg *s, const char *name, const void *data, size_t n,
                         void (*wrote)(void *opaque), void *opaque);
 /* `select` (may be NULL) runs when the guest selects the file: a chance to bring it up to date. */
 void fw_cfg_on_select(FwCfg *s, const char *name, void (*select)(void *opaque), void *opaque);
+/* A path that firmware tries before all devices: an option ROM that loads -kernel. */
+void fw_cfg_boot_first(FwCfg *s, const char *path);
 const void *fw_cfg_file(FwCfg *s, const char *name, size_t *n);
 
 #endif

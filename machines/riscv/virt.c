@@ -40,6 +40,8 @@ static bool check_options(RiscvVirt *s, GError **error)
 {
     if (s->acpi == 1)
         return error_set(error, "-machine virt,acpi=on: not implemented yet");
+    if (s->m.usb)
+        return error_set(error, "-machine virt,usb=on: not implemented yet");
     if (s->aia && strcmp(s->aia, "none") != 0)
         return error_set(error, "-machine virt,aia=%s: not implemented yet; only none is", s->aia);
     if (s->m.ram_size < 2 << 20)

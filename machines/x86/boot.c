@@ -87,7 +87,7 @@ static bool add_rom(Machine *m, FwCfg *fw_cfg, const char *name, GError **error)
     size_t n;
     const void *data = g_bytes_get_data(rom, &n);
     fw_cfg_add_file(fw_cfg, file, data, n);
-    fw_cfg_add_file(fw_cfg, "bootorder", order, strlen(order) + 1);
+    fw_cfg_boot_first(fw_cfg, order);
     return true;
 }
 
@@ -98,7 +98,8 @@ static void put32(uint8_t *p, uint32_t v)
 }
 
 /* The option ROM puts the pieces in place as a real-mode loader would. */
-bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t low_end, GError **error)
+bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t low_end,
+                     bool option_rom, GError **error)
 {
     enum { SETUP_AT = 0x10000, TOP_RESERVE = 0x29000, HEAP_END = 0xfe00 };
     g_autoptr(GBytes) kernel = loader_file(m->kernel, error);
@@ -137,7 +138,7 @@ bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t lo
     fw_cfg_add_u32(fw_cfg, FW_CFG_SETUP_ADDR, SETUP_AT);
     fw_cfg_add_u32(fw_cfg, FW_CFG_SETUP_SIZE, setup_size);
     fw_cfg_add(fw_cfg, FW_CFG_SETUP_DATA, setup, setup_size);
-    return add_rom(m, fw_cfg, "linuxboot_dma.bin", error);
+    return !option_rom || add_rom(m, fw_cfg, "linuxboot_dma.bin", error);
 }
 
 bool x86_load_bios(Machine *m, const char *dflt, GError **error)

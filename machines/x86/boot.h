@@ -34,8 +34,10 @@ enum {
 void x86_boot_map(X86BootInfo *info, uint64_t low_end, uint64_t high_size);
 /* Loads m->kernel, m->initrd and the command line, whatever the format, ready to enter. */
 bool x86_boot_kernel(Machine *m, const char *cmdline, X86BootInfo *info, GError **error);
-/* For firmware: the same files through fw_cfg and Debian's option ROMs. */
-bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t low_end, GError **error);
+/* For firmware: the same files through fw_cfg, with Debian's option ROM that loads them from there (firmware
+ * with a loader of its own needs none). */
+bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t low_end,
+                     bool option_rom, GError **error);
 /* -bios or the given default at the top of 4 GiB, its last 128 KiB also below 1 MiB. */
 bool x86_load_bios(Machine *m, const char *dflt, GError **error);
 

@@ -278,7 +278,7 @@ static bool ready(Machine *m, GError **error)
     if (m->kernel && !m->firmware)
         return x86_boot_kernel(m, cmdline, &s->boot, error);
     return x86_load_bios(m, has_acpi(s) ? "bios-microvm.bin" : "qboot.rom", error) &&
-           (!m->kernel || x86_boot_fw_cfg(m, fw_cfg, cmdline, s->low_size, error));
+           (!m->kernel || x86_boot_fw_cfg(m, fw_cfg, cmdline, s->low_size, s->option_roms, error));
 }
 
 static void cold_reset(Machine *m)
