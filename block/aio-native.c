@@ -83,6 +83,12 @@ static void free_native(gpointer data)
 
 static Native *native(Loop *loop) { return loop_data(loop, &aio_native, make, free_native); }
 
+static unsigned batch(Loop *loop)
+{
+    int64_t max = loop_tuning(loop).max_batch;
+    return max ? MIN(max, BATCH) : BATCH;
+}
+
 static int64_t run(Loop *loop, const AioRequest *r)
 {
     Native *a = native(loop);
@@ -94,7 +100,7 @@ static int64_t run(Loop *loop, const AioRequest *r)
     else
         io_prep_pwritev(&w.cb, r->fd, r->iov, r->n_iov, r->offset);
     io_set_eventfd(&w.cb, a->event);
-    if (a->n == BATCH)
+    if (a->n >= batch(loop))
         submit(a);
     a->queue[a->n++] = &w.cb;
     if (!a->plugged) {

@@ -2,12 +2,13 @@
 /* aio=threads: blocking calls on a pool of worker threads. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/falloc.h>
 #include <unistd.h>
 #include "block/aio.h"
 #include "util/fiber.h"
 
-enum { MAX_THREADS = 16 };
+enum { MAX_THREADS = 16 };      /* where the loop has no limit of its own */
 
 typedef struct Job {
     const AioRequest *r;
@@ -48,7 +49,11 @@ static void free_pool(gpointer pool) { g_thread_pool_free(pool, false, true); }
 static int64_t run(Loop *loop, const AioRequest *r)
 {
     Job job = {.r = r, .loop = loop, .fiber = fiber_self()};
-    g_thread_pool_push(loop_data(loop, &aio_threads, make_pool, free_pool), &job, NULL);
+    GThreadPool *pool = loop_data(loop, &aio_threads, make_pool, free_pool);
+    int64_t max = loop_tuning(loop).max_threads;
+    if (max && max != g_thread_pool_get_max_threads(pool))
+        g_thread_pool_set_max_threads(pool, MIN(max, INT_MAX), NULL);
+    g_thread_pool_push(pool, &job, NULL);
     fiber_wait();
     return job.result;
 }

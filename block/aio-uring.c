@@ -118,7 +118,8 @@ static int64_t run(Loop *loop, const AioRequest *r)
     prepare(sqe, r);
     io_uring_sqe_set_data(sqe, &w);
     u->pending++;
-    if (!u->plugged)
+    int64_t max = loop_tuning(loop).max_batch;
+    if (!u->plugged || (max && u->pending >= max))
         submit(u);
     fiber_wait();
     return w.result;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Event loops on top of GMainContext. */
 #include <pthread.h>
+#include <time.h>
 
 #include "util/loop.h"
 #include "util/rcu.h"
@@ -23,11 +24,79 @@ struct Loop {
     bool quit;                  /* atomic */
     GSource *posts;
     GHashTable *data;           /* loop_data(): key -> LoopDatum */
-    pthread_mutex_t lock;       /* of the list of posts */
+    pthread_mutex_t lock;       /* of the list of posts, and of tuning */
+    LoopTuning tuning;
+    int64_t poll_max;           /* tuning.poll_max_ns; atomic */
+    int64_t poll_ns;            /* the present busy wait */
     Post *first, **last;
 };
 
 static __thread Loop *current;
+
+/* ---- waiting ---- */
+
+static int64_t now_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
+/*
+ * Busy for the time that would have met the last events: it grows when the sleep that followed was
+ * shorter than the limit, and shrinks when it was longer.
+ */
+static void adapt(Loop *loop, int64_t waited, int64_t max)
+{
+    enum { FIRST = 4000 };
+    LoopTuning t = loop_tuning(loop);
+
+    if (waited <= loop->poll_ns) {
+        return;
+    }
+    if (waited > max) {
+        loop->poll_ns = t.poll_shrink ? loop->poll_ns / t.poll_shrink : 0;
+    } else {
+        loop->poll_ns = loop->poll_ns ? loop->poll_ns * (t.poll_grow ? t.poll_grow : 2) : FIRST;
+    }
+    loop->poll_ns = MIN(loop->poll_ns, max);
+}
+
+static gint wait_for(Loop *loop, GPollFD *fds, guint n, gint timeout)
+{
+    int64_t max = loop ? __atomic_load_n(&loop->poll_max, __ATOMIC_RELAXED) : 0;
+
+    if (!max || timeout == 0) {
+        return g_poll(fds, n, timeout);
+    }
+    int64_t start = now_ns(), spin = MIN(loop->poll_ns, timeout < 0 ? INT64_MAX : timeout * 1000000ll);
+    gint ready = 0;
+    while (!ready && now_ns() - start < spin) {
+        ready = g_poll(fds, n, 0);
+    }
+    if (!ready) {
+        ready = g_poll(fds, n, timeout);
+    }
+    adapt(loop, now_ns() - start, max);
+    return ready;
+}
+
+void loop_tune(Loop *loop, const LoopTuning *tuning)
+{
+    pthread_mutex_lock(&loop->lock);
+    loop->tuning = *tuning;
+    pthread_mutex_unlock(&loop->lock);
+    __atomic_store_n(&loop->poll_max, tuning->poll_max_ns, __ATOMIC_RELAXED);
+}
+
+LoopTuning loop_tuning(Loop *loop)
+{
+    pthread_mutex_lock(&loop->lock);
+    LoopTuning t = loop->tuning;
+    pthread_mutex_unlock(&loop->lock);
+    return t;
+}
 
 /* A loop is a reader that holds nothing while it polls. */
 static gint poll_offline(GPollFD *fds, guint n, gint timeout)
@@ -37,7 +106,7 @@ static gint poll_offline(GPollFD *fds, guint n, gint timeout)
     if (online) {
         rcu_offline();
     }
-    gint ready = g_poll(fds, n, timeout);
+    gint ready = wait_for(current, fds, n, timeout);
     if (online) {
         rcu_online();
     }

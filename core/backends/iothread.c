@@ -17,15 +17,38 @@ typedef struct Iothread {
     int64_t poll_max_ns, poll_grow, poll_shrink, aio_max_batch, pool_min, pool_max;
 } Iothread;
 
-typedef struct MainLoop {
-    Object object;
-    int64_t aio_max_batch, pool_min, pool_max;
-} MainLoop;
+/* ---- properties that may change while it runs ---- */
+
+static bool check(const Iothread *t, GError **error)
+{
+    const int64_t values[] = {t->poll_max_ns, t->poll_grow, t->poll_shrink, t->aio_max_batch,
+                              t->pool_min, t->pool_max};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(values); i++) {
+        if (values[i] < 0) {
+            return error_set(error, "iothread '%s': values must not be negative", t->object.name);
+        }
+    }
+    if (t->pool_min > 0) {
+        return error_set(error, "thread-pool-min: workers are not kept in reserve, only 0 is possible");
+    }
+    return t->pool_max > 0 || error_set(error, "thread-pool-max must be above 0");
+}
+
+static void tune(const Iothread *t)
+{
+    LoopTuning tuning = {t->poll_max_ns, t->poll_grow, t->poll_shrink, t->aio_max_batch, t->pool_max};
+
+    loop_tune(t->loop, &tuning);
+}
 
 static bool accept_change(Object *o, const Field *f, GError **error)
 {
-    return *(int64_t *)((char *)o + f->offset) >= 0 ||
-           error_set(error, "property '%s' must not be negative", f->name);
+    if (!check((Iothread *)o, error)) {
+        return false;
+    }
+    tune((Iothread *)o);
+    return true;
 }
 
 static const Field iothread_fields[] = {
@@ -40,9 +63,9 @@ static const Field iothread_fields[] = {
     HOST(Iothread, started),
 };
 static const Field main_fields[] = {
-    PROP(MainLoop, aio_max_batch, "aio-max-batch", PROP_I64, .changed = accept_change),
-    PROP(MainLoop, pool_min, "thread-pool-min", PROP_I64, .changed = accept_change),
-    PROP(MainLoop, pool_max, "thread-pool-max", PROP_I64, .init = 64, .changed = accept_change),
+    PROP(Iothread, aio_max_batch, "aio-max-batch", PROP_I64, .changed = accept_change),
+    PROP(Iothread, pool_min, "thread-pool-min", PROP_I64, .changed = accept_change),
+    PROP(Iothread, pool_max, "thread-pool-max", PROP_I64, .init = 64, .changed = accept_change),
 };
 
 static void *run(void *data)
@@ -63,7 +86,11 @@ static bool complete(Object *o, GError **error)
     Iothread *t = (Iothread *)o;
     g_autofree char *name = g_strdup_printf("IO %s", o->name);
 
+    if (!check(t, error)) {
+        return false;
+    }
     t->loop = loop_new();
+    tune(t);
     pthread_mutex_init(&t->lock, NULL);
     pthread_cond_init(&t->started, NULL);
     t->thread = g_thread_new(name, run, t);
@@ -93,9 +120,23 @@ static const ObjectType iothread = {
     .user_creatable = true, FIELDS(iothread_fields), .complete = complete, .finish = finish,
 };
 OBJECT_TYPE(iothread);
+
+/* No thread of its own, and no busy waiting: the control thread's loop. */
+static bool complete_main(Object *o, GError **error)
+{
+    Iothread *t = (Iothread *)o;
+
+    if (!check(t, error)) {
+        return false;
+    }
+    t->loop = o->vm->loop;
+    tune(t);
+    return true;
+}
+
 static const ObjectType main_loop = {
-    .name = "main-loop", .desc = "The control thread's event loop", .size = sizeof(MainLoop),
-    .user_creatable = true, FIELDS(main_fields),
+    .name = "main-loop", .desc = "The control thread's event loop", .size = sizeof(Iothread),
+    .user_creatable = true, FIELDS(main_fields), .complete = complete_main,
 };
 OBJECT_TYPE(main_loop);
 

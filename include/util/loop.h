@@ -25,6 +25,16 @@ bool loop_is_home(const Loop *loop);
 /* The loop whose home is the calling thread, or NULL. */
 Loop *loop_current(void);
 
+/* How a loop waits and what its engines may use; 0 means the default. Any thread. */
+typedef struct LoopTuning {
+    int64_t poll_max_ns;        /* longest busy wait before sleeping; 0: none */
+    int64_t poll_grow, poll_shrink;     /* factor of the busy wait's growth (2), divisor when it was in vain (all) */
+    int64_t max_batch;          /* requests handed to the kernel at once */
+    int64_t max_threads;        /* workers of aio=threads */
+} LoopTuning;
+void loop_tune(Loop *loop, const LoopTuning *tuning);
+LoopTuning loop_tuning(Loop *loop);
+
 /* Something that exists once per loop, made at the first call; home thread only. Freed with the loop. */
 void *loop_data(Loop *loop, const void *key, void *(*make)(Loop *loop), GDestroyNotify free);
 
