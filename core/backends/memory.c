@@ -66,6 +66,14 @@ static const Field memfd_fields[] = {
     PROP(MemoryBackend, seal, "seal", PROP_BOOL, .init = 1, .desc = "Seal growing & shrinking"),
 };
 
+/* With strict accounting the kernel counts private memory all the same. */
+static bool may_skip_reserve(void)
+{
+    g_autofree char *mode = NULL;
+
+    return !g_file_get_contents("/proc/sys/vm/overcommit_memory", &mode, NULL, NULL) || *mode != '2';
+}
+
 static bool make(Object *o, RamConfig *cfg, GError **error)
 {
     MemoryBackend *b = (MemoryBackend *)o;
@@ -74,6 +82,11 @@ static bool make(Object *o, RamConfig *cfg, GError **error)
         return error_set(error, "%s: policy '%s' is not supported, only 'default'", o->name,
                          policies[b->policy]);
     }
+    if (!b->reserve && !b->share && !may_skip_reserve()) {
+        return error_set(error, "%s: reserve=off is not possible while /proc/sys/vm/overcommit_memory is 2",
+                         o->name);
+    }
+    cfg->no_reserve = !b->reserve;
     cfg->share |= b->share;
     cfg->prealloc = b->prealloc;
     cfg->prealloc_threads = b->prealloc_threads;
@@ -127,7 +140,7 @@ static void finish_file(Object *o)
 static bool complete_memfd(Object *o, GError **error)
 {
     MemoryBackend *b = (MemoryBackend *)o;
-    RamConfig cfg = {.memfd = true, .share = b->share};
+    RamConfig cfg = {.memfd = true, .share = b->share, .seal = b->seal};
 
     if (b->hugetlb_size && !b->hugetlb) {
         return error_set(error, "%s: 'hugetlbsize' needs 'hugetlb=on'", o->name);

@@ -49,7 +49,7 @@ static unsigned log2_of(uint64_t v)
 
 static int open_memfd(const RamConfig *cfg, const char *id, GError **error)
 {
-    unsigned flags = MFD_CLOEXEC;
+    unsigned flags = MFD_CLOEXEC | (cfg->seal ? MFD_ALLOW_SEALING : 0);
 
     if (cfg->page_size > (uint64_t)getpagesize()) {
         flags |= MFD_HUGETLB | log2_of(cfg->page_size) << MAP_HUGE_SHIFT;
@@ -115,8 +115,8 @@ static bool map_block(RamBlock *b, const RamConfig *cfg, GError **error)
 {
     uint64_t align = MAX(MAX(HUGE_PAGE, b->page_size), cfg->align);
     int prot = PROT_READ | (b->readonly && b->fd >= 0 ? 0 : PROT_WRITE);
-    int flags = MAP_FIXED | (b->share ? MAP_SHARED : MAP_PRIVATE) | MAP_NORESERVE |
-                (b->fd < 0 ? MAP_ANONYMOUS : 0);
+    int flags = MAP_FIXED | (b->share ? MAP_SHARED : MAP_PRIVATE) | (b->fd < 0 ? MAP_ANONYMOUS : 0) |
+                (cfg->no_reserve ? MAP_NORESERVE : 0);
 
     b->map_size = ROUND_UP(b->size, b->page_size) + align;
     void *map = mmap(NULL, b->map_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -244,6 +244,11 @@ RamBlock *ram_block_new(Vm *vm, const char *id, uint64_t size, const RamConfig *
     b->fd = backing(&cfg, id, size, error);
     if (b->fd == -2) {
         b->fd = -1;
+        free_block(b);
+        return NULL;
+    }
+    if (cfg.seal && b->fd >= 0 && fcntl(b->fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        error_set_errno(error, errno, "cannot seal the size of '%s'", id);
         free_block(b);
         return NULL;
     }

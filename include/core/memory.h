@@ -32,6 +32,8 @@ typedef struct RamConfig {
     const char *path;           /* file or hugetlbfs directory; NULL: anonymous */
     int fd;                     /* memfd or passed descriptor, -1 none (0 in a zeroed struct: none too) */
     bool memfd, share, prealloc, readonly, dump, merge;
+    bool no_reserve;            /* take no swap space for it in advance */
+    bool seal;                  /* a memfd's size is fixed for all who have its descriptor */
     uint64_t page_size;         /* hugepages: 2 MiB, 1 GiB; 0 default */
     uint64_t align, offset;
     unsigned prealloc_threads;
