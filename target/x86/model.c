@@ -78,7 +78,7 @@ static bool filter(X86Cpu *x, GError **error)
         if (x->prop_enforce)
             return error_set(error, "the accelerator doesn't support requested feature: CPUID.%s.%s [bit %u]",
                              word_text[f->word], f->name, f->bit);
-        if (!x->cpu.index)
+        if (!x->cpu.index && x->prop_check)
             g_printerr("%s: warning: TCG doesn't support requested feature: CPUID.%s.%s [bit %u]\n",
                        x->cpu.vm->argv0 ? x->cpu.vm->argv0 : "myna", word_text[f->word], f->name, f->bit);
     }
@@ -129,6 +129,8 @@ bool x86_realize(Cpu *cpu, GError **error)
     X86Cpu *x = x86_of(cpu);
     if (!x->kvm)
         x->features[W_KVM] = 0;
+    if (x->pmu || x->host_cache_info)
+        return error_set(error, "property %s=on is not implemented", x->pmu ? "pmu" : "host-cache-info");
     if (!filter(x, error))
         return false;
     settle(x);
