@@ -20,7 +20,6 @@ static void say(MuxChardev *m, const char *text) { char_write_all(&m->below, tex
 static void help(MuxChardev *m)
 {
     say(m, "\r\nC-a h    print this help\r\nC-a x    exit emulator\r\n"
-           "C-a s    save disk data back to file (if -snapshot)\r\n"
            "C-a t    toggle console timestamps\r\nC-a b    send break (magic sysrq)\r\n"
            "C-a c    switch between console and monitor\r\nC-a C-a  sends C-a\r\n");
 }
