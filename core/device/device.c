@@ -469,6 +469,8 @@ static bool reset_saved(const Field *f, void *data)
     if (f->kind == FIELD_SAVED && !f->keep) {
         memset(p, 0, f->size);
         memcpy(p, &f->init, MIN(f->size, sizeof(f->init)));
+    } else if (f->kind == FIELD_BUFFER && *(void **)p) {
+        memset(*(void **)p, 0, *(uint32_t *)((char *)data + f->stride));
     } else if (f->kind == FIELD_TIMER) {
         cancel_timer(f, data);
     }

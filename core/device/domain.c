@@ -189,6 +189,16 @@ void domain_leave(Device *d)
     }
 }
 
+bool device_enter(Device *d, bool write)
+{
+    return domain_enter(d, write) == DOMAIN_ENTERED;
+}
+
+void device_leave(Device *d)
+{
+    domain_leave(d);
+}
+
 /* ---- pins ---- */
 
 static void deliver(Pin to, bool level)

@@ -52,6 +52,11 @@ static bool add_field(const Field *f, void *data)
     case FIELD_SAVED:
         add(w, f->member, 0, 1, p, f->size, f->kind);
         break;
+    case FIELD_BUFFER:
+        if (*(void **)p) {
+            add(w, f->member, 0, 1, *(void **)p, *(uint32_t *)((char *)w->d + f->stride), f->kind);
+        }
+        break;
     case FIELD_IRQ:
     case FIELD_TIMER:
         for (unsigned i = 0; i < f->size / one; i++) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The paravirtual panic port: the guest says that it has crashed. */
+/* The paravirtual panic port, on ISA and on PCI: the guest says that it has crashed. */
 #include "hw/isa.h"
+#include "hw/pci.h"
 #include "qapi/qapi-events.h"
 
 enum { PANICKED = 1, CRASH_LOADED = 2, SHUTDOWN = 4 };
@@ -11,12 +12,8 @@ typedef struct PvPanic {
     uint8_t events;
 } PvPanic;
 
-static uint64_t read_events(Device *d) { return ((PvPanic *)d)->events; }
-
-static void write_event(Device *d, uint64_t value)
+static void report(Vm *vm, uint64_t value)
 {
-    Vm *vm = d->object.vm;
-    value &= ((PvPanic *)d)->events;
     if (value & PANICKED)
         vm_request_panic(vm);
     else if (value & SHUTDOWN) {
@@ -26,6 +23,9 @@ static void write_event(Device *d, uint64_t value)
     else if (value & CRASH_LOADED)
         vm_request_crash_loaded(vm);
 }
+
+static uint64_t read_events(Device *d) { return ((PvPanic *)d)->events; }
+static void write_event(Device *d, uint64_t v) { report(d->object.vm, v & ((PvPanic *)d)->events); }
 
 static bool realize(Device *d, GError **error)
 {
@@ -46,3 +46,31 @@ static const DeviceType pvpanic = {
     .realize = realize,
 };
 DEVICE_TYPE(pvpanic);
+
+/* ---- the PCI function ---- */
+
+typedef struct PvPanicPci {
+    PciDevice pci;
+    uint8_t events;
+} PvPanicPci;
+
+static uint64_t read_pci(Device *d) { return ((PvPanicPci *)d)->events; }
+static void write_pci(Device *d, uint64_t v) { report(d->object.vm, v & ((PvPanicPci *)d)->events); }
+
+static const Reg pci_regs[] = {
+    REG(0, "EVENT", RW, .width = 1, .read = read_pci, .wrote = write_pci),
+};
+static const Field pci_fields[] = {
+    PROP(PvPanicPci, events, "events", PROP_U8, .init = PANICKED | CRASH_LOADED | SHUTDOWN),
+};
+static const PciInfo info = {
+    .vendor = 0x1b36, .device = 0x0011, .class = 0x088000, .revision = 1,
+    .bar = {{.kind = PCI_BAR_MEM32, .window = true, .name = "pvpanic"}},
+};
+static const DeviceType pvpanic_pci = {
+    .name = "pvpanic-pci", .parent = "pci-device", .desc = "Panic notification, PCI function",
+    .size = sizeof(PvPanicPci), .pluggable = true, .hotpluggable = true, .window = 2, .max_access = 1,
+    .regs = pci_regs, .n_regs = G_N_ELEMENTS(pci_regs), .fields = pci_fields,
+    .n_fields = G_N_ELEMENTS(pci_fields), .pci = &info,
+};
+DEVICE_TYPE(pvpanic_pci);

@@ -76,6 +76,9 @@ typedef struct Reg {
 #define LINK(T, m, ...) {.kind = FIELD_LINK, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
 #define IRQ(T, m, ...) {.kind = FIELD_IRQ, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
 #define TIMER(T, m, fired_, ...) {.kind = FIELD_TIMER, .name = #m, FIELD_AT(T, m), .fired = fired_, __VA_ARGS__}
+/* Bytes behind a pointer that realize allocates; `bytes` is a uint32_t member with their number. Saved,
+ * zeroed at reset. */
+#define BUFFER(T, m, bytes) {.kind = FIELD_BUFFER, .name = #m, .stride = offsetof(T, bytes), FIELD_AT(T, m)}
 #define HOST(T, m) {.kind = FIELD_HOST, .name = #m, FIELD_AT(T, m)}
 
 /* ---- the type ---- */
@@ -121,6 +124,7 @@ struct DeviceType {
     const char *fw_name, *fw_suffix;
     /* Type-specific extension (virtio: VirtioType *, cpu: CpuType *, pci: PciInfo *). */
     const void *ext;
+    const struct PciInfo *pci;  /* a PCI function: hw/pci.h */
 };
 
 struct Device {
@@ -165,6 +169,10 @@ void device_reset(Device *d);                                   /* this device a
 /* The domain's lock, for code entering the device from a loop or timer (rarely needed). */
 void device_lock(Device *d);
 void device_unlock(Device *d);
+/* For dispatchers of accesses that may come from another device's code (configuration space): false if
+ * that would nest, or the device is gone. */
+bool device_enter(Device *d, bool write) G_GNUC_WARN_UNUSED_RESULT;
+void device_leave(Device *d);
 #define log_guest(dev, fmt, ...) device_log_guest((Device *)(dev), fmt, ##__VA_ARGS__)
 void device_log_guest(Device *d, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 

@@ -8,7 +8,8 @@
  *   test_clock_step(t, 5);
  *   g_assert_true(test_pin(t, "irq"));
  *
- * The device's window stands at TEST_BASE of the machine's memory. RAM of 1 MiB for DMA is at 0.
+ * The device's window stands at TEST_BASE of the machine's memory. RAM of 1 MiB for DMA is at 0. A PCI
+ * function gets a generic host bridge with ECAM at TEST_ECAM unless the test has made a bus.
  * Any mistake (no such register, device does not realize) fails the test.
  */
 #ifndef CORE_TESTING_H
@@ -16,7 +17,7 @@
 
 #include "core/vm.h"
 
-enum { TEST_BASE = 0x10000000, TEST_RAM = 1 << 20 };
+enum { TEST_BASE = 0x10000000, TEST_RAM = 1 << 20, TEST_ECAM = 0x20000000 };
 
 typedef struct TestDevice {
     Loop *loop;

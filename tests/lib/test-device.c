@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/testing.h"
+#include "hw/pci-host.h"
 
 TestDevice *test_machine(void)
 {
@@ -26,6 +27,14 @@ void test_device_free(TestDevice *t)
     }
 }
 
+/* ECAM, windows: where a PCI device of a test finds itself when the test has made no bus. */
+static Bus *pci_bus(TestDevice *t)
+{
+    GpexConfig config = {.ecam = TEST_ECAM, .buses = 16, .mmio32 = {0x40000000, 0x40000000},
+                         .mmio64 = {1ull << 40, 1ull << 40}, .msi = NULL};
+    return &gpex_new(t->vm, &config)->bus;
+}
+
 /* The bus of its kind that the test has made. */
 static Bus *bus_for(TestDevice *t, const Device *d)
 {
@@ -35,7 +44,8 @@ static Bus *bus_for(TestDevice *t, const Device *d)
          o = object_type_parent(o)) {
         kind = ((const DeviceType *)o)->bus;
     }
-    return kind ? bus_find(t->vm, NULL, kind) : NULL;
+    Bus *bus = kind ? bus_find(t->vm, NULL, kind) : NULL;
+    return bus || g_strcmp0(kind, "PCI") ? bus : pci_bus(t);
 }
 
 static bool add_device(TestDevice *t, const char *type, va_list *props, GError **error)
