@@ -8,6 +8,7 @@
 #include "accel/jit/internal.h"
 #include "core/memory.h"
 #include "core/vm.h"
+#include "fp/fp.h"
 #include "util/loop.h"
 
 enum { SLOTS = 24, WINDOW = 16, PAGE = 4096, VSLOTS = 4 };
@@ -46,6 +47,7 @@ typedef struct Gen {
     IrRef v[IR_MAX_NODES];
     unsigned n, vec_from;
     bool calls, vectors;
+    bool canon;                 /* IR_FP_CANON: flushing is off, FP_DENORMAL is not compared */
 } Gen;
 
 static unsigned rnd(Gen *g, unsigned n)
@@ -238,6 +240,14 @@ static IrRef vec(Gen *g, IrOp op, IrType t, IrLane lane, int32_t imm, IrRef a, I
     return push(g, ir_vec(g->u, op, t, lane, imm, a, b, 0));
 }
 
+/* IR_FP_CANON where it applies. */
+static int32_t gen_canon(Gen *g, unsigned op)
+{
+    bool may = (op >= IR_OP_fs_add && op <= IR_OP_fs_sqrt) || (op >= IR_OP_fs_fmadd && op <= IR_OP_fs_64to32) ||
+               op == IR_OP_fs_to_int || op == IR_OP_fs_to_intt;
+    return g->canon && may && rnd(g, 4) ? IR_FP_CANON : 0;
+}
+
 /* Operations between types. */
 static void gen_vec_convert(Gen *g)
 {
@@ -271,7 +281,9 @@ static void gen_vec_convert(Gen *g)
     case 13: vec(g, IR_OP_v_movmsk, IR_I32, rnd_lane(g, B | W | D), (int32_t)wide, pick(g, t), 0); break;
     case 14: vec(g, IR_OP_v_test, IR_I32, rnd_lane(g, B | W | D), (int32_t)wide, pick(g, t), pick(g, t)); break;
     case 15: vec(g, compares[rnd(g, 2)], IR_I32, fp, 0, pick(g, IR_V128), pick(g, IR_V128)); break;
-    case 16: vec(g, to_int[rnd(g, 2)], rnd(g, 2) ? IR_I32 : IR_I64, fp, 0, pick(g, IR_V128), 0); break;
+    case 16: vec(g, to_int[rnd(g, 2)], rnd(g, 2) ? IR_I32 : IR_I64, fp, gen_canon(g, IR_OP_fs_to_int),
+                 pick(g, IR_V128), 0);
+        break;
     case 17:
         if (rnd(g, 2))
             vec(g, IR_OP_fs_from_i32, IR_V128, fp, 0, pick(g, IR_V128), pick(g, IR_I32));
@@ -301,7 +313,8 @@ static void gen_vec_op(Gen *g, IrType t)
     if (o->v128)
         t = IR_V128;
     IrRef a = pick(g, t), b = args > 1 ? pick(g, t) : 0, c = args > 2 ? pick(g, t) : 0;
-    push(g, ir_vec(g->u, o->op, t, rnd_lane(g, o->lanes), (int32_t)rnd(g, 1u << o->imm_bits), a, b, c));
+    int32_t imm = (int32_t)rnd(g, 1u << o->imm_bits) | gen_canon(g, o->op);
+    push(g, ir_vec(g->u, o->op, t, rnd_lane(g, o->lanes), imm, a, b, c));
 }
 
 static void gen_vec(Gen *g)
@@ -503,7 +516,7 @@ static void print_unit(const IrUnit *u, Bed *b, const JitUnit *ju)
     g_printerr("%s\n", s->str);
 }
 
-static bool same(Bed *b, const FakeCpu *want, const uint8_t *want_memory)
+static bool same(Bed *b, const FakeCpu *want, const uint8_t *want_memory, bool canon)
 {
     bool ok = true;
     for (unsigned k = 0; k < SLOTS; k++) {
@@ -524,7 +537,7 @@ static bool same(Bed *b, const FakeCpu *want, const uint8_t *want_memory)
         g_printerr("vector slots differ\n");
         ok = false;
     }
-    if (b->f.cpu.fp_flags != want->cpu.fp_flags) {
+    if ((b->f.cpu.fp_flags ^ want->cpu.fp_flags) & ~(canon ? FP_DENORMAL : 0)) {
         g_printerr("fp flags %x instead of %x\n", b->f.cpu.fp_flags, want->cpu.fp_flags);
         ok = false;
     }
@@ -582,7 +595,9 @@ static void bed_free(Bed *b)
     g_free(b);
 }
 
-static void random_units(unsigned count, unsigned size, bool calls, bool vectors, const JitOptions *opt)
+enum { CALLS = 1, VECTORS = 2, CANON = 4 };
+
+static void random_units(unsigned count, unsigned size, unsigned what, const JitOptions *opt)
 {
     Bed *b = bed_new(opt);
     Gen *g = g_new0(Gen, 1);
@@ -591,13 +606,16 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
     uint64_t insns = 0, bytes = 0, refused = 0;
     unsigned first = g_getenv("SEED") ? atoi(g_getenv("SEED")) : 1;
     g->u = ir_unit_new();
-    g->calls = calls;
-    g->vectors = vectors;
+    g->calls = what & CALLS;
+    g->vectors = what & VECTORS;
+    g->canon = what & CANON;
     for (unsigned n = first; n < first + count; n++) {
         g->rand = g_rand_new_with_seed(n);
         gen_unit(g, size);
         ir_optimize(g->u);
         start_state(b, g->rand);
+        if (g->canon)
+            b->f.cpu.fp_mode &= FP_ROUND_MASK;
         for (unsigned k = 0; k < WINDOW * PAGE; k += 4)
             *(uint32_t *)(b->memory + k) = k * 2654435761u;
         memcpy(before, b->memory, WINDOW * PAGE);
@@ -625,7 +643,7 @@ static void random_units(unsigned count, unsigned size, bool calls, bool vectors
         if (g_getenv("SHOW"))
             print_unit(g->u, b, u);
         run_jit(b, u);
-        if (!same(b, want, after)) {
+        if (!same(b, want, after, g->canon)) {
             print_unit(g->u, b, u);
             g_error("seed %u differs", n);
         }
@@ -648,27 +666,32 @@ static unsigned scale(unsigned n)
 
 static void test_small(void)
 {
-    random_units(scale(3000), 8, false, false, NULL);
+    random_units(scale(3000), 8, 0, NULL);
 }
 
 static void test_large(void)
 {
-    random_units(scale(1000), 150, false, false, NULL);
+    random_units(scale(1000), 150, 0, NULL);
 }
 
 static void test_calls(void)
 {
-    random_units(scale(1500), 60, true, false, NULL);
+    random_units(scale(1500), 60, CALLS, NULL);
 }
 
 static void test_vectors(void)
 {
-    random_units(scale(1500), 80, true, true, NULL);
+    random_units(scale(1500), 80, CALLS | VECTORS, NULL);
+}
+
+static void test_canon(void)
+{
+    random_units(scale(1500), 80, CALLS | VECTORS | CANON, NULL);
 }
 
 static void test_misses(void)
 {
-    random_units(scale(500), 80, true, true, &(JitOptions){.force_miss = 2, .chunk_size = 1 << 20, .cache_size = 3 << 20});
+    random_units(scale(500), 80, CALLS | VECTORS, &(JitOptions){.force_miss = 2, .chunk_size = 1 << 20, .cache_size = 3 << 20});
 }
 
 int main(int argc, char **argv)
@@ -678,6 +701,7 @@ int main(int argc, char **argv)
     g_test_add_func("/jit/random/large", test_large);
     g_test_add_func("/jit/random/calls", test_calls);
     g_test_add_func("/jit/random/vectors", test_vectors);
+    g_test_add_func("/jit/random/canon", test_canon);
     g_test_add_func("/jit/random/misses", test_misses);
     return g_test_run();
 }

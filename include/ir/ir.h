@@ -286,6 +286,9 @@ void ir_call_ind(IrBuilder *b, IrRef pc, uint64_t ret_pc);
 void ir_ret(IrBuilder *b, IrRef pc);
 void ir_resync(IrBuilder *b, IrRef pc);
 
+/* In imm of scalar floating point: see vector-ops.inc. */
+enum { IR_FP_CANON = 1 << 8 };
+
 /* ---- vectors: generic entry; ir/vector.h has the named operations ---- */
 IrRef ir_vec(IrBuilder *b, IrOp op, IrType t, IrLane lane, int32_t imm, IrRef x, IrRef y, IrRef z);
 

@@ -9,10 +9,13 @@
 #include "fp/fp.h"
 #include "ir/interp/vector.h"
 
-static FpEnv env_of(const Cpu *cpu)
+/* RISC-V's rules (IR_FP_CANON); other operations use these bits for something else. */
+static bool is_canon(const IrNode *n) { return n->op >= IR_OP_fs_add && n->imm & IR_FP_CANON; }
+
+static FpEnv env_of(const Cpu *cpu, const IrNode *n)
 {
     return (FpEnv){
-        .rules = &fp_rules_sse, .round = cpu->fp_mode & FP_ROUND_MASK, .ftz = cpu->fp_mode & FP_FTZ,
+        .rules = is_canon(n) ? &fp_rules_riscv : &fp_rules_sse, .round = cpu->fp_mode & FP_ROUND_MASK, .ftz = cpu->fp_mode & FP_FTZ,
         .daz = cpu->fp_mode & FP_DAZ, .unmasked = cpu->fp_mode >> FP_UNMASKED_SHIFT & 0x3f,
     };
 }
@@ -37,6 +40,8 @@ static bool cmp_holds(unsigned imm, FpOrder order)
 
 static FpRound round_of(unsigned imm, const FpEnv *env) { return imm & 4 ? env->round : (FpRound)(imm & 3); }
 
+static FpMinMax minmax_of(unsigned imm) { return imm & IR_FP_CANON ? FP_MINMAX_NUM_2019 : FP_MINMAX_X86; }
+
 /* Binary operations and those that take only b; P is fp32 or fp64. */
 #define LANE_OP(P, T)                                                                               \
     static T P##_lane(unsigned op, unsigned imm, T a, T b, T c, FpEnv *env)                         \
@@ -46,8 +51,8 @@ static FpRound round_of(unsigned imm, const FpEnv *env) { return imm & 4 ? env->
         case IR_OP_f_sub: return P##_sub(a, b, env);                                                \
         case IR_OP_f_mul: return P##_mul(a, b, env);                                                \
         case IR_OP_f_div: return P##_div(a, b, env);                                                \
-        case IR_OP_f_min: return P##_min(a, b, FP_MINMAX_X86, env);                                 \
-        case IR_OP_f_max: return P##_max(a, b, FP_MINMAX_X86, env);                                 \
+        case IR_OP_f_min: return P##_min(a, b, minmax_of(imm), env);                                \
+        case IR_OP_f_max: return P##_max(a, b, minmax_of(imm), env);                                \
         case IR_OP_f_sqrt: return P##_sqrt(b, env);                                                 \
         case IR_OP_f_round: return P##_round_to_int(b, round_of(imm, env), !(imm & 8), env);        \
         case IR_OP_f_cmp: {                                                                         \
@@ -92,7 +97,7 @@ static void packed(const IrNode *n, IrVal *o, const IrVal *x, const IrVal *y, co
 static void scalar(const IrNode *n, unsigned op, IrVal *o, const IrVal *x, const IrVal *y, const IrVal *z,
                    FpEnv *env)
 {
-    *o = *x;
+    *o = is_canon(n) && ir_op_info[n->op].args == 3 ? *z : *x;
     if (n->aux == IR_F32)
         o->w[0] = fp32_lane(op, (unsigned)n->imm, x->w[0], y->w[0], z->w[0], env);
     else
@@ -296,7 +301,7 @@ bool ir_vector_float(Cpu *cpu, const IrNode *n, IrVal *o, const IrVal *x, const 
 {
     if (n->op < IR_OP_f_add)
         return false;
-    FpEnv env = env_of(cpu);
+    FpEnv env = env_of(cpu, n);
     unsigned op = packed_of(n->op);
 
     if (op) {

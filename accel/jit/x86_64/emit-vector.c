@@ -112,11 +112,128 @@ static int use(Emit *e, IrRef v)
     return r >= XMM ? r - XMM : r;
 }
 
+/* ---- IR_FP_CANON: the host's instruction, and cold code for what it does otherwise ---- */
+
+enum { X_UCOMI = 0x2e | O_0F, X_MOVMSK = 0x50 | O_0F, X_OR_V = 0xeb | O_66 | O_0F, X_AND_V = 0xdb | O_66 | O_0F };
+
+/* Scalar move into the low lane, comparison and arithmetic of the lane's type. */
+static unsigned scalar_move(const IrNode *n) { return 0x10 | O_0F | (n->aux == IR_F32 ? O_F3 : O_F2); }
+static unsigned scalar_mul(const IrNode *n) { return 0x59 | O_0F | (n->aux == IR_F32 ? O_F3 : O_F2); }
+static unsigned typed(unsigned op, bool single) { return op | (single ? 0 : O_66); }
+
+/* The default NaN into the low lane of d, the rest from `rest`; back to hot code. */
+static void cold_nan(Emit *e, int d, int rest, bool single)
+{
+    Asm *c = &e->c;
+    op_movi(c, RAX, single ? 0x7fc00000 : 0x7ff8000000000000);
+    vex_rr(c, X_MOVQ_XR | O_W, XMM_SCRATCH - XMM, 0, RAX);
+    vex_rr(c, 0x10 | O_0F | (single ? O_F3 : O_F2), d, rest, XMM_SCRATCH - XMM);
+    from_cold_hot(e, e->a.p);
+}
+
+/* Behind an operation: a NaN in the low lane of d becomes the default one. */
+static void canon_result(Emit *e, const IrNode *n, int d)
+{
+    bool single = n->op == IR_OP_fs_64to32 || (n->op != IR_OP_fs_32to64 && n->aux == IR_F32);
+    vex_rr(&e->a, typed(X_UCOMI, single), d, 0, d);
+    cold_jcc(e, CC_P, e->c.p);
+    cold_nan(e, d, d, single);
+}
+
+/* Bits of the low lane without the sign, twice. */
+static void magnitude(Asm *c, const IrNode *n, int r, int x)
+{
+    unsigned w = n->aux == IR_F32 ? 0 : O_W;
+    vex_rr(c, X_MOVQ_RX | w, x, 0, r);
+    op_rr(c, X_ADD | w, r, r);
+}
+
+/* d = x * y + d; a NaN besides raises invalid if it comes from inf * 0, even with a quiet NaN added:
+ * then, and only then, the product alone is computed once more for its flag. */
+static void canon_fused(Emit *e, IrRef i, const IrNode *n, uint32_t op, int x, int y)
+{
+    Asm *c = &e->c;
+    bool single = n->aux == IR_F32;
+    int d = value_def_over(e, i, n->c) - XMM;
+    vex_rr(&e->a, op + 0x20, d, x, y);          /* the form 231 */
+    vex_rr(&e->a, typed(X_UCOMI, single), d, 0, d);
+    cold_jcc(e, CC_P, c->p);
+    magnitude(c, n, RAX, x);
+    magnitude(c, n, RCX, y);
+    uint8_t *first = (op_rr(c, X_TEST | O_W, RAX, RAX), op_jcc(c, CC_E));
+    op_rr(c, X_XCHG | O_W, RAX, RCX);
+    op_rr(c, X_TEST | O_W, RAX, RAX);
+    uint8_t *neither = op_jcc(c, CC_NE);
+    asm_fix32(first, c->p);                     /* one is zero: is rcx infinite? */
+    op_movi(c, RAX, single ? 0xff000000 : 0xffe0000000000000);
+    op_rr(c, X_CMP | O_W, RAX, RCX);
+    uint8_t *finite = op_jcc(c, CC_NE);
+    vex_rr(c, scalar_mul(n), XMM_SCRATCH - XMM, x, y);
+    asm_fix32(neither, c->p);
+    asm_fix32(finite, c->p);
+    cold_nan(e, d, d, single);
+}
+
+/* Minimum and maximum: the host's where the operands differ and are numbers. */
+static void canon_minmax(Emit *e, const IrNode *n, uint32_t op, int d, int x, int y)
+{
+    Asm *c = &e->c;
+    bool single = n->aux == IR_F32;
+    unsigned compare = typed(X_UCOMI, single);
+    vex_rr(&e->a, compare, x, 0, y);
+    cold_jcc(e, CC_E, c->p);                    /* equal or unordered */
+    vex_rr(&e->a, op, d, x, y);
+    uint8_t *nan = op_jcc(c, CC_P);
+    vex_rr(c, n->op == IR_OP_fs_min ? X_OR_V : X_AND_V, XMM_SCRATCH - XMM, x, y);     /* zeros' signs */
+    vex_rr(c, scalar_move(n), d, x, XMM_SCRATCH - XMM);
+    from_cold_hot(e, e->a.p);
+    asm_fix32(nan, c->p);
+    vex_rr(c, compare, y, 0, y);
+    uint8_t *y_nan = op_jcc(c, CC_P);
+    vex_rr(c, scalar_move(n), d, x, y);
+    from_cold_hot(e, e->a.p);
+    asm_fix32(y_nan, c->p);
+    vex_rr(c, compare, x, 0, x);
+    uint8_t *x_nan = op_jcc(c, CC_P);
+    vec_move(c, d + XMM, x + XMM);
+    from_cold_hot(e, e->a.p);
+    asm_fix32(x_nan, c->p);
+    cold_nan(e, d, x, single);
+}
+
+/* Behind a conversion: the host's answer to what has none is the lowest integer, which is right for
+ * negative numbers. */
+static void canon_integer(Emit *e, const IrNode *n, int d, int x)
+{
+    Asm *c = &e->c;
+    bool single = n->aux == IR_F32;
+    op_ri(&e->a, G_CMP, w_of(n->type), d, 1);
+    cold_jcc(e, CC_O, c->p);
+    vex_rr(c, typed(X_UCOMI, single), x, 0, x);
+    uint8_t *nan = op_jcc(c, CC_P);
+    vex_rr(c, typed(X_MOVMSK, single), RAX, 0, x);
+    op_ri(c, G_AND, 0, RAX, 1);
+    uint8_t *negative = op_jcc(c, CC_NE);
+    asm_fix32(nan, c->p);
+    op_movi(c, d, n->type == IR_I32 ? INT32_MAX : INT64_MAX);
+    asm_fix32(negative, c->p);
+    from_cold_hot(e, e->a.p);
+}
+
+static bool is_canon(const IrNode *n)
+{
+    return n->op >= IR_OP_fs_add && n->imm & IR_FP_CANON;
+}
+
 static void emit_row(Emit *e, IrRef i, const IrNode *n, const VecRow *row)
 {
     Asm *a = &e->a;
     uint32_t op = (row->opcode & 0xffff) | (n->type == IR_V256 ? O_L : 0), fix = row->opcode >> 16;
     int x = use(e, n->a), y = use(e, n->b), z = use(e, n->c);
+    if (row->form == F_FMA && is_canon(n)) {
+        canon_fused(e, i, n, op, x, y);
+        return;
+    }
     if (row->form == F_FMA) {
         int d = value_def_over(e, i, n->a) - XMM;
         vex_rr(a, op, d, z, y);
@@ -129,6 +246,10 @@ static void emit_row(Emit *e, IrRef i, const IrNode *n, const VecRow *row)
         free_dying(e, n->c);
     int d = value_def(e, i);
     d = d >= XMM ? d - XMM : d;
+    if (is_canon(n) && (n->op == IR_OP_fs_min || n->op == IR_OP_fs_max)) {
+        canon_minmax(e, n, op, d, x, y);
+        return;
+    }
     switch ((Form)row->form) {
     case F_VVV: case F_VVG:
         vex_rr(a, op, d, x, y);
@@ -189,6 +310,10 @@ static void emit_row(Emit *e, IrRef i, const IrNode *n, const VecRow *row)
     default:
         e->fail = true;
     }
+    if (is_canon(n) && row->form == F_GV)
+        canon_integer(e, n, d, x);
+    else if (is_canon(n))
+        canon_result(e, n, d);
 }
 
 /* Operand k into its piece of cpu->vec_buf, as IrVal. */
