@@ -368,11 +368,11 @@ def new_function(schema, t):
     args = ', '.join(declare(c, n) for c, n in parameters(schema, required))
     lines = [f'/* Strings are copied, other pointers taken over. */',
              f'static inline {t.name} *{t.prefix}_new({args})', '{',
-             f'    {t.name} *value = g_new0({t.name}, 1);']
+             f'    {t.name} *new_ = g_new0({t.name}, 1);']
     for m in required:
         copied = f'g_strdup({m.c})' if m.type == 'str' else m.c
-        lines.append(f'    value->{m.c} = {copied};')
-    return lines + ['    return value;', '}']
+        lines.append(f'    new_->{m.c} = {copied};')
+    return lines + ['    return new_;', '}']
 
 
 def object_text(schema, t):

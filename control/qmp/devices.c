@@ -29,8 +29,3 @@ PciInfoList *qmp_query_pci(Vm *vm, GError **error)
 {
     return pci_info_list_new();                 /* no machine has a bus of them yet */
 }
-
-MouseInfoList *qmp_query_mice(Vm *vm, GError **error)
-{
-    return mouse_info_list_new();               /* nor a pointing device */
-}

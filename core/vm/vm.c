@@ -494,6 +494,35 @@ static void settle(Vm *vm)
 }
 
 /* Threads first, then what they ran on, then what that used. */
+/* ---- folders' own data ---- */
+
+typedef struct VmDatum {
+    void *value;
+    GDestroyNotify free;
+} VmDatum;
+
+static void vm_datum_free(gpointer data)
+{
+    VmDatum *d = data;
+
+    d->free(d->value);
+    g_free(d);
+}
+
+void *vm_data(Vm *vm, const void *key, void *(*make)(Vm *vm), GDestroyNotify free)
+{
+    if (!vm->data) {
+        vm->data = g_hash_table_new_full(NULL, NULL, NULL, vm_datum_free);
+    }
+    VmDatum *d = g_hash_table_lookup(vm->data, key);
+    if (!d) {
+        d = g_new(VmDatum, 1);
+        *d = (VmDatum){make(vm), free};
+        g_hash_table_insert(vm->data, (gpointer)key, d);
+    }
+    return d->value;
+}
+
 void vm_free(Vm *vm)
 {
     if (!vm) {
@@ -520,6 +549,7 @@ void vm_free(Vm *vm)
     settle(vm);
     object_finish(&vm->root);
     settle(vm);
+    g_clear_pointer(&vm->data, g_hash_table_destroy);
     run_control_free(vm->run);
     clocks_free(vm->clocks);
     domains_free(vm->domains);

@@ -45,6 +45,7 @@ struct Vm {
     GPtrArray *globals;                 /* -global: device_global() */
     GHashTable *fw_cfg_user;
     struct QapiHub *qapi;               /* events to the monitors, see qapi/event.h; NULL: nobody listens */
+    GHashTable *data;                   /* vm_data() */
     struct FdStore *fds;                /* descriptors passed by clients, see util/fdstore.h */
     /* Services looked up by id. */
     struct Services *services;          /* chardevs, netdevs, block nodes: registered by their folders */
@@ -107,6 +108,10 @@ void *vm_service_find(Vm *vm, const char *kind, const char *id);
 void vm_service_remove(Vm *vm, const char *kind, const char *id);
 char **vm_service_ids(Vm *vm, const char *kind);    /* in order of addition; g_strfreev() */
 const char *vm_service_id(Vm *vm, const char *kind, void *ptr);
+
+/* Something that a folder keeps once per machine, made at the first call; control thread. `free` runs
+ * when all objects are gone. */
+void *vm_data(Vm *vm, const void *key, void *(*make)(Vm *vm), GDestroyNotify free);
 
 /* ---- machines (machines/ registers these) ---- */
 typedef struct CpuTopology {
