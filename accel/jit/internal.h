@@ -16,12 +16,18 @@
 typedef struct JitUnit JitUnit;
 typedef struct JitPage JitPage;
 
-/* A direct jump out of a unit: a 4-byte displacement which points to its stub or to another unit. */
+/*
+ * A direct jump out of a unit: a 4-byte displacement which points to its stub or to another unit. If
+ * it leaves the page there is a bridge between, which looks whether the fetch entry still names the
+ * page that `to` is from.
+ */
 typedef struct JitExit {
     JitUnit *from, *to;
     struct JitExit *next;       /* in to->incoming */
     uint32_t at, stub;          /* code offsets: the displacement, the stub */
-    int32_t target;             /* pc, relative to the page base; inside the page */
+    int32_t target;             /* pc, relative to the page base */
+    uint32_t bridge, jump;      /* code offsets: room for it, 0: within the page; its displacement */
+    const uint8_t *bridged;     /* host address of the page that the bridge expects, or NULL: not made */
 } JitExit;
 
 struct JitUnit {
@@ -58,7 +64,7 @@ struct JitPage {
 
 enum {
     JIT_PAGE = 4096,
-    JIT_JUMP_BITS = 12,
+    JIT_JUMP_BITS = 14,
     JIT_JUMPS = 1 << JIT_JUMP_BITS,
     JIT_HASH_BITS = 15,
     JIT_FOUND = 2048,
@@ -86,7 +92,7 @@ typedef struct JitCache {
 /* Entry points made by x86_64/stubs.c. Offsets in the cache. */
 typedef struct JitStubs {
     uint64_t (*enter)(void *state, const uint8_t *code);
-    uint32_t exit, leave, probe, link, mismatch, cut;
+    uint32_t exit, leave, probe, link, mismatch, cut, resync;
     uint32_t load[2], store[2], probe_access[2];    /* [1]: vector registers are live */
     uint32_t load_vec[2], store_vec[2], rmw[2], cas[2];
     uint32_t end;
@@ -126,6 +132,7 @@ struct JitCpu {
     JitJump jumps[JIT_JUMPS];
     uint32_t key;               /* of the current regime and mode */
     uint32_t next_key;
+    JitKey now;                 /* what `key` stands for */
     Cpu *cpu;
     Jit *jit;
     IrUnit *ir;                 /* for translating */
@@ -191,6 +198,8 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags);
 void jit_emit_stubs(Jit *j);
 /* Points a displacement (cache offset) at code; safe while others run. */
 void jit_patch(Jit *j, uint32_t at, uint32_t target);
+/* Leads an exit that leaves the page to a unit; false: its bridge belongs to another page. */
+bool jit_patch_bridge(Jit *j, JitExit *x, const JitUnit *to);
 /* Makes an exit's stub ask the jump cache from now on instead of the dispatcher. */
 void jit_patch_probe(Jit *j, const JitExit *x);
 /* Makes a unit's entry lead to its dead stub. */
@@ -199,6 +208,8 @@ char *jit_host_unavailable(void);
 /* Host FP status: load the guest's mode; take the flags that accumulated (x86 order). */
 void jit_fp_enter(JitCpu *jc);
 void jit_fp_leave(JitCpu *jc);
+/* Called by generated code when mode, regime or its fetch epoch may have changed. */
+void jit_update_key(JitCpu *jc);
 /* Host disassembly of the unit for -d out_asm: hexadecimal, for objdump. */
 void jit_dump_code(Jit *j, const JitUnit *u, GString *out);
 

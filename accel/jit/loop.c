@@ -28,6 +28,7 @@ static void go_inside(JitCpu *jc)
     if (jc->key_purges != p) {          /* entries may lead into memory used anew */
         jc->key_purges = p;
         memset(jc->keys, 0, sizeof jc->keys);
+        jc->now = (JitKey){0};
         memset(jc->found, 0, sizeof jc->found);
         jc->key = 0;
         jc->stat.purges++;
@@ -47,15 +48,24 @@ static JitJump *jump_slot(JitCpu *jc, uint64_t pc)
     return &jc->jumps[x >> 1 & (JIT_JUMPS - 1)];
 }
 
+static bool is_current(const Cpu *cpu, const JitKey *key)
+{
+    return key->tlb == cpu->tlb && key->mode == cpu->mode && key->epoch == cpu->tlb->fetch_epoch;
+}
+
 /* Nonzero: what is current. Never the same again after a change. */
-static void update_key(JitCpu *jc)
+void jit_update_key(JitCpu *jc)
 {
     Cpu *cpu = jc->cpu;
     const TlbInstance *t = cpu->tlb;
+    if (is_current(cpu, &jc->now)) {
+        jc->key = jc->now.key;
+        return;
+    }
     for (unsigned k = 0; k < G_N_ELEMENTS(jc->keys); k++) {
-        const JitKey *key = &jc->keys[k];
-        if (key->tlb == t && key->mode == cpu->mode && key->epoch == t->fetch_epoch) {
-            jc->key = key->key;
+        if (is_current(cpu, &jc->keys[k])) {
+            jc->now = jc->keys[k];
+            jc->key = jc->now.key;
             return;
         }
     }
@@ -65,6 +75,7 @@ static void update_key(JitCpu *jc)
     }
     JitKey *key = &jc->keys[jc->next_slot++ % G_N_ELEMENTS(jc->keys)];
     *key = (JitKey){.tlb = t, .mode = cpu->mode, .epoch = t->fetch_epoch, .key = jc->next_key};
+    jc->now = *key;
     jc->key = key->key;
 }
 
@@ -276,8 +287,9 @@ static void link_exit(JitCpu *jc, JitExit *x, JitUnit *to)
     if (to->host2) {            /* its second page must be the same still: the jump cache knows */
         if (!x->from->dead)
             jit_patch_probe(j, x);
-    } else if (!x->from->dead && !to->dead && x->from->mode == to->mode && x->target == to->at &&
-        x->from->host - x->from->at == to->host - to->at) {
+    } else if (!x->from->dead && !to->dead && x->from->mode == to->mode &&
+               (x->target & (JIT_PAGE - 1)) == to->at &&
+               (x->bridge || x->from->host - x->from->at == to->host - to->at)) {
         jit_unit_link(j, x, to);
         jc->stat.links++;
     }
@@ -300,7 +312,7 @@ static uint32_t find_entry(JitCpu *jc, JitExit *link)
     bool plain = !log_on(LOG_EXEC) && !log_on(LOG_NOCHAIN) && !jc->jit->opt.invalidate && !jc->once;
     uint64_t seen = jc->seen_purges;
     if (!link && plain) {
-        update_key(jc);
+        jit_update_key(jc);
         const JitJump *jump = jump_slot(jc, cpu->pc);
         if (jump->pc == cpu->pc && jump->key == jc->key)
             return jump->code;
@@ -310,7 +322,7 @@ static uint32_t find_entry(JitCpu *jc, JitExit *link)
         return 0;
     if (link && seen == jc->seen_purges)        /* else its memory may be another's */
         link_exit(jc, link, u);
-    update_key(jc);
+    jit_update_key(jc);
     if (plain && fetch_entry(cpu, cpu->pc, u->host) && second_page_ok(jc, u, cpu->pc))
         *jump_slot(jc, cpu->pc) = (JitJump){.pc = cpu->pc, .key = jc->key, .code = u->code};
     if (log_on(LOG_EXEC))

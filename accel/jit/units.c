@@ -99,10 +99,14 @@ void jit_unit_link(Jit *j, JitExit *x, JitUnit *to)
 {
     if (x->to)
         return;
+    if (x->bridge && !jit_patch_bridge(j, x, to)) {
+        jit_patch_probe(j, x);
+        return;
+    }
     x->to = to;
     x->next = to->incoming;
     to->incoming = x;
-    jit_patch(j, x->at, to->code);
+    jit_patch(j, x->at, x->bridge ? x->bridge : to->code);
 }
 
 void jit_unit_unlink(Jit *j, JitExit *x)

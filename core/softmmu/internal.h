@@ -45,6 +45,7 @@ typedef struct CachedSection {
 struct Softmmu {
     TlbInstance *instances[TLB_INSTANCES];      /* made when first needed; atomic */
     uint64_t global[TLB_INSTANCES][3][TLB_SIZE / 64];   /* entries from global pages, where valid */
+    uint64_t local[TLB_INSTANCES][3][TLB_SIZE / 8 / 64];        /* groups that may hold others */
     TlbInstance *blank;         /* always empty: current while stores are overlaid */
     uint64_t keys[MMU_INDICES]; /* by mmu index */
     TlbInstance *index[MMU_INDICES];            /* [0] is current; others NULL until used */

@@ -53,6 +53,10 @@ static void wipe_access(TlbInstance *t, MemAccess a)
 static void new_epoch(struct Softmmu *m, TlbInstance *t)
 {
     t->fetch_epoch = ++m->next_epoch;
+    if (t->replaced_any) {
+        memset(t->replaced, 0, sizeof(t->replaced));
+        t->replaced_any = t->replaced_local = false;
+    }
 }
 
 static void wipe(struct Softmmu *m, TlbInstance *t)
@@ -65,13 +69,15 @@ static void wipe(struct Softmmu *m, TlbInstance *t)
 
 static void drop_entry(struct Softmmu *m, TlbInstance *t, uint64_t va, MemAccess a)
 {
-    TlbEntry *e = &t->entries[a][va >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
+    unsigned i = va >> TLB_PAGE_BITS & (TLB_SIZE - 1);
+    TlbEntry *e = &t->entries[a][i];
+    bool here = e->tag == PAGE_OF(va);
 
-    if (e->tag == PAGE_OF(va)) {
+    if (here) {
         e->tag = TLB_INVALID;
-        if (a == MEM_FETCH) {
-            new_epoch(m, t);
-        }
+    }
+    if (a == MEM_FETCH && (here || t->replaced[i / 64] >> i % 64 & 1)) {
+        new_epoch(m, t);
     }
 }
 
@@ -110,7 +116,7 @@ static bool wipe_local(struct Softmmu *m, unsigned instance, MemAccess a)
     bool dropped = false;
 
     for (unsigned w = 0; w < G_N_ELEMENTS(t->used[a]); w++) {
-        for (uint64_t bits = t->used[a][w]; bits; bits &= bits - 1) {
+        for (uint64_t bits = m->local[instance][a][w]; bits; bits &= bits - 1) {
             unsigned first = (w * 64 + (unsigned)__builtin_ctzll(bits)) << GROUP_BITS;
             bool left = false;
             for (unsigned i = first; i < first + (1 << GROUP_BITS); i++) {
@@ -129,33 +135,42 @@ static bool wipe_local(struct Softmmu *m, unsigned instance, MemAccess a)
                 t->used[a][w] &= ~(bits & -bits);
             }
         }
+        m->local[instance][a][w] = 0;
     }
     return dropped;
 }
 
-static void set_global(struct Softmmu *m, const TlbInstance *t, MemAccess a, unsigned i, bool global)
+static unsigned number_of(const struct Softmmu *m, const TlbInstance *t)
 {
-    for (unsigned k = 0; k < TLB_INSTANCES; k++) {
-        if (m->instances[k] == t) {
-            uint64_t *word = &m->global[k][a][i / 64], bit = 1ull << (i % 64);
-            *word = global ? *word | bit : *word & ~bit;
-            return;
-        }
+    unsigned k = 0;
+
+    while (m->instances[k] != t) {
+        k++;
     }
+    return k;
+}
+
+/* Another page's fetch entry has to go, though its translation stands. */
+static void replace_fetch(TlbInstance *t, unsigned i, bool global)
+{
+    t->replaced[i / 64] |= 1ull << i % 64;
+    t->replaced_any = true;
+    t->replaced_local |= !global;
 }
 
 void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host, bool global)
 {
     unsigned i = va >> TLB_PAGE_BITS & (TLB_SIZE - 1);
     TlbEntry *e = &t->entries[a][i];
-    uint64_t page = PAGE_OF(va);
+    uint64_t page = PAGE_OF(va), bit = 1ull << i % 64;
+    unsigned k = number_of(cpu->mmu, t);
+    uint64_t *word = &cpu->mmu->global[k][a][i / 64];
 
-    if (a == MEM_FETCH && e->tag != page) {
-        if (t->used[a][i >> GROUP_BITS >> 6] >> (i >> GROUP_BITS & 63) & 1 && e->tag != TLB_INVALID) {
-            new_epoch(cpu->mmu, t);
-        }
+    if (a == MEM_FETCH && e->tag != page && e->tag != TLB_INVALID && (e->tag || e->addend)) {
+        replace_fetch(t, i, *word & bit);
     }
-    set_global(cpu->mmu, t, a, i, global);
+    *word = global ? *word | bit : *word & ~bit;
+    cpu->mmu->local[k][a][i >> GROUP_BITS >> 6] |= (uint64_t)!global << (i >> GROUP_BITS & 63);
     e->addend = (uintptr_t)host - page;
     __atomic_store_n(&e->tag, page, __ATOMIC_RELEASE);
     t->used[a][i >> GROUP_BITS >> 6] |= 1ull << (i >> GROUP_BITS & 63);
@@ -460,7 +475,7 @@ void softmmu_flush_nonglobal(Cpu *cpu, uint64_t mask, uint64_t value)
     for (unsigned i = 0; i < TLB_INSTANCES && m->instances[i]; i++) {
         if (!one || gen_of(cpu, m->instances[i]->key) == gen) {
             for (unsigned a = 0; a < ACCESSES; a++) {
-                if (wipe_local(m, i, a) && a == MEM_FETCH) {
+                if ((wipe_local(m, i, a) || m->instances[i]->replaced_local) && a == MEM_FETCH) {
                     new_epoch(m, m->instances[i]);
                 }
             }

@@ -37,12 +37,17 @@ typedef struct TlbEntry {
 typedef struct TlbInstance {
     TlbEntry entries[3][TLB_SIZE];      /* by MemAccess; index (va >> 12) & 0xfff */
     /* beyond this point the layout is private to core/softmmu/ */
-    uint64_t fetch_epoch;       /* changes whenever a fetch entry is dropped or replaced: what
-                                   engines remember of virtual code addresses is void then; unique
-                                   among the vCPU's instances and over time */
+    uint64_t fetch_epoch;       /* changes whenever a translation goes that a fetch entry was made
+                                   from since it last changed: what engines remember of virtual code
+                                   addresses is void then; unique among the vCPU's instances and
+                                   over time */
     uint64_t key;               /* regime: see softmmu_select() */
     uint64_t used[3][TLB_SIZE / 8 / 64];    /* groups of 8 entries in use, for cheap flushes */
     uint64_t last_use;
+    /* Fetch entries that gave way to others at the same index in this epoch; whether any was of a page
+     * that is not global. */
+    uint64_t replaced[TLB_SIZE / 64];
+    bool replaced_any, replaced_local;
 } TlbInstance;
 
 /* What a page walk found. */

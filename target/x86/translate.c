@@ -22,8 +22,7 @@ static void x86_helper_end_shadow(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
     x->shadow = false;
-    x86_update_mode(x);
-    cpu_request(cpu, CPU_REQ_IRQ);
+    x86_update_mode(x);         /* asks for interrupts that wait */
 }
 HELPER(end_shadow, VOID, IR_H_STATE);
 

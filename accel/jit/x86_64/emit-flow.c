@@ -209,15 +209,16 @@ void emit_bind(Emit *e, const IrNode *n)
 
 /* ---- exits ---- */
 
-/* Cold code that leaves for the constant pc `off`, linked later if it is in this page. Its
- * displacement, in hot code at `at`, leads there at first. */
+/* Cold code that leaves for the constant pc `off`, linked later. Its displacement, in hot code at
+ * `at`, leads there at first. */
 static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
 {
     Jit *j = e->jit;
     uint8_t *stub = e->c.p;
     bool in_page = off >= 0 && off < JIT_PAGE;
-    if (in_page && e->n_exits < JIT_MAX_EXITS) {
+    if ((in_page || (fits32(off) && !e->once)) && e->n_exits < JIT_MAX_EXITS) {
         JitExit *x = &e->exits[e->n_exits];
+        x->bridge = 0;
         x->at = at - j->cache.rw;
         x->stub = stub - e->cold;
         x->target = off;
@@ -225,6 +226,10 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
         a32(&e->c, e->n_exits++);       /* jit_emit() puts the descriptor's offset here */
         op_rm(&e->c, X_LEA | O_W, RAX, R12, off);
         from_cold(e, 0xe9, e->link);
+        if (!in_page) {
+            x->bridge = e->c.p - e->cold;
+            e->c.p += BRIDGE_SIZE;
+        }
     } else {
         if (fits32(off)) {
             op_rm(&e->c, X_LEA | O_W, RAX, R12, off);
@@ -242,10 +247,51 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
  * crosses a cache line others could see half of it: then the stub stays as it is. */
 void jit_patch_probe(Jit *j, const JitExit *x)
 {
-    unsigned lea = 4 + (!x->target ? 0 : x->target < 128 ? 1 : 4);
+    unsigned lea = 4 + (!x->target ? 0 : x->target == (int8_t)x->target ? 1 : 4);
     uint32_t at = x->stub + 5 + lea + 1;
     if (at % 64 <= 60)
         jit_patch(j, at, j->stubs.probe);
+}
+
+/* rsi: the target's page. The fetch entry must be for it and lead to the page of host memory that the
+ * target was translated from; else the jump cache is asked. */
+static void make_bridge(Jit *j, JitExit *x, const uint8_t *page)
+{
+    Asm a = {.p = jit_rw(j, x->bridge)};
+    int32_t array = (int32_t)offsetof(TlbInstance, entries) + MEM_FETCH * TLB_SIZE * sizeof(TlbEntry);
+    op_rm(&a, X_LEA | O_W, RSI, R12, x->target & -JIT_PAGE);
+    op_rr(&a, X_MOV, RCX, RSI);
+    op_shift(&a, G_SHR, 0, RCX, 8);
+    op_ri(&a, G_AND, 0, RCX, (TLB_SIZE - 1) << 4);
+    op_rmx(&a, X_CMP | O_W, RSI, R14, RCX, 0, array);
+    uint8_t *other = op_jcc(&a, CC_NE);
+    op_rmx(&a, X_MOV | O_W, RDX, R14, RCX, 0, array + 8);
+    op_rr(&a, X_ADD | O_W, RDX, RSI);
+    op_movi(&a, RCX, (uintptr_t)page);
+    op_rr(&a, X_CMP | O_W, RDX, RCX);
+    uint8_t *moved = op_jcc(&a, CC_NE);
+    op_rr(&a, X_MOV | O_W, R12, RSI);
+    unsigned skip = (a.p + 1 - j->cache.rw) & 3;
+    if (skip)
+        op_nops(&a, 4 - skip);
+    uint8_t *at = op_jmp(&a);
+    asm_fix32(other, a.p);
+    asm_fix32(moved, a.p);
+    op_rm(&a, X_LEA | O_W, RAX, R12, x->target);
+    op_jmp_to(&a, jit_rw(j, j->stubs.probe));
+    x->bridged = page;
+    x->jump = at - j->cache.rw;
+}
+
+bool jit_patch_bridge(Jit *j, JitExit *x, const JitUnit *to)
+{
+    const uint8_t *page = to->host - to->at;
+    if (!x->bridged)
+        make_bridge(j, x, page);
+    if (x->bridged != page)
+        return false;
+    jit_patch(j, x->jump, to->code);
+    return true;
 }
 
 /* Padding so that a displacement `skip` bytes ahead is aligned and can be patched atomically. */
@@ -398,9 +444,12 @@ void emit_resync(Emit *e, IrRef pc)
     pend_store_all(e, &e->a);
     icount_refund(e);
     value_into(e, &e->a, RAX, pc);
-    op_movi(&e->a, RCX, JIT_LEFT_RESYNC);
-    uint8_t *at = op_jmp(&e->a);
-    asm_fix32(at, jit_rw(e->jit, e->jit->stubs.exit));
+    if (e->once) {
+        op_movi(&e->a, RCX, JIT_LEFT_RESYNC);
+        op_jmp_to(&e->a, jit_rw(e->jit, e->jit->stubs.exit));
+    } else {
+        op_jmp_to(&e->a, jit_rw(e->jit, e->jit->stubs.resync));
+    }
     e->reachable = false;
 }
 

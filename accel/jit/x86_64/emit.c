@@ -257,6 +257,8 @@ static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead, 
         *x = e->exits[k];
         x->from = unit;
         x->stub += cold_at;
+        x->bridge += x->bridge ? cold_at : 0;
+        x->bridged = NULL;
         uint32_t id = (uint8_t *)x - j->cache.meta;
         memcpy(jit_rw(j, x->stub) + 1, &id, 4);
     }

@@ -13,6 +13,7 @@
 #include "accel/jit/x86_64/asm.h"
 
 enum {
+    BRIDGE_SIZE = 104,
     XMM = 16,                   /* register numbers 16-31: vector registers */
     XMM_SCRATCH = XMM + 15,
     N_REGS = 32,

@@ -153,6 +153,45 @@ static void make_probe(Stubs *s)
     op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
 }
 
+/* rax: pc; mode, regime or pending requests may have changed. If they did, expected returns are void. */
+static void make_resync(Stubs *s)
+{
+    Asm *a = &s->a;
+    uint8_t *out[2], *changed[3];
+    s->j->stubs.resync = begin(s);
+    op_mi(a, G_CMP, 0, RBP, CPU_DISP(s, req), 0);
+    out[0] = op_jcc(a, CC_NE);
+    op_rm(a, 0x80, G_CMP, RBP, CPU_DISP(s, halted));
+    a8(a, 0);
+    out[1] = op_jcc(a, CC_NE);
+    op_rm(a, X_MOV | O_W, RDX, RBP, CPU_DISP(s, jit));
+    op_rm(a, X_MOV, RCX, RBP, CPU_DISP(s, mode));
+    op_rm(a, X_CMP, RCX, RDX, offsetof(JitCpu, now.mode));
+    changed[0] = op_jcc(a, CC_NE);
+    op_rm(a, X_MOV | O_W, R14, RBP, CPU_DISP(s, tlb));
+    op_rm(a, X_CMP | O_W, R14, RDX, offsetof(JitCpu, now.tlb));
+    changed[1] = op_jcc(a, CC_NE);
+    op_rm(a, X_MOV | O_W, RCX, R14, offsetof(TlbInstance, fetch_epoch));
+    op_rm(a, X_CMP | O_W, RCX, RDX, offsetof(JitCpu, now.epoch));
+    changed[2] = op_jcc(a, CC_NE);
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.probe));
+    for (unsigned k = 0; k < 3; k++)
+        asm_fix32(changed[k], a->p);
+    op_rm(a, X_MOV | O_W, RSP, RBP, CPU_DISP(s, host_sp));
+    op_ri(a, G_SUB, O_W, RSP, 16);
+    op_rr(a, X_MOV | O_W, RBX, RAX);
+    op_rr(a, X_MOV | O_W, RDI, RDX);
+    op_movi(a, RAX, (uintptr_t)jit_update_key);
+    op_rr(a, 0xff, 2, RAX);
+    op_rr(a, X_MOV | O_W, RAX, RBX);
+    op_rm(a, X_MOV | O_W, R14, RBP, CPU_DISP(s, tlb));
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.probe));
+    for (unsigned k = 0; k < 2; k++)
+        asm_fix32(out[k], a->p);
+    op_movi(a, RCX, JIT_LEFT_RESYNC);
+    op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
+}
+
 /* rax: address; ecx: argument | pc offset << 16; `values` more on the stack, which are removed. Keeps
  * all registers but rax (the result) and rcx. */
 static uint32_t make_slow(Stubs *s, const void *fn, unsigned values, bool vectors)
@@ -202,6 +241,7 @@ void jit_emit_stubs(Jit *j)
     make_exit(&s);
     make_leave(&s);
     make_probe(&s);
+    make_resync(&s);
     make_base_return(&s);
     make_mismatch(&s);
     make_cut(&s);
