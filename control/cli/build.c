@@ -333,6 +333,7 @@ static bool try_accel(Vm *vm, const Config *c, const char *text, GError **error)
         return false;
     }
     vm->accel = a;
+    object_ref(&a->object);             /* one each for vm->accel and the tree */
     object_add_child(&vm->machine->object, "accel", &a->object);
     return true;
 }

@@ -49,6 +49,7 @@ static void cpu_finish(Object *o)
 {
     Cpu *cpu = (Cpu *)o;
 
+    softmmu_finish(cpu);                /* if no accelerator did */
     pthread_mutex_destroy(&cpu->work_lock);
     pthread_cond_destroy(&cpu->wake);
     g_array_unref(cpu->breakpoints);

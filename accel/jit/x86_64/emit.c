@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The forward pass: allocates registers and emits x86-64 code together. See alloc.h and emit.h. */
 #include "accel/jit/x86_64/emit.h"
+#include <cpuid.h>
 
 
 /* ---- the pass ---- */
@@ -326,6 +327,13 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     return make_unit(e, chunk, cold, dead, flags);
 }
 
+/* clang's __builtin_cpu_supports() does not know it. */
+static bool has_lzcnt(void)
+{
+    unsigned a, b, c = 0, d;
+    return __get_cpuid(0x80000001, &a, &b, &c, &d) && c & bit_LZCNT;
+}
+
 static unsigned host_features(void)
 {
     unsigned f = 0;
@@ -334,7 +342,7 @@ static unsigned host_features(void)
         f |= HOST_BMI2;
     if (__builtin_cpu_supports("bmi"))
         f |= HOST_BMI1;
-    if (__builtin_cpu_supports("lzcnt") && __builtin_cpu_supports("bmi"))
+    if (has_lzcnt() && __builtin_cpu_supports("bmi"))
         f |= HOST_LZCNT;
     if (__builtin_cpu_supports("avx2"))
         f |= HOST_AVX2;
