@@ -123,7 +123,8 @@ void acpi_finish(AcpiTables *t, bool xsdt)
     append_int(t->rsdp, 0, 4);
     append_int(t->rsdp, RSDP_SIZE, 4);
     add_link(t, true, t->rsdp->len, 8, start);
-    append_int(t->rsdp, 0, 12);         /* XSDT address, extended checksum, reserved */
+    append_int(t->rsdp, 0, 8);          /* XSDT address */
+    append_int(t->rsdp, 0, 4);          /* extended checksum, reserved */
     add_sum(t, true, 8, 0, 20);
     add_sum(t, true, 32, 0, RSDP_SIZE);
 }
