@@ -323,9 +323,13 @@ static void gen_vec(Gen *g)
     unsigned bytes = t == IR_V128 ? 16 : 32;
     switch (rnd(g, 5)) {
     case 0:
+        if (rnd(g, 3) == 0)
+            t = IR_V128, bytes = 4 << rnd(g, 2);
         push(g, ir_get(g->u, t, VSLOT(rnd(g, VSLOTS)), bytes));
         break;
     case 1:
+        if (rnd(g, 3) == 0)
+            t = IR_V128, bytes = 4 << rnd(g, 2);
         ir_set(g->u, VSLOT(rnd(g, VSLOTS)), bytes, pick(g, t));
         break;
     case 2: {

@@ -133,6 +133,8 @@ IrExitKind ir_interpret(const IrUnit *u, Cpu *cpu)
         case IR_OP_get:
             if (n->aux > 8) {
                 memcpy(&val[i], (uint8_t *)cpu + n->imm, n->aux);
+            } else if (n->type >= IR_V128) {
+                val[i] = (IrVal){.d = {slot_get(cpu, n)}};
             } else {
                 R = slot_get(cpu, n);
             }

@@ -159,6 +159,9 @@ void rv_stimer_update(RvCpu *rv);
 void rv_stimer_fired(Device *dev);
 uint32_t rv_fflags(RvCpu *rv);
 
+/* insn-fp.c: the FpRound in which the engine computes under this frm. */
+unsigned rv_engine_round(unsigned frm);
+
 /* translate.c */
 void rv_translate(Cpu *cpu, IrBuilder *b);
 

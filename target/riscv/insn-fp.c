@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * F and D through the software floating-point library. Spec: RISC-V unprivileged manual, F and D.
- * A single in a register has ones above it (NaN-boxed); anything else counts as the canonical NaN.
- * Static and dynamic rounding modes are both known when code is translated: frm is part of the mode
- * word.
+ * F and D. Spec: RISC-V unprivileged manual, F and D.
+ *
+ * Operations whose rounding mode is the one in frm run on the host (IR_FP_CANON gives its results
+ * RISC-V's NaNs), others call the software library; frm is part of the mode word, and the engine's
+ * fp_mode follows it. A single in a register has ones above it (NaN-boxed); anything else counts as
+ * the canonical NaN. Values of registers are remembered within a unit, as vectors: units are entered
+ * at their start only, so what was computed before is there.
  */
 #include "fp/fp.h"
+#include "ir/vector.h"
 #include "target/riscv/translate.h"
 
 #define BOX 0xffffffff00000000ull
 #define NAN32 0x7fc00000u
 
-/* ---- in units ---- */
+/* ---- registers ---- */
 
 static int32_t f_slot(unsigned r) { return offsetof(RvCpu, f) + 8 * r; }
-static IrRef get_f(IrBuilder *b, unsigned r) { return ir_get(b, IR_I64, f_slot(r), 8); }
 
 /* What follows changes f registers or flags: mstatus.FS becomes Dirty. */
 static void dirty(IrBuilder *b)
@@ -28,10 +31,80 @@ static void dirty(IrBuilder *b)
     u->fs_dirty = u->resync = true;
 }
 
-static void set_f(IrBuilder *b, unsigned r, IrRef v)
+/* The whole register in the low lane, a double. */
+static IrRef get_d(IrBuilder *b, unsigned r)
 {
+    RvUnit *u = unit(b);
+    if (!u->f_double[r])
+        u->f_double[r] = ir_get(b, IR_V128, f_slot(r), 8);
+    return u->f_double[r];
+}
+
+static IrRef get_bits(IrBuilder *b, unsigned r)
+{
+    IrRef v = unit(b)->f_double[r];
+    return v ? ir_v_extract(b, IR_I64, IR_D, v, 0) : ir_get(b, IR_I64, f_slot(r), 8);
+}
+
+/* The register as a single in the low lane. */
+static IrRef get_s(IrBuilder *b, unsigned r)
+{
+    RvUnit *u = unit(b);
+    if (!u->f_single[r]) {
+        IrRef all = get_bits(b, r), boxed = ir_setcond(b, IR_I64, IR_GEU, all, ir_i64(b, BOX));
+        IrRef v = ir_select(b, boxed, ir_trunc(b, all), ir_i32(b, NAN32));
+        u->f_single[r] = ir_v_from32(b, v);
+    }
+    return u->f_single[r];
+}
+
+static IrRef get_fp(IrBuilder *b, IrLane lane, unsigned r)
+{
+    return lane == IR_F32 ? get_s(b, r) : get_d(b, r);
+}
+
+/* The low word as it is, I32 or, if a single is known, a vector. */
+static IrRef get_low(IrBuilder *b, unsigned r, bool vector)
+{
+    RvUnit *u = unit(b);
+    if (!(u->f_boxed >> r & 1))
+        return ir_get(b, IR_I32, f_slot(r), 4);
+    return vector ? u->f_single[r] : ir_v_extract(b, IR_I32, IR_W, u->f_single[r], 0);
+}
+
+static void set_bits(IrBuilder *b, unsigned r, IrRef v)
+{
+    RvUnit *u = unit(b);
     dirty(b);
+    u->f_single[r] = u->f_double[r] = 0;
+    u->f_boxed &= ~(1u << r);
     ir_set(b, f_slot(r), 8, v);
+}
+
+static void set_d(IrBuilder *b, unsigned r, IrRef v)
+{
+    set_bits(b, r, v);
+    unit(b)->f_double[r] = v;
+}
+
+static void set_s(IrBuilder *b, unsigned r, IrRef v)
+{
+    RvUnit *u = unit(b);
+    dirty(b);
+    ir_set(b, f_slot(r), 4, v);
+    if (!(u->f_boxed >> r & 1))
+        ir_set(b, f_slot(r) + 4, 4, ir_i32(b, -1));
+    u->f_single[r] = v;
+    u->f_double[r] = 0;
+    u->f_boxed |= 1u << r;
+}
+
+static void set_fp(IrBuilder *b, IrLane lane, unsigned r, IrRef v)
+{
+    if (lane == IR_F32)
+        set_s(b, r, v);
+    else
+        set_d(b, r, v);
 }
 
 static bool enabled(IrBuilder *b)
@@ -41,35 +114,29 @@ static bool enabled(IrBuilder *b)
     return unit(b)->fs_on;
 }
 
-/* FpRound of an instruction's rm, or -1. */
-static int rounding(IrBuilder *b, unsigned rm)
-{
-    static const int8_t modes[8] = {FP_ROUND_NEAREST_EVEN, FP_ROUND_ZERO, FP_ROUND_DOWN,
-                                    FP_ROUND_UP, FP_ROUND_NEAREST_AWAY, -1, -1, -1};
-    return modes[rm == 7 ? unit(b)->frm : rm];
-}
+/* ---- rounding ---- */
+
+/* FpRound of rm or frm, or -1. */
+static const int8_t modes[8] = {FP_ROUND_NEAREST_EVEN, FP_ROUND_ZERO, FP_ROUND_DOWN, FP_ROUND_UP,
+                                FP_ROUND_NEAREST_AWAY, -1, -1, -1};
+
+/* The engine has no other modes than the first four. */
+unsigned rv_engine_round(unsigned frm) { return frm < 4 ? modes[frm] : FP_ROUND_NEAREST_EVEN; }
 
 /* enabled() and a valid rounding mode. */
 static bool rounds(IrBuilder *b, unsigned rm, int *round)
 {
     if (!enabled(b))
         return false;
-    *round = rounding(b, rm);
+    *round = modes[rm == 7 ? unit(b)->frm : rm];
     if (*round < 0)
         rv_illegal(b);
     return *round >= 0;
 }
 
-static IrRef boxed(IrBuilder *b, IrRef v) { return ir_or(b, v, ir_i64(b, BOX)); }
+static bool native(IrBuilder *b, int round) { return round == (int)rv_engine_round(unit(b)->frm); }
 
-/* The low word of a boxed value as I64, the canonical NaN of another. */
-static IrRef unboxed(IrBuilder *b, IrRef v)
-{
-    IrRef ok = ir_setcond(b, IR_I64, IR_GEU, v, ir_i64(b, BOX));
-    return ir_select(b, ok, ir_andi(b, v, UINT32_MAX), ir_i64(b, NAN32));
-}
-
-/* ---- helpers: they take and give registers ---- */
+/* ---- the library, for other modes: helpers take and give registers ---- */
 
 static FpEnv env_of(unsigned round) { return (FpEnv){.rules = &fp_rules_riscv, .round = round}; }
 static void flags(Cpu *cpu, const FpEnv *env) { cpu->fp_flags |= env->flags; }
@@ -119,36 +186,6 @@ SQRT(sqrt_d, fp64, , )
 FMA(fma_s, fp32, unbox, box)
 FMA(fma_d, fp64, , )
 
-#define MINMAX(name, op, P, NARROW, WIDEN)                                                          \
-    static uint64_t name(Cpu *cpu, uint64_t x, uint64_t y, uint32_t unused)                         \
-    {                                                                                               \
-        FpEnv env = env_of(0);                                                                      \
-        uint64_t v = WIDEN(P##_##op(NARROW(x), NARROW(y), FP_MINMAX_NUM_2019, &env));               \
-        flags(cpu, &env);                                                                           \
-        return v;                                                                                   \
-    }                                                                                               \
-    static const IrHelper h_##name = {#name, name, IR_I64, IR_H_FP};
-MINMAX(min_s, min, fp32, unbox, box)
-MINMAX(min_d, min, fp64, , )
-MINMAX(max_s, max, fp32, unbox, box)
-MINMAX(max_d, max, fp64, , )
-
-#define COMPARE(name, fn, P, NARROW, test)                                                          \
-    static uint64_t name(Cpu *cpu, uint64_t x, uint64_t y, uint32_t unused)                         \
-    {                                                                                               \
-        FpEnv env = env_of(0);                                                                      \
-        FpOrder o = P##_##fn(NARROW(x), NARROW(y), &env);                                           \
-        flags(cpu, &env);                                                                           \
-        return test;                                                                                \
-    }                                                                                               \
-    static const IrHelper h_##name = {#name, name, IR_I64, IR_H_FP};
-#define COMPARES(name, fn, test)                                                                    \
-    COMPARE(name##_s, fn, fp32, unbox, test)                                                        \
-    COMPARE(name##_d, fn, fp64, , test)
-COMPARES(eq, compare, o == FP_EQUAL)
-COMPARES(lt, compare_signalling, o == FP_LESS)
-COMPARES(le, compare_signalling, o == FP_LESS || o == FP_EQUAL)
-
 #define TO_INT(name, type, P, NARROW, SIGNED)                                                       \
     static uint64_t name(Cpu *cpu, uint64_t x, uint32_t round)                                      \
     {                                                                                               \
@@ -187,15 +224,6 @@ static uint64_t cvt_s_d(Cpu *cpu, uint64_t x, uint32_t round)
 }
 static const IrHelper h_cvt_s_d = {"cvt_s_d", cvt_s_d, IR_I64, IR_H_FP};
 
-static uint64_t cvt_d_s(Cpu *cpu, uint64_t x, uint32_t round)
-{
-    FpEnv env = env_of(round);
-    uint64_t v = fp32_to_fp64(unbox(x), &env);
-    flags(cpu, &env);
-    return v;
-}
-static const IrHelper h_cvt_d_s = {"cvt_d_s", cvt_d_s, IR_I64, IR_H_FP};
-
 static uint64_t class_bit(FpClass class, bool negative)
 {
     switch (class) {
@@ -229,132 +257,239 @@ static const IrHelper h_class_d = {"class_d", class_d, IR_I64, 0};
 
 /* ---- instructions ---- */
 
-static void load(IrBuilder *b, unsigned rd, unsigned rs1, int32_t imm, bool single)
+static void load(IrBuilder *b, unsigned rd, unsigned rs1, int32_t imm, IrLane lane)
 {
     if (!enabled(b))
         return;
     IrRef base = address(b, rs1, &imm);
-    IrRef v = ir_load(b, IR_I64, base, imm, single ? IR_M32 : IR_M64);
-    set_f(b, rd, single ? boxed(b, v) : v);
+    set_fp(b, lane, rd, ir_load(b, IR_V128, base, imm, lane == IR_F32 ? IR_M32 : IR_M64));
 }
 
-static void store(IrBuilder *b, unsigned rs2, unsigned rs1, int32_t imm, bool single)
+INSN(flw) { load(b, rd, rs1, imm, IR_F32); }
+INSN(fld) { load(b, rd, rs1, imm, IR_F64); }
+
+INSN(fsw)
 {
     if (!enabled(b))
         return;
     IrRef base = address(b, rs1, &imm);
-    ir_store(b, base, imm, get_f(b, rs2), single ? IR_M32 : IR_M64);
+    ir_store(b, base, imm, get_low(b, rs2, true), IR_M32);
 }
 
-INSN(flw) { load(b, rd, rs1, imm, true); }
-INSN(fld) { load(b, rd, rs1, imm, false); }
-INSN(fsw) { store(b, rs2, rs1, imm, true); }
-INSN(fsd) { store(b, rs2, rs1, imm, false); }
+INSN(fsd)
+{
+    if (!enabled(b))
+        return;
+    IrRef base = address(b, rs1, &imm);
+    ir_store(b, base, imm, get_d(b, rs2), IR_M64);
+}
 
-static void arith(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1, unsigned rs2,
-                  unsigned rm)
+/* An operation of the IR, and the library's. */
+typedef struct Op {
+    IrOp op;
+    IrLane lane;
+    const IrHelper *soft;
+} Op;
+
+static void arith(IrBuilder *b, Op o, unsigned rd, unsigned rs1, unsigned rs2, unsigned rm)
 {
     int round;
-    if (rounds(b, rm, &round))
-        set_f(b, rd, ir_call(b, h, get_f(b, rs1), get_f(b, rs2), ir_i32(b, round), 0));
+    if (!rounds(b, rm, &round))
+        return;
+    if (native(b, round))
+        set_fp(b, o.lane, rd, ir_vec(b, o.op, IR_V128, o.lane, IR_FP_CANON, get_fp(b, o.lane, rs1),
+                                     get_fp(b, o.lane, rs2), 0));
+    else
+        set_bits(b, rd, ir_call(b, o.soft, get_bits(b, rs1), get_bits(b, rs2), ir_i32(b, round), 0));
 }
 
 #define BOTH2(name)                                                                                 \
-    INSN(f##name##_s) { arith(b, &h_##name##_s, rd, rs1, rs2, rm); }                                \
-    INSN(f##name##_d) { arith(b, &h_##name##_d, rd, rs1, rs2, rm); }
+    INSN(f##name##_s) { arith(b, (Op){IR_OP_fs_##name, IR_F32, &h_##name##_s}, rd, rs1, rs2, rm); } \
+    INSN(f##name##_d) { arith(b, (Op){IR_OP_fs_##name, IR_F64, &h_##name##_d}, rd, rs1, rs2, rm); }
 BOTH2(add)
 BOTH2(sub)
 BOTH2(mul)
 BOTH2(div)
 
-/* Results that need no rounding mode. */
-#define BOTH_MINMAX(name)                                                                           \
-    INSN(f##name##_s) { arith(b, &h_##name##_s, rd, rs1, rs2, 0); }                                 \
-    INSN(f##name##_d) { arith(b, &h_##name##_d, rd, rs1, rs2, 0); }
-BOTH_MINMAX(min)
-BOTH_MINMAX(max)
-
-static void fused(IrBuilder *b, const IrHelper *h, unsigned how, unsigned rd, unsigned rs1,
-                unsigned rs2, unsigned rs3, unsigned rm)
+static void minmax(IrBuilder *b, IrOp op, IrLane lane, unsigned rd, unsigned rs1, unsigned rs2)
 {
-    int round;
-    if (rounds(b, rm, &round))
-        set_f(b, rd, ir_call(b, h, get_f(b, rs1), get_f(b, rs2), get_f(b, rs3),
-                             ir_i32(b, round | how << 8)));
+    if (enabled(b))
+        set_fp(b, lane, rd, ir_vec(b, op, IR_V128, lane, IR_FP_CANON, get_fp(b, lane, rs1),
+                                   get_fp(b, lane, rs2), 0));
 }
 
-#define BOTH3(name, how)                                                                            \
-    INSN(name##_s) { fused(b, &h_fma_s, how, rd, rs1, rs2, rs3, rm); }                                \
-    INSN(name##_d) { fused(b, &h_fma_d, how, rd, rs1, rs2, rs3, rm); }
-BOTH3(fmadd, 0)
-BOTH3(fmsub, FP_FMA_NEG_ADDEND)
-BOTH3(fnmsub, FP_FMA_NEG_PRODUCT)
-BOTH3(fnmadd, FP_FMA_NEG_PRODUCT | FP_FMA_NEG_ADDEND)
+INSN(fmin_s) { minmax(b, IR_OP_fs_min, IR_F32, rd, rs1, rs2); }
+INSN(fmin_d) { minmax(b, IR_OP_fs_min, IR_F64, rd, rs1, rs2); }
+INSN(fmax_s) { minmax(b, IR_OP_fs_max, IR_F32, rd, rs1, rs2); }
+INSN(fmax_d) { minmax(b, IR_OP_fs_max, IR_F64, rd, rs1, rs2); }
 
-static void unary(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1, unsigned rm)
-{
-    int round;
-    if (rounds(b, rm, &round))
-        set_f(b, rd, ir_call(b, h, get_f(b, rs1), ir_i32(b, round), 0, 0));
-}
-
-INSN(fsqrt_s) { unary(b, &h_sqrt_s, rd, rs1, rm); }
-INSN(fsqrt_d) { unary(b, &h_sqrt_d, rd, rs1, rm); }
-INSN(fcvt_s_d) { unary(b, &h_cvt_s_d, rd, rs1, rm); }
-INSN(fcvt_d_s) { unary(b, &h_cvt_d_s, rd, rs1, rm); }
-
-static void set_x64(IrBuilder *b, unsigned rd, IrRef v)
-{
-    set(b, rd, unit(b)->rv32 ? ir_trunc(b, v) : v);
-}
-
-static void to_int(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1, unsigned rm)
+static void fused(IrBuilder *b, Op o, unsigned how, unsigned rd, const unsigned rs[3], unsigned rm)
 {
     int round;
     if (!rounds(b, rm, &round))
         return;
-    IrRef v = ir_call(b, h, get_f(b, rs1), ir_i32(b, round), 0, 0);
-    dirty(b);
-    set_x64(b, rd, v);
+    if (native(b, round))
+        set_fp(b, o.lane, rd, ir_vec(b, o.op, IR_V128, o.lane, IR_FP_CANON, get_fp(b, o.lane, rs[0]),
+                                     get_fp(b, o.lane, rs[1]), get_fp(b, o.lane, rs[2])));
+    else
+        set_bits(b, rd, ir_call(b, o.soft, get_bits(b, rs[0]), get_bits(b, rs[1]), get_bits(b, rs[2]),
+                                ir_i32(b, round | how << 8)));
 }
 
-static void from_int(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1, unsigned rm)
+/* The IR's names, as x86's, tell the sign of the product and of the addend; RISC-V's fnm.. negate the
+ * whole. */
+#define FUSED(name, ir, how)                                                                        \
+    INSN(name##_s)                                                                                  \
+    {                                                                                               \
+        fused(b, (Op){IR_OP_fs_##ir, IR_F32, &h_fma_s}, how, rd, (unsigned[]){rs1, rs2, rs3}, rm);  \
+    }                                                                                               \
+    INSN(name##_d)                                                                                  \
+    {                                                                                               \
+        fused(b, (Op){IR_OP_fs_##ir, IR_F64, &h_fma_d}, how, rd, (unsigned[]){rs1, rs2, rs3}, rm);  \
+    }
+FUSED(fmadd, fmadd, 0)
+FUSED(fmsub, fmsub, FP_FMA_NEG_ADDEND)
+FUSED(fnmsub, fnmadd, FP_FMA_NEG_PRODUCT)
+FUSED(fnmadd, fnmsub, FP_FMA_NEG_PRODUCT | FP_FMA_NEG_ADDEND)
+
+/* From a register of lane `from` to one of o.lane. */
+static void unary(IrBuilder *b, Op o, IrLane from, unsigned rd, unsigned rs1, unsigned rm)
 {
     int round;
-    if (rounds(b, rm, &round))
-        set_f(b, rd, ir_call(b, h, to_address(b, get(b, rs1)), ir_i32(b, round), 0, 0));
+    if (!rounds(b, rm, &round))
+        return;
+    if (native(b, round) || !o.soft) {
+        IrRef x = get_fp(b, from, rs1);
+        set_fp(b, o.lane, rd, ir_vec(b, o.op, IR_V128, o.lane, IR_FP_CANON, x, x, 0));
+    } else {
+        set_bits(b, rd, ir_call(b, o.soft, get_bits(b, rs1), ir_i32(b, round), 0, 0));
+    }
+}
+
+INSN(fsqrt_s) { unary(b, (Op){IR_OP_fs_sqrt, IR_F32, &h_sqrt_s}, IR_F32, rd, rs1, rm); }
+INSN(fsqrt_d) { unary(b, (Op){IR_OP_fs_sqrt, IR_F64, &h_sqrt_d}, IR_F64, rd, rs1, rm); }
+INSN(fcvt_s_d) { unary(b, (Op){IR_OP_fs_64to32, IR_F32, &h_cvt_s_d}, IR_F64, rd, rs1, rm); }
+INSN(fcvt_d_s) { unary(b, (Op){IR_OP_fs_32to64, IR_F64, NULL}, IR_F32, rd, rs1, rm); }
+
+/* ---- integers ---- */
+
+/* An I32 or I64 whose low bits are the result: words are sign-extended. */
+static void set_int(IrBuilder *b, unsigned rd, IrRef v, bool word)
+{
+    if (word || unit(b)->rv32)
+        set_w(b, rd, ir_trunc(b, v));
+    else
+        set(b, rd, v);
+}
+
+typedef struct IntKind {
+    bool word, is_signed;
+    uint64_t limit[2];          /* unsigned: bit patterns (F32, F64) below convert like signed ones */
+} IntKind;
+static const IntKind kind_w = {true, true, {0}}, kind_l = {false, true, {0}},
+    kind_wu = {true, false, {0x4f800000, 0x41efffffffe00000}},
+    kind_lu = {false, false, {0x5f000000, 0x43e0000000000000}};
+
+static void to_int(IrBuilder *b, IrLane lane, const IntKind *k, const IrHelper *soft, unsigned rd,
+                   unsigned rs1, unsigned rm)
+{
+    int round;
+    if (!rounds(b, rm, &round))
+        return;
+    dirty(b);
+    bool host = native(b, round) || round == FP_ROUND_ZERO;
+    IrOp op = round == FP_ROUND_ZERO ? IR_OP_fs_to_intt : IR_OP_fs_to_int;
+    IrType t = k->word && k->is_signed ? IR_I32 : IR_I64;
+    IrRef x = get_fp(b, lane, rs1), bits = get_bits(b, rs1);
+    if (host && k->is_signed) {
+        set_int(b, rd, ir_vec(b, op, t, lane, IR_FP_CANON, x, 0, 0), k->word);
+        return;
+    }
+    unsigned soft_way = host ? ir_label(b) : 0, done = host ? ir_label(b) : 0;
+    if (host) {
+        IrRef low = lane == IR_F64 ? bits : ir_zext(b, IR_I64, ir_v_extract(b, IR_I32, IR_W, x, 0), 32);
+        ir_brcond(b, IR_GEU, low, ir_i64(b, k->limit[lane == IR_F64]), soft_way);
+        set_int(b, rd, ir_vec(b, op, t, lane, IR_FP_CANON, x, 0, 0), k->word);
+        ir_br(b, done);
+        ir_bind(b, soft_way);
+    }
+    set_int(b, rd, ir_call(b, soft, bits, ir_i32(b, round), 0, 0), k->word);
+    if (host)
+        ir_bind(b, done);
+}
+
+/* From 64 unsigned bits: above 2^63 half of it, its last bit kept, converts and doubles exactly. */
+static IrRef from_u64(IrBuilder *b, IrLane lane, IrRef v)
+{
+    IrRef big = ir_setcond(b, IR_I64, IR_LT, v, ir_i64(b, 0));
+    IrRef half = ir_or(b, ir_shri(b, v, 1), ir_andi(b, v, 1));
+    IrRef f = ir_vec(b, IR_OP_fs_from_i64, IR_V128, lane, 0, ir_v_zero(b, IR_V128),
+                     ir_select(b, big, half, v), 0);
+    IrRef again = ir_v_and(b, IR_V128, IR_D, f, ir_v_from64(b, ir_neg(b, big)));
+    return ir_vec(b, IR_OP_fs_add, IR_V128, lane, 0, f, again, 0);
+}
+
+static IrRef from_host(IrBuilder *b, IrLane lane, const IntKind *k, unsigned rs1)
+{
+    if (!k->word && !k->is_signed)
+        return from_u64(b, lane, get(b, rs1));
+    IrRef v = k->word ? get_w(b, rs1) : get(b, rs1);
+    bool small = k->word && k->is_signed;
+    if (k->word && !k->is_signed)
+        v = ir_zext(b, IR_I64, v, 32);
+    return ir_vec(b, small ? IR_OP_fs_from_i32 : IR_OP_fs_from_i64, IR_V128, lane, 0,
+                  ir_v_zero(b, IR_V128), v, 0);
+}
+
+static void from_int(IrBuilder *b, IrLane lane, const IntKind *k, const IrHelper *soft, unsigned rd,
+                     unsigned rs1, unsigned rm)
+{
+    int round;
+    if (!rounds(b, rm, &round))
+        return;
+    bool exact = lane == IR_F64 && k->word;
+    if (native(b, round) || exact)
+        set_fp(b, lane, rd, from_host(b, lane, k, rs1));
+    else
+        set_bits(b, rd, ir_call(b, soft, to_address(b, get(b, rs1)), ir_i32(b, round), 0, 0));
 }
 
 #define CONVERT(n)                                                                                  \
-    INSN(fcvt_##n##_s) { to_int(b, &h_cvt_##n##_s, rd, rs1, rm); }                                  \
-    INSN(fcvt_##n##_d) { to_int(b, &h_cvt_##n##_d, rd, rs1, rm); }                                  \
-    INSN(fcvt_s_##n) { from_int(b, &h_cvt_s_##n, rd, rs1, rm); }                                    \
-    INSN(fcvt_d_##n) { from_int(b, &h_cvt_d_##n, rd, rs1, rm); }
+    INSN(fcvt_##n##_s) { to_int(b, IR_F32, &kind_##n, &h_cvt_##n##_s, rd, rs1, rm); }               \
+    INSN(fcvt_##n##_d) { to_int(b, IR_F64, &kind_##n, &h_cvt_##n##_d, rd, rs1, rm); }               \
+    INSN(fcvt_s_##n) { from_int(b, IR_F32, &kind_##n, &h_cvt_s_##n, rd, rs1, rm); }                 \
+    INSN(fcvt_d_##n) { from_int(b, IR_F64, &kind_##n, &h_cvt_d_##n, rd, rs1, rm); }
 CONVERT(w)
 CONVERT(wu)
 CONVERT(l)
 CONVERT(lu)
 
-static void compare(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1, unsigned rs2)
+/* Predicates of f_cmp: feq is quiet, the others signal. */
+enum { EQ = 0, LT = 1, LE = 2 };
+
+static void compare(IrBuilder *b, unsigned predicate, IrLane lane, unsigned rd, unsigned rs1,
+                    unsigned rs2)
 {
     if (!enabled(b))
         return;
-    IrRef v = ir_call(b, h, get_f(b, rs1), get_f(b, rs2), ir_i32(b, 0), 0);
     dirty(b);
-    set_x64(b, rd, v);
+    IrRef mask = ir_vec(b, IR_OP_fs_cmp, IR_V128, lane, predicate, get_fp(b, lane, rs1),
+                        get_fp(b, lane, rs2), 0);
+    IrRef v = ir_andi(b, ir_v_extract(b, IR_I32, IR_W, mask, 0), 1);
+    set(b, rd, unit(b)->rv32 ? v : ir_zext(b, IR_I64, v, 32));
 }
 
-INSN(feq_s) { compare(b, &h_eq_s, rd, rs1, rs2); }
-INSN(feq_d) { compare(b, &h_eq_d, rd, rs1, rs2); }
-INSN(flt_s) { compare(b, &h_lt_s, rd, rs1, rs2); }
-INSN(flt_d) { compare(b, &h_lt_d, rd, rs1, rs2); }
-INSN(fle_s) { compare(b, &h_le_s, rd, rs1, rs2); }
-INSN(fle_d) { compare(b, &h_le_d, rd, rs1, rs2); }
+INSN(feq_s) { compare(b, EQ, IR_F32, rd, rs1, rs2); }
+INSN(feq_d) { compare(b, EQ, IR_F64, rd, rs1, rs2); }
+INSN(flt_s) { compare(b, LT, IR_F32, rd, rs1, rs2); }
+INSN(flt_d) { compare(b, LT, IR_F64, rd, rs1, rs2); }
+INSN(fle_s) { compare(b, LE, IR_F32, rd, rs1, rs2); }
+INSN(fle_d) { compare(b, LE, IR_F64, rd, rs1, rs2); }
 
 static void classify(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1)
 {
     if (enabled(b))
-        set_x64(b, rd, ir_call(b, h, get_f(b, rs1), 0, 0, 0));
+        set_int(b, rd, ir_call(b, h, get_bits(b, rs1), 0, 0, 0), false);
 }
 
 INSN(fclass_s) { classify(b, &h_class_s, rd, rs1); }
@@ -364,58 +499,54 @@ INSN(fclass_d) { classify(b, &h_class_d, rd, rs1); }
 
 enum { SIGN_COPY, SIGN_NEGATE, SIGN_XOR };
 
-static IrRef sign_of(IrBuilder *b, unsigned how, IrRef x, IrRef y, uint64_t sign)
+static IrRef sign_of(IrBuilder *b, unsigned how, IrRef x, IrRef y, IrRef sign)
 {
-    IrRef s = how == SIGN_NEGATE ? ir_not(b, y) : how == SIGN_XOR ? ir_xor(b, x, y) : y;
-    IrRef rest = ir_andn(b, x, ir_i64(b, sign));
-    return ir_or(b, rest, ir_and(b, s, ir_i64(b, sign)));
+    IrType t = IR_V128;
+    if (x == y && how == SIGN_COPY)
+        return x;
+    if (x == y)
+        return how == SIGN_XOR ? ir_v_andn(b, t, IR_D, sign, x) : ir_v_xor(b, t, IR_D, x, sign);
+    if (how == SIGN_XOR)
+        return ir_v_xor(b, t, IR_D, x, ir_v_and(b, t, IR_D, y, sign));
+    IrRef s = how == SIGN_NEGATE ? ir_v_andn(b, t, IR_D, y, sign) : ir_v_and(b, t, IR_D, y, sign);
+    return ir_v_or(b, t, IR_D, ir_v_andn(b, t, IR_D, sign, x), s);
 }
 
-static void sign_d(IrBuilder *b, unsigned how, unsigned rd, unsigned rs1, unsigned rs2)
-{
-    if (!enabled(b))
-        return;
-    IrRef x = get_f(b, rs1);
-    bool move = how == SIGN_COPY && rs1 == rs2;
-    set_f(b, rd, move ? x : sign_of(b, how, x, get_f(b, rs2), 1ull << 63));
-}
-
-static void sign_s(IrBuilder *b, unsigned how, unsigned rd, unsigned rs1, unsigned rs2)
+static void inject(IrBuilder *b, unsigned how, IrLane lane, unsigned rd, unsigned rs1, unsigned rs2)
 {
     if (!enabled(b))
         return;
-    IrRef x = unboxed(b, get_f(b, rs1)), y = rs1 == rs2 ? x : unboxed(b, get_f(b, rs2));
-    bool move = how == SIGN_COPY && rs1 == rs2;
-    set_f(b, rd, boxed(b, move ? x : sign_of(b, how, x, y, 1ull << 31)));
+    IrRef sign = ir_v_from64(b, ir_i64(b, lane == IR_F32 ? 1ull << 31 : 1ull << 63));
+    set_fp(b, lane, rd, sign_of(b, how, get_fp(b, lane, rs1), get_fp(b, lane, rs2), sign));
 }
 
-INSN(fsgnj_s) { sign_s(b, SIGN_COPY, rd, rs1, rs2); }
-INSN(fsgnjn_s) { sign_s(b, SIGN_NEGATE, rd, rs1, rs2); }
-INSN(fsgnjx_s) { sign_s(b, SIGN_XOR, rd, rs1, rs2); }
-INSN(fsgnj_d) { sign_d(b, SIGN_COPY, rd, rs1, rs2); }
-INSN(fsgnjn_d) { sign_d(b, SIGN_NEGATE, rd, rs1, rs2); }
-INSN(fsgnjx_d) { sign_d(b, SIGN_XOR, rd, rs1, rs2); }
+INSN(fsgnj_s) { inject(b, SIGN_COPY, IR_F32, rd, rs1, rs2); }
+INSN(fsgnjn_s) { inject(b, SIGN_NEGATE, IR_F32, rd, rs1, rs2); }
+INSN(fsgnjx_s) { inject(b, SIGN_XOR, IR_F32, rd, rs1, rs2); }
+INSN(fsgnj_d) { inject(b, SIGN_COPY, IR_F64, rd, rs1, rs2); }
+INSN(fsgnjn_d) { inject(b, SIGN_NEGATE, IR_F64, rd, rs1, rs2); }
+INSN(fsgnjx_d) { inject(b, SIGN_XOR, IR_F64, rd, rs1, rs2); }
 
 INSN(fmv_x_w)
 {
     if (enabled(b))
-        set_w(b, rd, ir_get(b, IR_I32, f_slot(rs1), 4));
+        set_w(b, rd, get_low(b, rs1, false));
 }
 
 INSN(fmv_x_d)
 {
     if (enabled(b))
-        set(b, rd, get_f(b, rs1));
+        set(b, rd, get_bits(b, rs1));
 }
 
 INSN(fmv_w_x)
 {
     if (enabled(b))
-        set_f(b, rd, boxed(b, ir_zext(b, IR_I64, get(b, rs1), 32)));
+        set_s(b, rd, ir_v_from32(b, get_w(b, rs1)));
 }
 
 INSN(fmv_d_x)
 {
     if (enabled(b))
-        set_f(b, rd, get(b, rs1));
+        set_d(b, rd, ir_v_from64(b, get(b, rs1)));
 }

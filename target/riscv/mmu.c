@@ -364,5 +364,6 @@ void rv_update_mode(RvCpu *rv)
     if ((rv->mstatus & RV_FS) == RV_FS)
         mode |= RV_MODE_FS_DIRTY;
     rv->cpu.mode = mode;
+    cpu_set_fp_mode(&rv->cpu, rv_engine_round(rv->frm));
     softmmu_select(&rv->cpu, regime(rv));
 }

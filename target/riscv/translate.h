@@ -15,6 +15,9 @@ typedef struct RvUnit {
     uint8_t priv, frm;
     bool rv32;
     bool fs_on, fs_dirty;
+    /* f registers that are known: all of it as a double, as a single (unboxed), whether boxed. */
+    IrRef f_double[32], f_single[32];
+    uint32_t f_boxed;
     bool resync;                /* this instruction changed the mode word: end after it */
 } RvUnit;
 

@@ -264,7 +264,7 @@ void reg_vacate(Emit *e, int r, bool even_dying)
 
 static void load_slot(Asm *a, int r, int32_t disp, unsigned bytes)
 {
-    switch (bytes) {
+    switch (r >= XMM ? 16 : bytes) {
     case 1:
         op_rm(a, X_MOVZX8, r, RBP, disp);
         break;
@@ -435,11 +435,11 @@ void slot_store(Emit *e, Asm *a, const Pend *p)
             store_const(e, a, p, k);
             return;
         }
-        r = p->bytes > 8 ? XMM_SCRATCH : RAX;
+        r = is_vec(node_of(e, p->v)->type) ? XMM_SCRATCH : RAX;
         value_into(e, a, r, p->v);
     }
     static const unsigned ops[] = {[1] = X_MOV8_MR, [2] = X_MOV16_MR, [4] = X_MOV_MR, [8] = X_MOV_MR | O_W};
-    if (p->bytes > 8)
+    if (r >= XMM)
         vec_store(a, r, RBP, p->off - e->bias, p->bytes);
     else
         op_rm(a, ops[p->bytes], r, RBP, p->off - e->bias);
