@@ -356,13 +356,25 @@ static bool not_found(Object *o, const char *name, GError **error)
     return false;
 }
 
+/* The object that has the property, if it is not o itself. */
+static Object *wrapped(Object *o, const char *name)
+{
+    Object *inner = o->type->wraps ? object_child(o, "virtio-backend") : NULL;
+
+    return inner && (object_type_field(inner->type, name) || find_dynamic(inner, name)) ? inner : NULL;
+}
+
 bool object_set(Object *o, const char *name, const PropValue *v, GError **error)
 {
     const Field *f = object_type_field(o->type, name);
     Property *p = f ? NULL : find_dynamic(o, name);
+    Object *inner = f || p ? NULL : wrapped(o, name);
 
     if (f) {
         return field_set(o, f, v, error);
+    }
+    if (inner) {
+        return object_set(inner, name, v, error);
     }
     if (!p) {
         return not_found(o, name, error);
@@ -398,6 +410,9 @@ bool object_get(Object *o, const char *name, PropValue *out, GError **error)
         *out = (PropValue){.kind = VALUE_STRING, .s = g_strdup(o->type->name)};
         return true;
     }
+    if (wrapped(o, name)) {
+        return object_get(wrapped(o, name), name, out, error);
+    }
     Object *child = object_child(o, name);
     if (child) {
         *out = (PropValue){.kind = VALUE_STRING, .s = object_path(child)};
@@ -430,6 +445,10 @@ void object_properties(const ObjectType *t, Object *o,
     Enumerate e = {fn, data};
 
     object_type_fields(t, enumerate_field, &e);
+    if (t->wraps) {
+        object_properties(object_type_find(t->wraps), o ? object_child(o, "virtio-backend") : NULL, fn,
+                          data);
+    }
     for (unsigned i = 0; o && o->dynamic && i < o->dynamic->len; i++) {
         Property *p = o->dynamic->pdata[i];
         fn(p->name, p->type_name, p->desc, NULL, data);

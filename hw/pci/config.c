@@ -203,7 +203,8 @@ static uint32_t get(const uint8_t *bytes, unsigned at, unsigned size)
     return v;
 }
 
-static void effects(PciDevice *p, unsigned at, unsigned size)
+/* Returns whether what the function may do has changed. */
+static bool effects(PciDevice *p, unsigned at, unsigned size)
 {
     bool power = p->pm_at && touches(at, size, p->pm_at + PM_CONTROL, 2);
     bool command = touches(at, size, PCI_COMMAND, 2);
@@ -213,13 +214,12 @@ static void effects(PciDevice *p, unsigned at, unsigned size)
     if (command || power) {
         pci_update_dma(p);
         pci_intx_update(p);
-        if (p->info->enabled_changed)
-            p->info->enabled_changed(p);
     }
     if (p->msi_at && touches(at, size, p->msi_at, MSI_PENDING + 4))
         pci_msi_update(p);
     if (p->msix_at && touches(at, size, p->msix_at + MSIX_CONTROL, 2))
         pci_msix_update(p);
+    return command || power;
 }
 
 /* Bytes of rows before the write, so that `wrote` sees what changed. */
@@ -253,12 +253,14 @@ void pci_config_write(PciDevice *p, unsigned at, uint32_t value, unsigned size)
         if (w | p->clears[at + i])      /* others may change meanwhile: interrupt status */
             *c = ((*c & ~w) | (v & w)) & ~(v & p->clears[at + i]);
     }
-    effects(p, at, size);
+    bool enabled = effects(p, at, size);
     write_rows(p, before, at, size);
     /* What has no domain minds its own locks, and may wait for loops in here. */
     bool free = !p->dev.domain;
     if (free)
         leave(p);
+    if (enabled && p->info->enabled_changed)
+        p->info->enabled_changed(p);
     if (p->info->config_wrote)
         p->info->config_wrote(p, at, size);
     if (!free)

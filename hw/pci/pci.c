@@ -35,6 +35,7 @@ static bool add_express(PciDevice *p, GError **error)
 {
     bool root = !p->bus->parent;
     return p->info->bridge || p->config_size != PCIE_CONFIG_SIZE ||
+           (root && p->info->express == PCIE_BEHIND_PORT) ||
            pcie_add_express(p, root ? PCIE_INTEGRATED : PCIE_ENDPOINT, 0, 0, error);
 }
 

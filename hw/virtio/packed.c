@@ -51,7 +51,7 @@ static bool walk_indirect(Virtq *vq, Chain *c, const Desc *d)
 {
     uint64_t n = d->len;
     const uint8_t *table = d->len && d->len % 16 == 0
-                               ? as_ram(vq->v->dev.object.vm->memory, d->addr, &n, false) : NULL;
+                               ? as_ram(virtio_space(vq->v), d->addr, &n, false) : NULL;
     if (!table || n < d->len || !(vq->v->features & VIRTIO_F_INDIRECT_DESC)) {
         virtio_error(vq->v, "queue %u: bad indirect table", vq->index);
         return false;

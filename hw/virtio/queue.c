@@ -23,7 +23,7 @@ bool chain_add(Virtq *vq, Chain *c, uint64_t pa, uint32_t len, bool device_write
     }
     while (len) {
         uint64_t n = len;
-        void *host = as_ram(vq->v->dev.object.vm->memory, pa, &n, device_writes);
+        void *host = as_ram(virtio_space(vq->v), pa, &n, device_writes);
         if (!host) {
             virtio_error(vq->v, "queue %u: buffer at 0x%llx is not in memory", vq->index,
                          (unsigned long long)pa);
@@ -145,7 +145,7 @@ unsigned virtq_index(const Virtq *vq) { return vq->index; }
 static uint8_t *map_area(Virtq *vq, uint64_t pa, uint64_t bytes, unsigned align, const char *what)
 {
     uint64_t n = bytes;
-    uint8_t *host = pa % align ? NULL : as_ram(vq->v->dev.object.vm->memory, pa, &n, true);
+    uint8_t *host = pa % align ? NULL : as_ram(virtio_space(vq->v), pa, &n, true);
     if (!host || n < bytes) {
         virtio_error(vq->v, "queue %u: %s area at 0x%llx is not in memory", vq->index, what,
                      (unsigned long long)pa);

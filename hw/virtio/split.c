@@ -47,7 +47,7 @@ static const uint8_t *indirect_table(Virtq *vq, const Desc *d, unsigned *count)
         virtio_error(vq->v, "queue %u: indirect table of %u bytes", vq->index, d->len);
         return NULL;
     }
-    const uint8_t *table = as_ram(vq->v->dev.object.vm->memory, d->addr, &n, false);
+    const uint8_t *table = as_ram(virtio_space(vq->v), d->addr, &n, false);
     if (!table || n < d->len) {
         virtio_error(vq->v, "queue %u: indirect table is not in memory", vq->index);
         return NULL;

@@ -27,7 +27,7 @@ struct VirtioBalloon {
 static void give_back(VirtioBalloon *s, uint32_t frame, bool inflate)
 {
     uint64_t n = PAGE, pa = (uint64_t)frame << PAGE_SHIFT;
-    void *host = as_ram(s->v.dev.object.vm->memory, pa, &n, true);
+    void *host = as_ram(virtio_space(&s->v), pa, &n, true);
     if (!host || n < PAGE) {
         log_guest(s, "balloon page 0x%x is not in memory", frame);
         return;

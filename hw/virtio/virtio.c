@@ -253,6 +253,18 @@ void virtq_set_vector(VirtioDevice *v, unsigned q, uint16_t vector)
         v->vq[q].s.vector = vector;
 }
 
+uint16_t virtq_get_vector(VirtioDevice *v, unsigned q) { return q < v->n_vqs ? v->vq[q].s.vector : 0xffff; }
+int virtq_kick_fd(VirtioDevice *v, unsigned q) { return q < v->n_vqs ? v->vq[q].kick_fd : -1; }
+
+void virtio_set_dma(VirtioDevice *v, AddressSpace *as)
+{
+    bool changed = __atomic_exchange_n(&v->dev.dma, as, __ATOMIC_ACQ_REL) != as;
+    if (!changed || !(v->status & VIRTIO_DRIVER_OK))
+        return;
+    virtio_stop(v);
+    start(v);
+}
+
 /* ---- the device ---- */
 
 Virtq *virtio_add_queue(VirtioDevice *v, unsigned size, void (*handler)(VirtioDevice *, Virtq *))

@@ -73,6 +73,9 @@ struct ObjectType {
     bool user_creatable;        /* -object / object-add */
     const Field *fields;
     unsigned n_fields;
+    /* Instances own a child "virtio-backend" of this type, whose properties are also theirs: a device
+     * behind a transport. NULL: none. */
+    const char *wraps;
     const char *const *interfaces;          /* NULL-terminated names */
     void (*init)(Object *);                 /* after defaults are in place */
     bool (*complete)(Object *, GError **error);     /* -object: all properties set */

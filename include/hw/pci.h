@@ -75,8 +75,9 @@ typedef struct PciInfo {
     uint8_t pin;                /* 1: INTA# … 4: INTD#; 0: no interrupt line */
     bool bridge;                /* type 1 header; its type makes bus and windows */
     /* PCI_CONVENTIONAL: no Express capability. PCIE_ON_EXPRESS: has one on Express buses ("hybrid").
-     * PCIE_ALWAYS: and does not go on conventional buses. */
-    enum { PCI_CONVENTIONAL, PCIE_ON_EXPRESS, PCIE_ALWAYS } express;
+     * PCIE_BEHIND_PORT: has one below ports, not as a part of the root complex. PCIE_ALWAYS: has one and
+     * does not go on conventional buses. */
+    enum { PCI_CONVENTIONAL, PCIE_ON_EXPRESS, PCIE_BEHIND_PORT, PCIE_ALWAYS } express;
     bool no_hotplug;
     PciBar bar[PCI_BARS];
     PciMsi msi;

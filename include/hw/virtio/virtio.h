@@ -124,6 +124,12 @@ void virtq_schedule(Virtq *vq);
 /* Something the guest must not do: logs, sets NEEDS_RESET. */
 void virtio_error(VirtioDevice *v, const char *fmt, ...) G_GNUC_PRINTF(2, 3);
 void virtio_config_changed(VirtioDevice *v);
+/* Where queues and buffers live. */
+static inline AddressSpace *virtio_space(const VirtioDevice *v)
+{
+    AddressSpace *as = __atomic_load_n(&v->dev.dma, __ATOMIC_ACQUIRE);
+    return as ? as : v->dev.object.vm->memory;
+}
 static inline bool virtio_has(const VirtioDevice *v, uint64_t feature) { return v->features & feature; }
 
 /* ---- scatter lists ---- */
@@ -152,6 +158,10 @@ void virtq_set_addresses(VirtioDevice *v, unsigned q, uint64_t desc, uint64_t dr
 void virtq_set_ready(VirtioDevice *v, unsigned q, bool ready);
 bool virtq_get_ready(VirtioDevice *v, unsigned q);
 void virtq_set_vector(VirtioDevice *v, unsigned q, uint16_t vector);
+uint16_t virtq_get_vector(VirtioDevice *v, unsigned q);
+int virtq_kick_fd(VirtioDevice *v, unsigned q);                 /* a doorbell for mem_add_eventfd() */
+/* DMA became possible or impossible: goes on or stops serving, if the driver has started the device. */
+void virtio_set_dma(VirtioDevice *v, AddressSpace *as);
 void virtq_kick(VirtioDevice *v, unsigned q);                   /* any thread */
 
 #endif

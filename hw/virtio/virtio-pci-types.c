@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The PCI twins of virtio devices. Class codes: PCI Code and ID Assignment 1.11. */
+#include "hw/virtio/virtio-pci.h"
+
+VIRTIO_PCI(blk, "virtio-blk", 0x010000, DEVICE_STORAGE);
+VIRTIO_PCI(net, "virtio-net", 0x020000, DEVICE_NETWORK);
+VIRTIO_PCI(serial, "virtio-serial", 0x078000, DEVICE_INPUT);
+VIRTIO_PCI(rng, "virtio-rng", 0x00ff00, DEVICE_MISC);
+VIRTIO_PCI(balloon, "virtio-balloon", 0x00ff00, DEVICE_MISC);
