@@ -89,12 +89,17 @@ typedef struct JitCache {
     size_t reserved;            /* stubs at the start */
 } JitCache;
 
+/* Kinds of slow paths, see slow.h. */
+enum {
+    JIT_SLOW_LOAD, JIT_SLOW_STORE, JIT_SLOW_RMW, JIT_SLOW_CAS, JIT_SLOW_PROBE, JIT_SLOW_LOAD_VEC,
+    JIT_SLOW_STORE_VEC, JIT_SLOW_COUNT,
+};
+
 /* Entry points made by x86_64/stubs.c. Offsets in the cache. */
 typedef struct JitStubs {
     uint64_t (*enter)(void *state, const uint8_t *code);
     uint32_t exit, leave, probe, link, mismatch, cut, resync;
-    uint32_t load[2], store[2], probe_access[2];    /* [1]: vector registers are live */
-    uint32_t load_vec[2], store_vec[2], rmw[2], cas[2];
+    uint32_t slow[JIT_SLOW_COUNT][2];   /* [1]: vector registers are live or concerned */
     uint32_t end;
 } JitStubs;
 

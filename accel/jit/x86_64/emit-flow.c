@@ -26,13 +26,18 @@ void cold_jmp(Emit *e, const uint8_t *cold)
     to_cold(e, op_jmp(&e->a), cold);
 }
 
-void from_cold(Emit *e, unsigned opcode, uint32_t target)
+void from_cold_to(Emit *e, uint32_t target)
 {
-    a8(&e->c, opcode);
     e->from_cold[e->n_from_cold++] = (Fix){.at = e->c.p - e->cold, .target = target};
     if (e->n_from_cold >= MAX_FIXES)
         e->n_from_cold--, e->fail = true;
     a32(&e->c, 0);
+}
+
+void from_cold(Emit *e, unsigned opcode, uint32_t target)
+{
+    a8(&e->c, opcode);
+    from_cold_to(e, target);
 }
 
 void from_cold_hot(Emit *e, const uint8_t *hot)

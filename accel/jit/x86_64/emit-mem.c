@@ -11,9 +11,9 @@
  *   mov  rcx, [r14 + rcx + array + 8]
  *   mov  dst, [rcx + base + disp]
  *
- * The slow path stores pending slots, so the C function sees a complete state, and calls a stub that
- * keeps all registers but rax and rcx.
+ * The slow path is a call with a description behind it; see slow.h.
  */
+#include "accel/jit/slow.h"
 #include "accel/jit/x86_64/emit.h"
 
 _Static_assert(sizeof(TlbEntry) == 16 && TLB_BITS == 12 && TLB_PAGE_BITS == 12, "the probe below");
@@ -87,15 +87,58 @@ static void miss_to_cold(Emit *e, const Access *x)
     }
 }
 
-/* Beginning of a slow path: stores, address in rax, descriptor in ecx. */
-static void slow_begin(Emit *e, const Access *x, unsigned low)
+static void slow_word(Emit *e, unsigned where, unsigned bytes, int32_t offset)
 {
+    if (offset < 0 || offset >> SLOW_OFFSET_BITS)
+        e->fail = true;
+    a32(&e->c, where | (unsigned)__builtin_ctz(bytes) << SLOW_WHERE_BITS |
+               (uint32_t)offset << (SLOW_WHERE_BITS + SLOW_SIZE_BITS));
+}
+
+/* Where v is, and the slot it goes to. */
+static void slow_value(Emit *e, IrRef v, unsigned bytes, int32_t offset)
+{
+    const IrNode *n = node_of(e, v);
+    int64_t k;
+    if (e->v[v].reg >= 0) {
+        slow_word(e, e->v[v].reg, bytes, offset);
+    } else if (const_of(e, v, &k)) {
+        slow_word(e, fits32(k) ? SLOW_CONST32 : SLOW_CONST64, bytes, offset);
+        if (fits32(k))
+            a32(&e->c, k);
+        else
+            a64(&e->c, k);
+    } else if (n->op == IR_OP_pcrel && fits32(n->imm64)) {
+        slow_word(e, SLOW_PCREL, bytes, offset);
+        a32(&e->c, n->imm64);
+    } else {
+        e->fail = true;
+    }
+}
+
+typedef struct Slow {
+    unsigned kind, arg, op;
+    int dst;                    /* register of the result, or of a vector to store */
+    IrRef values[2];            /* what the access takes */
+    bool vector;                /* is concerned */
+} Slow;
+
+/* The slow path of x, which goes on at the end of the hot code. `live`: vector registers are. */
+static void slow_path(Emit *e, const Access *x, const Slow *s, bool live)
+{
+    Asm *c = &e->c;
     miss_to_cold(e, x);
-    pend_store_all(e, &e->c);
-    note_refund(e, &e->c);
-    address(&e->c, x);
-    a8(&e->c, 0xb8 | RCX);
-    a32(&e->c, (low & 0xffff) | (uint32_t)e->pc_off << 16);
+    from_cold(e, 0xe8, e->jit->stubs.slow[s->kind][live || s->vector]);
+    JitSlow *d = (JitSlow *)c->p;
+    *d = (JitSlow){.disp = x->disp, .arg = s->arg, .pc = e->pc_off, .base = x->reg, .dst = s->dst,
+                   .op = s->op, .n = e->n_pend,
+                   .refund = e->u->icount ? e->u->n_insns - e->insns : 0};
+    from_cold_to(e, hot_offset(e));
+    c->p += sizeof *d - sizeof d->resume;
+    for (unsigned k = 0; k < 2 && s->values[k]; k++)
+        slow_value(e, s->values[k], 8, 0);
+    for (unsigned k = 0; k < e->n_pend; k++)
+        slow_value(e, e->pend[k].v, e->pend[k].bytes, e->pend[k].off);
 }
 
 static unsigned vectors_live(const Emit *e)
@@ -142,14 +185,10 @@ static void emit_load_vec(Emit *e, IrRef i, const IrNode *n)
         return;
     }
     Access x = access_of(e, n->a, n->imm, n->aux, n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD);
-    unsigned live = vectors_live(e);
     int d = value_def(e, i);
     probe_tlb(e, &x);
     vex_rmx(&e->a, vec_load_op(x.bytes), d - XMM, 0, RCX, x.reg, x.disp);
-    slow_begin(e, &x, n->aux);
-    from_cold(e, 0xe8, e->jit->stubs.load_vec[live]);
-    vec_load(&e->c, d, RBP, CPU_DISP(e, vec_buf), x.bytes);
-    from_cold_hot(e, e->a.p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_LOAD_VEC, .arg = n->aux, .dst = d, .vector = true}, true);
 }
 
 void emit_load(Emit *e, IrRef i, const IrNode *n)
@@ -172,10 +211,8 @@ void emit_load(Emit *e, IrRef i, const IrNode *n)
     } else {
         op_rmx(&e->a, op, d, RCX, x.reg, 0, x.disp);
     }
-    slow_begin(e, &x, n->aux);
-    from_cold(e, 0xe8, e->jit->stubs.load[vectors_live(e)]);
-    op_rr(&e->c, X_MOV | w_of(n->type), d, RAX);
-    from_cold_hot(e, e->a.p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_LOAD, .arg = n->aux, .dst = d,
+                             .op = n->type == IR_I32 ? SLOW_I32 : 0}, vectors_live(e));
 }
 
 static void emit_store_vec(Emit *e, const IrNode *n)
@@ -184,12 +221,7 @@ static void emit_store_vec(Emit *e, const IrNode *n)
     Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
     probe_tlb(e, &x);
     vex_rmx(&e->a, vec_store_op(x.bytes), s - XMM, 0, RCX, x.reg, x.disp);
-    miss_to_cold(e, &x);
-    x.miss[0] = NULL;
-    vec_store(&e->c, s, RBP, CPU_DISP(e, vec_buf), x.bytes);
-    slow_begin(e, &x, n->aux);
-    from_cold(e, 0xe8, e->jit->stubs.store_vec[1]);
-    from_cold_hot(e, e->a.p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE_VEC, .arg = n->aux, .dst = s, .vector = true}, true);
 }
 
 void emit_store(Emit *e, IrRef i, const IrNode *n)
@@ -218,17 +250,7 @@ void emit_store(Emit *e, IrRef i, const IrNode *n)
     } else {
         op_rmx(&e->a, ops[size], s, RCX, x.reg, 0, x.disp);
     }
-    slow_begin(e, &x, n->aux);
-    if (imm) {
-        a8(&e->c, 0x68);
-        a32(&e->c, k);
-    } else {
-        if (s & 8)
-            a8(&e->c, 0x41);
-        a8(&e->c, 0x50 | (s & 7));
-    }
-    from_cold(e, 0xe8, e->jit->stubs.store[vectors_live(e)]);
-    from_cold_hot(e, e->a.p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE, .arg = n->aux, .values = {n->b}}, vectors_live(e));
     if ((n->aux & IR_MSC) == IR_MSC) {
         a32(&e->a, 0x240c83f0); /* lock or dword [rsp], 0 */
         a8(&e->a, 0);
@@ -242,30 +264,11 @@ void emit_probe(Emit *e, IrRef i, const IrNode *n)
     Access x = {.base = n->a, .disp = n->imm, .mop = IR_MMU(mmu), .bytes = bytes,
                 .array = write ? MEM_STORE : MEM_LOAD, .reg = value_use(e, n->a)};
     probe_tlb(e, &x);
-    slow_begin(e, &x, ((bytes - 1) & 4095) | write << 12 | mmu << 13);
-    from_cold(e, 0xe8, e->jit->stubs.probe_access[vectors_live(e)]);
-    from_cold_hot(e, e->a.p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_PROBE,
+                             .arg = ((bytes - 1) & 4095) | write << 12 | mmu << 13}, vectors_live(e));
 }
 
 /* ---- atomics: the host's locked instructions on a hit, C otherwise ---- */
-
-static void push_value(Emit *e, IrRef v)
-{
-    int64_t k;
-    int r = e->v[v].reg;
-    if (r < 0 && const_of(e, v, &k) && fits32(k)) {
-        a8(&e->c, 0x68);
-        a32(&e->c, k);
-        return;
-    }
-    if (r < 0) {                /* does not need rax or rcx kept: before slow_begin() */
-        value_into(e, &e->c, RAX, v);
-        r = RAX;
-    }
-    if (r & 8)
-        a8(&e->c, 0x41);
-    a8(&e->c, 0x50 | (r & 7));
-}
 
 static void zero_extend(Asm *a, int d, int s, unsigned size)
 {
@@ -329,16 +332,8 @@ void emit_rmw(Emit *e, IrRef i, const IrNode *n)
         op_jcc_to(a, CC_NE, again);
         zero_extend(a, d, RAX, size);
     }
-    miss_to_cold(e, &x);
-    x.miss[0] = NULL;
-    a8(&e->c, 0x6a);
-    a8(&e->c, op);
-    push_value(e, n->b);
-    slow_begin(e, &x, n->aux);
-    from_cold(e, 0xe8, e->jit->stubs.rmw[vectors_live(e)]);
-    if (!quiet)
-        op_rr(&e->c, X_MOV | O_W, d, RAX);
-    from_cold_hot(e, a->p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_RMW, .arg = n->aux, .op = op, .dst = d, .values = {n->b}},
+              vectors_live(e));
 }
 
 void emit_cas(Emit *e, IrRef i, const IrNode *n)
@@ -355,12 +350,6 @@ void emit_cas(Emit *e, IrRef i, const IrNode *n)
     op_rr(a, X_MOV | O_W, RAX, expected);
     locked(a, true, 0xb0 | O_0F, X_CMPXCHG, size, desired, x.reg);
     zero_extend(a, d, RAX, size);
-    miss_to_cold(e, &x);
-    x.miss[0] = NULL;
-    push_value(e, n->b);
-    push_value(e, n->c);
-    slow_begin(e, &x, n->aux);
-    from_cold(e, 0xe8, e->jit->stubs.cas[vectors_live(e)]);
-    op_rr(&e->c, X_MOV | O_W, d, RAX);
-    from_cold_hot(e, a->p);
+    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_CAS, .arg = n->aux, .dst = d, .values = {n->b, n->c}},
+              vectors_live(e));
 }

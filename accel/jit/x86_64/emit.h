@@ -208,6 +208,7 @@ void emit_helper(Emit *e, IrRef i, const IrNode *n);
 /* ---- emit-flow.c ---- */
 void cold_jcc(Emit *e, unsigned cc, const uint8_t *cold);       /* hot jcc to cold code */
 void cold_jmp(Emit *e, const uint8_t *cold);
+void from_cold_to(Emit *e, uint32_t target);                    /* only the displacement */
 void from_cold(Emit *e, unsigned opcode, uint32_t target);      /* cold jmp/call to a cache offset */
 void from_cold_hot(Emit *e, const uint8_t *hot);                /* cold jmp back to hot code */
 uint32_t hot_offset(const Emit *e);                             /* cache offset of e->a.p */

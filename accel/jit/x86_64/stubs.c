@@ -12,7 +12,6 @@ typedef struct Stubs {
 } Stubs;
 
 static const int8_t saved[] = {RBP, RBX, R12, R13, R14, R15};
-static const int8_t volatile_regs[] = {RDX, RSI, RDI, R8, R9, R10, R11};
 
 static void push(Asm *a, int r)
 {
@@ -192,50 +191,43 @@ static void make_resync(Stubs *s)
     op_jmp_to(a, jit_rw(s->j, s->j->stubs.exit));
 }
 
-/* rax: address; ecx: argument | pc offset << 16; `values` more on the stack, which are removed. Keeps
- * all registers but rax (the result) and rcx. */
-static uint32_t make_slow(Stubs *s, const void *fn, unsigned values, bool vectors)
+/* Called with a JitSlow behind the call. Changes no register but rax, rcx and the access's result. */
+static uint32_t make_slow(Stubs *s, JitSlowFn *fn, bool vectors)
 {
     Asm *a = &s->a;
     uint32_t at = begin(s);
-    int32_t room = (values & 1) * 8 + (vectors ? 512 : 0), pushed = sizeof volatile_regs * 8;
-    for (unsigned k = 0; k < sizeof volatile_regs; k++)
-        push(a, volatile_regs[k]);
-    if (room)
-        op_ri(a, G_SUB, O_W, RSP, room);
+    /* r12 and r14 stay what they are; C keeps r12 to r15 and rbx, but a result may go to any. */
+    static const int8_t regs[] = {RDX, RBX, RSI, RDI, R8, R9, R10, R11, R13, R15};
+    int32_t room = SLOW_GPRS * 8 + (vectors ? 512 : 0) + 8;
+    op_ri(a, G_SUB, O_W, RSP, room);
+    for (unsigned k = 0; k < sizeof regs; k++)
+        op_rm(a, X_MOV_MR | O_W, regs[k], RSP, regs[k] * 8);
+    op_rm(a, X_MOV_MR | O_W, R12, RSP, SLOW_PAGE * 8);
     for (int v = 0; vectors && v < 16; v++)
-        vex_rm(a, X_MOVDQU_MR | O_L, v, 0, RSP, v * 32);
-    op_rr(a, X_MOV, RDX, RCX);
-    op_shift(a, G_SHR, 0, RDX, 16);
-    op_rr(a, X_ADD | O_W, RDX, R12);
-    op_rm(a, X_MOV_MR | O_W, RDX, RBP, CPU_DISP(s, pc));
-    op_rr(a, X_MOVZX16, RDX, RCX);
-    op_rr(a, X_MOV | O_W, RSI, RAX);
-    if (values)
-        op_rm(a, X_MOV | O_W, RCX, RSP, room + pushed + 8);
-    if (values > 1)
-        op_rm(a, X_MOV | O_W, R8, RSP, room + pushed + 16);
+        vex_rm(a, X_MOVDQU_MR | O_L, v, 0, RSP, SLOW_GPRS * 8 + v * 32);
     op_rm(a, X_LEA | O_W, RDI, RBP, -s->bias);
+    op_rr(a, X_MOV | O_W, RSI, RSP);
+    op_rm(a, X_MOV | O_W, RDX, RSP, room);
     op_movi(a, RAX, (uintptr_t)fn);
     op_rr(a, 0xff, 2, RAX);
     for (int v = 0; vectors && v < 16; v++)
-        vex_rm(a, X_MOVDQU | O_L, v, 0, RSP, v * 32);
-    if (room)
-        op_ri(a, G_ADD, O_W, RSP, room);
-    for (unsigned k = sizeof volatile_regs; k-- > 0;)
-        pop(a, volatile_regs[k]);
-    if (values) {               /* ret 8 or 16 */
-        a8(a, 0xc2);
-        a8(a, 8 * values);
-        a8(a, 0);
-    } else {
-        a8(a, 0xc3);
-    }
+        vex_rm(a, X_MOVDQU | O_L, v, 0, RSP, SLOW_GPRS * 8 + v * 32);
+    for (unsigned k = 0; k < sizeof regs; k++)
+        op_rm(a, X_MOV | O_W, regs[k], RSP, regs[k] * 8);
+    op_rm(a, X_MOV_MR | O_W, RAX, RSP, room);
+    op_ri(a, G_ADD, O_W, RSP, room);
+    a8(a, 0xc3);                /* a return, for the host's predictor of returns */
     return at;
 }
 
 void jit_emit_stubs(Jit *j)
 {
+    static JitSlowFn *const fns[JIT_SLOW_COUNT] = {
+        [JIT_SLOW_LOAD] = jit_slow_load, [JIT_SLOW_STORE] = jit_slow_store,
+        [JIT_SLOW_RMW] = jit_slow_rmw, [JIT_SLOW_CAS] = jit_slow_cas,
+        [JIT_SLOW_PROBE] = jit_slow_probe, [JIT_SLOW_LOAD_VEC] = jit_slow_load_vec,
+        [JIT_SLOW_STORE_VEC] = jit_slow_store_vec,
+    };
     Stubs s = {.a = {.p = j->cache.rw}, .j = j, .bias = j->isa->slot_bias,
                .avx = __builtin_cpu_supports("avx2")};
     make_exit(&s);
@@ -248,13 +240,8 @@ void jit_emit_stubs(Jit *j)
     make_enter(&s);
     for (int v = 0; v < 2; v++) {
         bool vec = v && s.avx;
-        j->stubs.load[v] = make_slow(&s, jit_slow_load, 0, vec);
-        j->stubs.store[v] = make_slow(&s, jit_slow_store, 1, vec);
-        j->stubs.rmw[v] = make_slow(&s, jit_slow_rmw, 2, vec);
-        j->stubs.cas[v] = make_slow(&s, jit_slow_cas, 2, vec);
-        j->stubs.probe_access[v] = make_slow(&s, jit_slow_probe, 0, vec);
-        j->stubs.load_vec[v] = make_slow(&s, jit_slow_load_vec, 0, vec);
-        j->stubs.store_vec[v] = make_slow(&s, jit_slow_store_vec, 0, vec);
+        for (unsigned k = 0; k < JIT_SLOW_COUNT; k++)
+            j->stubs.slow[k][v] = make_slow(&s, fns[k], vec);
     }
     j->stubs.end = begin(&s);
 }
