@@ -134,11 +134,56 @@ static bool is_cpu(const ObjectType *t, const Config *c)
     return isa && object_type_is_a(t, "cpu") && g_str_has_suffix(t->name, isa->cpu_suffix);
 }
 
+/* Named models by their names, then those that take what there is. */
+static int compare_models(const void *a, const void *b, void *suffix)
+{
+    const ObjectType *t[2] = {*(const ObjectType *const *)a, *(const ObjectType *const *)b};
+    char name[2][64];
+    int last[2];
+    for (unsigned k = 0; k < 2; k++) {
+        g_strlcpy(name[k], t[k]->name, MIN(strlen(t[k]->name) - strlen(suffix), sizeof(name[k])));
+        last[k] = !strcmp(name[k], "base") || !strcmp(name[k], "host") || !strcmp(name[k], "max");
+    }
+    return last[0] != last[1] ? last[0] - last[1] : strcmp(name[0], name[1]);
+}
+
+static bool add_flag(const Field *f, void *flags)
+{
+    if (f->kind == FIELD_PROP && f->type == PROP_BIT)
+        g_ptr_array_add(flags, (void *)f->name);
+    return false;
+}
+
+static int compare_flags(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void print_flags(const ObjectType *t)
+{
+    g_autoptr(GPtrArray) flags = g_ptr_array_new();
+    object_type_fields(t, add_flag, flags);
+    g_ptr_array_sort(flags, compare_flags);
+    size_t at = 0;
+    for (unsigned i = 0; i < flags->len; i++) {
+        const char *name = g_ptr_array_index(flags, i);
+        if (!i)
+            g_print("\nRecognized CPUID flags:\n ");
+        at = at + 1 + strlen(name) > 75 ? (g_print("\n "), 0) : at;
+        g_print(" %s", name);
+        at += 1 + strlen(name);
+    }
+    if (flags->len)
+        g_print("\n");
+}
+
 bool help_cpu(const Config *c, const char *text)
 {
     if (!is_help(text))
         return false;
     g_autoptr(GPtrArray) found = collect(is_cpu, c);
+    if (found->len)
+        g_ptr_array_sort_with_data(found, compare_models, (void *)isa_find(c->arch)->cpu_suffix);
     g_print("Available CPUs:\n");
     for (unsigned i = 0; i < found->len; i++) {
         const ObjectType *t = g_ptr_array_index(found, i);
@@ -148,6 +193,8 @@ bool help_cpu(const Config *c, const char *text)
         else
             g_print("  %.*s\n", (int)n, t->name);
     }
+    if (found->len)
+        print_flags(g_ptr_array_index(found, 0));
     return true;
 }
 

@@ -91,9 +91,34 @@ static const GuestIsa *isa_of(Vm *vm, GError **error)
 }
 
 typedef struct ModelList {
+    Vm *vm;
+    const GuestIsa *isa;
     const char *suffix;         /* "-x86_64-cpu" */
     CpuDefinitionInfoList *list;
 } ModelList;
+
+static void add_facts(ModelList *l, CpuDefinitionInfo *info)
+{
+    CpuModelFacts facts = {0};
+    Cpu *cpu = l->isa->model_facts ? cpu_create(l->vm, l->isa, info->name, 0, NULL) : NULL;
+
+    if (!cpu) {
+        return;
+    }
+    l->isa->model_facts(cpu, &facts);
+    object_unref(&cpu->dev.object);
+    info->alias_of = facts.alias_of;
+    info->migration_safe = facts.migration_safe;
+    info->static_ = facts.is_static;
+    info->deprecated = facts.deprecated;
+    if (facts.unavailable) {
+        info->unavailable_features = str_list_new();
+        for (unsigned i = 0; i < facts.unavailable->len; i++) {
+            str_list_add(info->unavailable_features, g_strdup(facts.unavailable->pdata[i]));
+        }
+        g_ptr_array_unref(facts.unavailable);
+    }
+}
 
 static void add_model(const ObjectType *t, void *data)
 {
@@ -107,6 +132,7 @@ static void add_model(const ObjectType *t, void *data)
     info->typename = g_strdup(t->name);
     info->has_migration_safe = true;
     info->migration_safe = strcmp(info->name, "max") != 0 && strcmp(info->name, "host") != 0;
+    add_facts(l, info);
     cpu_definition_info_list_add(l->list, info);
 }
 
@@ -118,7 +144,7 @@ CpuDefinitionInfoList *qmp_query_cpu_definitions(Vm *vm, GError **error)
         return NULL;
     }
     g_autofree char *suffix = g_strdup_printf("-%s", isa->cpu_suffix);
-    ModelList l = {suffix, cpu_definition_info_list_new()};
+    ModelList l = {vm, isa, suffix, cpu_definition_info_list_new()};
     object_type_foreach(add_model, &l);
     return l.list;
 }
@@ -156,7 +182,7 @@ static Json *field_json(Object *o, const Field *f)
 static bool add_field(const Field *f, void *data)
 {
     static const char *const identity[] = {"vendor", "family", "model", "stepping", "model-id",
-                                           "level", "xlevel", NULL};
+                                           "min-level", "min-xlevel", NULL};
     Expansion *e = data;
 
     if (f->kind == FIELD_PROP &&
@@ -167,6 +193,18 @@ static bool add_field(const Field *f, void *data)
         }
     }
     return false;
+}
+
+/* Whether there is a model of the host's CPU, which not every accelerator has. */
+static bool host_model(Vm *vm, const GuestIsa *isa)
+{
+    Cpu *cpu = isa->expand ? cpu_create(vm, isa, "host", 0, NULL) : NULL;
+    bool have = cpu && isa->expand(cpu, NULL);
+
+    if (cpu) {
+        object_unref(&cpu->dev.object);
+    }
+    return have;
 }
 
 CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionType type,
@@ -183,8 +221,7 @@ CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionTy
         error_set(error, "The requested expansion type is not supported: only 'full' is");
         return NULL;
     }
-    g_autofree char *wanted = g_strdup_printf("%s-%s", model->name, isa->cpu_suffix);
-    if (strcmp(model->name, "host") == 0 && !object_type_find(wanted)) {
+    if (strcmp(model->name, "host") == 0 && !host_model(vm, isa)) {
         error_set(error, "The CPU type 'host' requires KVM");
         return NULL;
     }
@@ -202,6 +239,11 @@ CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionTy
         if (error && !*error) {
             error_set(error, "Parameter 'model.props' expects an object");
         }
+        json_unref(e.props);
+        object_unref(e.cpu);
+        return NULL;
+    }
+    if (isa->expand && !isa->expand(cpu, error)) {
         json_unref(e.props);
         object_unref(e.cpu);
         return NULL;

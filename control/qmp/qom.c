@@ -225,7 +225,10 @@ ObjectPropertyInfoList *qmp_qom_list_properties(Vm *vm, const char *name, GError
     }
     ObjectPropertyInfoList *list = object_property_info_list_new();
     add_property("type", "string", NULL, NULL, list);
-    object_properties(t, NULL, add_property, list);
+    /* CPUs have properties beyond their type's rows; one that is not realized costs little. */
+    Object *sample = object_type_is_a(t, "cpu") && !t->abstract ? object_new(vm, t) : NULL;
+    object_properties(t, sample, add_property, list);
+    object_unref(sample);
     return list;
 }
 

@@ -7,6 +7,7 @@
 
 typedef struct Cpu Cpu;
 typedef struct Vm Vm;
+struct GuestIsa;
 
 /* Why run() returned to the vCPU thread. */
 typedef enum CpuStop {
@@ -38,6 +39,9 @@ typedef struct AccelType {
     void (*code_store)(struct Accel *a, Cpu *cpu, uint64_t ram_offset, unsigned len);
     void (*debug_changed)(struct Accel *a, Cpu *cpu);   /* breakpoints, watchpoints, step */
     void (*info)(struct Accel *a, GString *out);        /* info jit / info kvm */
+    /* What CPUs may have, as the guest architecture defines it (x86: const X86Caps *, see
+     * target/x86-cpuid.h); NULL: all that the target's code can. */
+    const void *(*cpu_caps)(struct Accel *a, const struct GuestIsa *isa);
 } AccelType;
 
 /* "tcg" to its type; NULL with an error that names the nearest. */

@@ -107,6 +107,13 @@ enum { CPU_REG_INT, CPU_REG_PC, CPU_REG_FLAGS, CPU_REG_SEG, CPU_REG_FLOAT, CPU_R
 /*
  * A guest architecture. All functions run on the vCPU's thread unless noted.
  */
+/* What management tools are told of a CPU model. */
+typedef struct CpuModelFacts {
+    char *alias_of;             /* model that this name stands for; owned, or NULL */
+    GPtrArray *unavailable;     /* char *, owned: properties the accelerator refuses; NULL: not known */
+    bool is_static, migration_safe, deprecated;
+} CpuModelFacts;
+
 struct GuestIsa {
     const char *name;           /* "x86_64", "i386", "riscv64", "riscv32" */
     const char *cpu_suffix;     /* "x86_64-cpu" */
@@ -148,6 +155,10 @@ struct GuestIsa {
     void (*nmi)(Cpu *cpu);
 
     bool (*realize)(Cpu *cpu, GError **error);
+    /* Of a CPU that is not to be realized: fills in the properties that realize() would derive; the
+     * facts of its model. NULL: nothing to tell. */
+    bool (*expand)(Cpu *cpu, GError **error);
+    void (*model_facts)(Cpu *cpu, CpuModelFacts *facts);
     void (*reset)(Cpu *cpu);
     void (*state_restored)(Cpu *cpu);   /* registers were written from outside: recompute mode, TLB */
     const CpuReg *regs;

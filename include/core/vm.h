@@ -126,6 +126,7 @@ struct MachineType {
     bool boot_letters;                  /* tells its BIOS of vm->boot.order and once */
     const char *alias;                  /* other name */
     const char *default_cpu;
+    bool latest_cpus;                   /* models named without a version are the latest, not the first */
     const char *default_ram_id;
     uint64_t default_ram;
     unsigned max_cpus, default_cpus;

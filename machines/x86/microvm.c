@@ -313,7 +313,7 @@ static const Field fields[] = {
 static const MachineType microvm = {
     .name = "microvm-machine", .parent = "machine", .desc = "microvm (i386)",
     .size = sizeof(MicroVm), .fields = fields, .n_fields = G_N_ELEMENTS(fields), .finish = finish,
-    .machine = "microvm", .archs = archs, .default_cpu = "qemu64", .default_ram_id = "microvm.ram",
+    .machine = "microvm", .archs = archs, .default_cpu = "qemu64", .latest_cpus = true, .default_ram_id = "microvm.ram",
     .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .build = build, .ready = ready,
     .cold_reset = cold_reset, .default_bus = default_bus,
 };

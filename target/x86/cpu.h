@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/vm.h"
 #include "target/x86.h"
+#include "target/x86-cpuid.h"
 
 enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 enum { ES, CS, SS, DS, FS, GS };
@@ -101,10 +102,6 @@ enum {
     CC_COUNT = 48,
 };
 
-enum {
-    W_1_EDX, W_1_ECX, W_7_0_EBX, W_7_0_ECX, W_7_0_EDX, W_80000001_EDX, W_80000001_ECX,
-    W_80000007_EDX, W_80000008_EBX, W_D_1_EAX, W_6_EAX, W_KVM, X86_WORDS,
-};
 /* X86_F_sse2 …: word * 32 + bit */
 enum {
     X86_F_none = -1,
@@ -209,15 +206,19 @@ typedef struct X86Cpu {
 
     /* Configuration. */
     const X86Model *model;
+    const X86Caps *caps;        /* the accelerator's; NULL: what the translator can */
     uint32_t features[X86_WORDS];
-    uint32_t cpuid_level, cpuid_xlevel, cpuid_version;
+    uint32_t unavailable[X86_WORDS];    /* wanted, but not to be had */
+    uint32_t cpuid_version;
     uint32_t phys_bits;
     char *vendor, *model_id;
     uint32_t family, model_no, stepping;
-    uint32_t level_prop, xlevel_prop, phys_bits_prop;
+    /* Highest leaves. level, xlevel: 0 is from the model and its features, no less than the minima. */
+    uint32_t level, xlevel, min_level, min_xlevel, phys_bits_prop;
     uint32_t apic_id;
     bool bsp;
     bool kvm, prop_check, prop_enforce, expose_tcg, pmu, migratable, l3_cache, host_cache_info;
+    bool host_phys_bits, legacy_cache, auto_level, leaf_b;
     uint64_t tsc_hz;
     const X86IrqSource *irq;
     void *irq_opaque;
@@ -332,6 +333,9 @@ void x86_set_mxcsr(X86Cpu *x, uint32_t v);
 bool x86_msr_read(X86Cpu *x, uint32_t msr, uint64_t *v);
 bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v);
 uint64_t x86_tsc(X86Cpu *x);
+/* The caches of a model, for cpuid.c. */
+typedef enum X86Caches { CACHES_LEGACY, CACHES_EPYC, CACHES_ROME, CACHES_MILAN, CACHES_GENOA } X86Caches;
+X86Caches x86_model_caches(const X86Cpu *x);
 void x86_cpuid(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t out[4]);
 /* Bytes of the XSAVE area for the given components, compacted or not. */
 uint32_t x86_xsave_size(uint64_t mask, bool compacted);
@@ -347,7 +351,10 @@ void x86_translate(Cpu *cpu, IrBuilder *b);
 unsigned x86_disassemble(Cpu *cpu, const uint8_t *bytes, unsigned n, uint64_t pc, GString *out);
 
 void x86_reset(Cpu *cpu);
-bool x86_realize(Cpu *cpu, GError **error);     /* model.c */
+/* model.c */
+bool x86_realize(Cpu *cpu, GError **error);
+bool x86_expand(Cpu *cpu, GError **error);
+void x86_model_facts(Cpu *cpu, CpuModelFacts *facts);
 void x86_pin(Device *d, uint32_t n, bool level);
 
 #endif

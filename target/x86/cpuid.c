@@ -48,22 +48,60 @@ static void leaf_1(const X86Cpu *x, Out o)
         o[EDX] |= 1u << (X86_F_ht & 31);
 }
 
-typedef struct Cache { uint8_t type, level; uint32_t sets, ways, line; } Cache;
-static const Cache caches[] = {{1, 1, 64, 8, 64}, {2, 1, 64, 8, 64}, {3, 2, 4096, 16, 64}, {3, 3, 16384, 16, 64}};
+typedef struct Cache {
+    uint8_t type, level;        /* 1 data, 2 instructions, 3 both */
+    uint32_t kib, ways;
+    uint8_t flags;              /* edx: 1 not flushed by wbinvd of others, 2 inclusive, 4 complex index */
+} Cache;
+enum { LINE = 64, CACHE_COUNT = 4 };
+/* Level 1 data, level 1 code, level 2, level 3. AMD's leaves of old models differ from Intel's. */
+static const Cache caches[][CACHE_COUNT] = {
+    [CACHES_LEGACY] = {{1, 1, 32, 8, 1}, {2, 1, 32, 8, 1}, {3, 2, 4096, 16, 1}, {3, 3, 16384, 16, 6}},
+    [CACHES_EPYC] = {{1, 1, 32, 8, 0}, {2, 1, 64, 4, 0}, {3, 2, 512, 8, 2}, {3, 3, 8192, 16, 6}},
+    [CACHES_ROME] = {{1, 1, 32, 8, 0}, {2, 1, 32, 8, 0}, {3, 2, 512, 8, 2}, {3, 3, 16384, 16, 6}},
+    [CACHES_MILAN] = {{1, 1, 32, 8, 0}, {2, 1, 32, 8, 0}, {3, 2, 512, 8, 2}, {3, 3, 32768, 16, 6}},
+    [CACHES_GENOA] = {{1, 1, 32, 8, 0}, {2, 1, 32, 8, 0}, {3, 2, 1024, 8, 2}, {3, 3, 32768, 16, 6}},
+};
+static const Cache amd_legacy[CACHE_COUNT] = {
+    {1, 1, 64, 2, 0}, {2, 1, 64, 2, 0}, {3, 2, 512, 16, 0}, {3, 3, 16384, 16, 0},
+};
 
 static void cache_leaf(const X86Cpu *x, uint32_t sub, Out o)
 {
     CpuTopology t = topology(x);
-    if (sub >= G_N_ELEMENTS(caches) - !x->l3_cache)
+    if (sub >= (x->l3_cache ? 4u : 3u))
         return;
-    const Cache *c = &caches[sub];
+    const Cache *c = &caches[x86_model_caches(x)][sub];
     unsigned sharing = c->level == 3 ? t.threads * t.cores : t.threads;
     o[EAX] = c->type | c->level << 5 | 1 << 8 | ((1u << bits_for(sharing)) - 1) << 14;
     if (intel(x))
         o[EAX] |= ((1u << bits_for(t.cores * t.dies)) - 1) << 26;
-    o[EBX] = (c->line - 1) | (c->ways - 1) << 22;
-    o[ECX] = c->sets - 1;
-    o[EDX] = c->level == 3 ? 6 : 1;
+    o[EBX] = (LINE - 1) | (c->ways - 1) << 22;
+    o[ECX] = c->kib * 1024 / (LINE * c->ways) - 1;
+    o[EDX] = c->flags;
+}
+
+/* Ways as leaf 80000006 writes them. */
+static unsigned ways_code(unsigned ways)
+{
+    static const uint8_t codes[] = {1, 2, 4, 6, 8, 10, 13, 14};
+    return ways <= 128 ? codes[bits_for(ways)] : 15;
+}
+
+static void amd_cache_leaf(const X86Cpu *x, uint32_t leaf, Out o)
+{
+    X86Caches set = x86_model_caches(x);
+    const Cache *c = set == CACHES_LEGACY ? amd_legacy : caches[set];
+    if (leaf == 0x80000005) {
+        o[EAX] = o[EBX] = 0x01ff01ff;
+        o[ECX] = c[0].kib << 24 | c[0].ways << 16 | 1 << 8 | LINE;
+        o[EDX] = c[1].kib << 24 | c[1].ways << 16 | 1 << 8 | LINE;
+        return;
+    }
+    o[EBX] = 0x42004200;
+    o[ECX] = c[2].kib << 16 | ways_code(c[2].ways) << 12 | 1 << 8 | LINE;
+    if (x->l3_cache)
+        o[EDX] = c[3].kib / 512 << 18 | ways_code(c[3].ways) << 12 | 1 << 8 | LINE;
 }
 
 static void topology_leaf(const X86Cpu *x, uint32_t sub, Out o)
@@ -85,8 +123,13 @@ static void topology_leaf(const X86Cpu *x, uint32_t sub, Out o)
 
 static void leaf_7(const X86Cpu *x, uint32_t sub, Out o)
 {
+    if (sub == 1) {
+        o[EAX] = x->features[W_7_1_EAX];
+        o[EDX] = x->features[W_7_1_EDX];
+    }
     if (sub)
         return;
+    o[EAX] = x->features[W_7_1_EAX] || x->features[W_7_1_EDX];
     o[EBX] = x->features[W_7_0_EBX];
     o[ECX] = x->features[W_7_0_ECX] | (x->cr4 & CR4_PKE ? 1u << (X86_F_ospke & 31) : 0);
     o[EDX] = x->features[W_7_0_EDX];
@@ -168,7 +211,7 @@ static void leaf_ext(const X86Cpu *x, uint32_t leaf, uint32_t sub, Out o)
     CpuTopology t = topology(x);
     switch (leaf) {
     case 0x80000000:
-        o[EAX] = x->cpuid_xlevel;
+        o[EAX] = x->xlevel;
         vendor(x, o);
         break;
     case 0x80000001:
@@ -184,55 +227,58 @@ static void leaf_ext(const X86Cpu *x, uint32_t leaf, uint32_t sub, Out o)
     case 0x80000002: case 0x80000003: case 0x80000004:
         text(o, x->model_id, (leaf - 0x80000002) * 16, 16);
         break;
-    case 0x80000005:
-        o[EAX] = 0x01ff01ff;
-        o[EBX] = 0x01ff01ff;
-        o[ECX] = o[EDX] = 32 << 24 | 8 << 16 | 1 << 8 | 64;
-        break;
-    case 0x80000006:
-        o[EBX] = 0x42004200;
-        o[ECX] = 4096 << 16 | 8 << 12 | 1 << 8 | 64;
-        if (x->l3_cache)
-            o[EDX] = 32 << 18 | 8 << 12 | 1 << 8 | 64;
+    case 0x80000005: case 0x80000006:
+        amd_cache_leaf(x, leaf, o);
         break;
     case 0x80000007:
+        o[EBX] = x->features[W_80000007_EBX];
         o[EDX] = x->features[W_80000007_EDX];
         break;
     case 0x80000008:
         leaf_80000008(x, o);
         break;
+    case 0x8000000a:
+        if (x86_has(x, X86_F_svm)) {
+            o[EAX] = 1;
+            o[EBX] = 16;
+            o[EDX] = x->features[W_8000000A_EDX];
+        }
+        break;
     case 0x8000001d:
         if (x86_has(x, X86_F_topoext))
             cache_leaf(x, sub, o);
+        break;
+    case 0x8000001e:
+        if (x86_has(x, X86_F_topoext)) {
+            o[EAX] = x->apic_id;
+            o[EBX] = (t.threads - 1) << 8 | (x->apic_id >> bits_for(t.threads) & 0xff);
+            o[ECX] = (t.dies - 1) << 8 | (x->cpu.index / (t.threads * t.cores) % t.dies);
+        }
+        break;
+    case 0x80000021:
+        o[EAX] = x->features[W_80000021_EAX];
         break;
     }
 }
 
 /* ---- hypervisor ---- */
 
-
-
-/* QEMU's signature first, as users of it expect; KVM's, for its clock, at the next base that guests
- * look at. */
+/* On the translator QEMU's signature first, as users of it expect; KVM's, for its clock, at the next base
+ * that guests look at. */
 static void leaf_hypervisor(const X86Cpu *x, uint32_t leaf, Out o)
 {
-    bool kvm = x->features[W_KVM];
-    switch (leaf) {
-    case 0x40000000:
-        if (!x->expose_tcg)
-            break;
+    const char *first = x->caps ? x->kvm ? x->caps->signature : NULL : x->expose_tcg ? "TCGTCGTCGTCG" : NULL;
+    bool second = !x->caps && x->features[W_KVM];
+    uint32_t base = x->caps ? 0x40000000 : 0x40000100;
+    if (leaf == 0x40000000 && first) {
         o[EAX] = 0x40000001;
-        memcpy(&o[EBX], "TCGTCGTCGTCG", 12);
-        break;
-    case 0x40000100:
-        if (!kvm)
-            break;
+        memcpy(&o[EBX], first, 12);
+    } else if (leaf == 0x40000100 && second) {
         o[EAX] = 0x40000101;
         memcpy(&o[EBX], "KVMKVMKVM\0\0", 12);
-        break;
-    case 0x40000101:
+    } else if (leaf == base + 1) {
         o[EAX] = x->features[W_KVM];
-        break;
+        o[EDX] = x->features[W_KVM_HINTS];
     }
 }
 
@@ -243,18 +289,25 @@ void x86_cpuid(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t o[4])
         leaf_hypervisor(x, leaf, o);
         return;
     }
+    if (leaf >> 16 == 0xc000) {
+        if (leaf == 0xc0000000 && x->features[W_C0000001_EDX])
+            o[EAX] = 0xc0000001;
+        else if (leaf == 0xc0000001)
+            o[EDX] = x->features[W_C0000001_EDX];
+        return;
+    }
     if (leaf >> 31) {
-        if (leaf <= x->cpuid_xlevel) {
+        if (leaf <= x->xlevel) {
             leaf_ext(x, leaf, sub, o);
             return;
         }
-        leaf = x->cpuid_level;  /* beyond the last: the last basic leaf */
+        leaf = x->level;  /* beyond the last: the last basic leaf */
     }
-    if (leaf > x->cpuid_level)
-        leaf = x->cpuid_level;
+    if (leaf > x->level)
+        leaf = x->level;
     switch (leaf) {
     case 0:
-        o[EAX] = x->cpuid_level;
+        o[EAX] = x->level;
         vendor(x, o);
         break;
     case 1:
@@ -281,10 +334,82 @@ void x86_cpuid(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t o[4])
         leaf_7(x, sub, o);
         break;
     case 0xb:
-        topology_leaf(x, sub, o);
+        if (x->leaf_b)
+            topology_leaf(x, sub, o);
         break;
     case 0xd:
         xsave_leaf(x, sub, o);
         break;
     }
+}
+
+/* ---- the whole table ---- */
+
+typedef struct Table {
+    X86Cpu *x;
+    X86CpuidEntry *out;
+    unsigned n, max;
+} Table;
+
+static void add(Table *t, uint32_t leaf, uint32_t sub, bool indexed)
+{
+    X86CpuidEntry e = {.leaf = leaf, .index = sub, .indexed = indexed};
+    x86_cpuid(t->x, leaf, sub, e.regs);
+    if (t->n < t->max)
+        t->out[t->n] = e;
+    t->n++;
+}
+
+/* Leaves whose registers depend on ecx: all sub-leaves up to the one that ends them, which is in. */
+static void add_leaf(Table *t, uint32_t leaf)
+{
+    uint32_t o[4];
+    bool present = true;
+    switch (leaf) {
+    case 4: case 0x8000001d:
+        for (unsigned sub = 0; present; sub++) {
+            add(t, leaf, sub, true);
+            x86_cpuid(t->x, leaf, sub, o);
+            present = o[EAX] & 31;
+        }
+        break;
+    case 0xb: case 0x1f:
+        for (unsigned sub = 0; present; sub++) {
+            add(t, leaf, sub, true);
+            x86_cpuid(t->x, leaf, sub, o);
+            present = o[ECX] >> 8;
+        }
+        break;
+    case 7:
+        add(t, leaf, 0, true);
+        x86_cpuid(t->x, leaf, 0, o);
+        for (unsigned sub = 1; sub <= o[EAX]; sub++)
+            add(t, leaf, sub, true);
+        break;
+    case 0xd:
+        for (unsigned sub = 0; sub < 64; sub++) {
+            x86_cpuid(t->x, leaf, sub, o);
+            if (sub < 2 || o[EAX])
+                add(t, leaf, sub, true);
+        }
+        break;
+    default:
+        add(t, leaf, 0, false);
+    }
+}
+
+unsigned x86_cpuid_table(Cpu *cpu, X86CpuidEntry *out, unsigned max)
+{
+    X86Cpu *x = x86_of(cpu);
+    Table t = {x, out, 0, max};
+    const uint32_t ranges[][2] = {
+        {0, x->level}, {0x40000000, 0x40000001}, {0x80000000, x->xlevel}, {0xc0000000, 0xc0000001},
+    };
+    for (unsigned r = 0; r < G_N_ELEMENTS(ranges); r++) {
+        if ((r == 2 && !x->xlevel) || (r == 3 && !x->features[W_C0000001_EDX]))
+            continue;
+        for (uint32_t leaf = ranges[r][0]; leaf <= ranges[r][1]; leaf++)
+            add_leaf(&t, leaf);
+    }
+    return t.n;
 }

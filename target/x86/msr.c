@@ -179,6 +179,50 @@ static bool write_mc(X86Cpu *x, uint32_t msr, uint64_t v)
     return true;
 }
 
+static bool any_of(const X86Cpu *x, const int *which, unsigned n)
+{
+    for (unsigned k = 0; k < n; k++) {
+        if (x86_has(x, which[k]))
+            return true;
+    }
+    return false;
+}
+
+/* Speculation is not ours to control: what is written is kept, barriers are done already. */
+static bool has_spec_ctrl(const X86Cpu *x)
+{
+    static const int any[] = {X86_F_spec_ctrl, X86_F_stibp, X86_F_ssbd, X86_F_ibrs, X86_F_amd_stibp,
+                              X86_F_amd_ssbd};
+    return any_of(x, any, G_N_ELEMENTS(any));
+}
+
+static bool read_spec_ctrl(X86Cpu *x, uint32_t msr, uint64_t *v)
+{
+    *v = x->spec_ctrl;
+    return has_spec_ctrl(x);
+}
+
+static bool write_spec_ctrl(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    x->spec_ctrl = has_spec_ctrl(x) ? v : x->spec_ctrl;
+    return has_spec_ctrl(x);
+}
+
+static bool write_pred_cmd(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    static const int any[] = {X86_F_spec_ctrl, X86_F_ibpb};
+    return any_of(x, any, G_N_ELEMENTS(any)) && v <= 1;
+}
+
+static bool write_flush(X86Cpu *x, uint32_t msr, uint64_t v) { return v <= 1; }
+static bool refuse_read(X86Cpu *x, uint32_t msr, uint64_t *v) { return false; }
+
+static bool read_word(X86Cpu *x, uint32_t msr, uint64_t *v)
+{
+    *v = x->features[msr == 0x10a ? W_ARCH_CAP : W_CORE_CAP];
+    return true;
+}
+
 static bool write_xss(X86Cpu *x, uint32_t msr, uint64_t v)
 {
     if (v)
@@ -260,11 +304,15 @@ static const Msr msrs[] = {
     {0x35, ANY, .read = read_core_count, .write = refuse},
     {0x3a, ANY, AT(feature_control)},
     {0x3b, ANY, AT(tsc_adjust), .feature = X86_F_tsc_adjust, .write = write_tsc_adjust},
-    {0x48, ANY, AT(spec_ctrl), .feature = X86_F_spec_ctrl},
+    {0x48, ANY, AT(spec_ctrl), .bits = 7, .read = read_spec_ctrl, .write = write_spec_ctrl},
+    {0x49, ANY, .read = refuse_read, .write = write_pred_cmd},
     {0x79, ANY, .read = read_zero, .write = ignore},
     {0x8b, ANY, AT(ucode_rev), .write = ignore},
     {0xce, ANY, .read = read_zero, .write = refuse},
+    {0xcf, ANY, .read = read_word, .write = refuse, .feature = X86_F_core_capability},
     {0xfe, ANY, .read = read_mtrr_cap, .write = refuse},
+    {0x10a, ANY, .read = read_word, .write = refuse, .feature = X86_F_arch_capabilities},
+    {0x10b, ANY, .read = refuse_read, .write = write_flush, .feature = X86_F_flush_l1d},
     {0x140, ANY, .read = read_zero, .write = ignore},
     {0x174, ANY, AT(sysenter_cs)},
     {0x175, ANY, AT(sysenter_esp)},
@@ -305,6 +353,8 @@ static const Msr msrs[] = {
     {0xc0010055, ANY, .read = read_zero, .write = ignore},      /* interrupt pending */
     {0xc0010117, ANY, .read = read_zero, .write = refuse},
     {0xc001011f, ANY, .read = read_zero, .write = ignore, .feature = X86_F_virt_ssbd},
+    {0xc0010140, ANY, .read = read_zero, .write = ignore, .feature = X86_F_osvw},
+    {0xc0010141, ANY, .read = read_zero, .write = ignore, .feature = X86_F_osvw},
     {0xc0011022, ANY, .read = read_zero, .write = ignore},      /* DC_CFG */
     {0xc0011029, ANY, .read = read_zero, .write = ignore},      /* DE_CFG */
 };

@@ -487,7 +487,8 @@ static const char *slot_name(int32_t offset)
     .key_asid_mask = 0xfff0,    /* the PCID in x86_select_regime()'s keys */                        \
     .raise_bus_error = x86_raise_bus_error, .raise_unaligned = x86_raise_unaligned,                 \
     .interrupt = x86_interrupt, .has_work = x86_has_work, .debug_exception = x86_debug_exception,   \
-    .realize = x86_realize, .reset = x86_reset, .state_restored = state_restored,                   \
+    .realize = x86_realize, .expand = x86_expand, .model_facts = x86_model_facts,                   \
+    .reset = x86_reset, .state_restored = state_restored,                                           \
     .disassemble = x86_disassemble, .dump = dump, .nmi = nmi
 
 static void nmi(Cpu *cpu)
