@@ -257,7 +257,15 @@ static void gen_vec_convert(Gen *g)
     IrType t = rnd(g, 2) ? IR_V128 : IR_V256;
     unsigned wide = t == IR_V256, lane = rnd(g, 4);
     IrLane fp = rnd_lane(g, FF);
-    switch (rnd(g, 19)) {
+    switch (rnd(g, 20)) {
+    case 18:
+        if (!g->canon)              /* what FP_DENORMAL is, is open */
+            break;
+        IrRef flags = ir_vec(g->u, IR_OP_f_flags, IR_I32, IR_D, 0, 0, 0, 0);
+        push(g, ir_andi(g->u, flags, ~FP_DENORMAL));
+        if (rnd(g, 2))
+            ir_vec(g->u, IR_OP_f_setflags, IR_VOID, IR_D, 0, ir_andi(g->u, pick(g, IR_I32), 0x3f), 0, 0);
+        break;
     case 0: vec(g, IR_OP_v_zext128, IR_V256, IR_D, 0, pick(g, IR_V128), 0); break;
     case 1: vec(g, rnd(g, 2) ? IR_OP_v_low128 : IR_OP_v_high128, IR_V128, IR_D, 0, pick(g, IR_V256), 0); break;
     case 2: vec(g, IR_OP_v_insert128, IR_V256, IR_D, rnd(g, 2), pick(g, IR_V256), pick(g, IR_V128)); break;

@@ -301,6 +301,14 @@ bool ir_vector_float(Cpu *cpu, const IrNode *n, IrVal *o, const IrVal *x, const 
 {
     if (n->op < IR_OP_f_add)
         return false;
+    if (n->op == IR_OP_f_flags) {
+        o->i = cpu->fp_flags;
+        return true;
+    }
+    if (n->op == IR_OP_f_setflags) {
+        cpu->fp_flags = (uint32_t)x->i;
+        return true;
+    }
     FpEnv env = env_of(cpu, n);
     unsigned op = packed_of(n->op);
 

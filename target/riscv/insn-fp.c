@@ -495,6 +495,54 @@ static void classify(IrBuilder *b, const IrHelper *h, unsigned rd, unsigned rs1)
 INSN(fclass_s) { classify(b, &h_class_s, rd, rs1); }
 INSN(fclass_d) { classify(b, &h_class_d, rd, rs1); }
 
+/* ---- fflags, which compilers save and restore around comparisons that shall not signal ---- */
+
+/* fflags: NX UF OF DZ NV from bit 0; the engine's are in x86's order. */
+static const struct {
+    uint8_t riscv, engine;
+} flag_bits[] = {{0, 5}, {1, 4}, {2, 3}, {3, 2}, {4, 0}};
+
+static IrRef bit_moved(IrBuilder *b, IrRef v, unsigned from, unsigned to)
+{
+    return ir_andi(b, from > to ? ir_shri(b, v, from - to) : ir_shli(b, v, to - from), 1 << to);
+}
+
+static IrRef flags_to(IrBuilder *b, IrRef v, bool engine)
+{
+    IrRef r = ir_i32(b, 0);
+    for (unsigned k = 0; k < G_N_ELEMENTS(flag_bits); k++) {
+        unsigned rv = flag_bits[k].riscv, host = flag_bits[k].engine;
+        r = ir_or(b, r, engine ? bit_moved(b, v, rv, host) : bit_moved(b, v, host, rv));
+    }
+    return r;
+}
+
+static IrRef read_fflags(IrBuilder *b)
+{
+    RvUnit *u = unit(b);
+    u->flags_host = ir_vec(b, IR_OP_f_flags, IR_I32, IR_D, 0, 0, 0, 0);
+    IrRef v = flags_to(b, u->flags_host, false);
+    u->flags_read = u->rv32 ? v : ir_zext(b, IR_I64, v, 32);
+    return u->flags_read;
+}
+
+bool rv_fflags_insn(IrBuilder *b, unsigned how, unsigned rd, IrRef operand)
+{
+    if (!unit(b)->fs_on || (how != RV_CSR_READ && how != RV_CSR_WRITE))
+        return false;
+    IrRef saved = unit(b)->flags_read, host = unit(b)->flags_host;
+    IrRef old = how == RV_CSR_READ || rd ? read_fflags(b) : 0;
+    if (how == RV_CSR_WRITE) {
+        dirty(b);
+        if (operand != saved)
+            host = flags_to(b, ir_trunc(b, operand), true);
+        ir_vec(b, IR_OP_f_setflags, IR_VOID, IR_D, 0, host, 0, 0);
+    }
+    if (rd)
+        set(b, rd, old);
+    return true;
+}
+
 /* ---- signs and moves: plain bit work ---- */
 
 enum { SIGN_COPY, SIGN_NEGATE, SIGN_XOR };

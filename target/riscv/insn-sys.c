@@ -73,7 +73,8 @@ static bool interrupt_enable(IrBuilder *b, unsigned how, unsigned csr, unsigned 
 
 static void csr_op(IrBuilder *b, unsigned how, unsigned csr, unsigned rd, IrRef operand)
 {
-    if (plain(b, how, csr, rd, operand))
+    enum { FFLAGS = 1 };
+    if (plain(b, how, csr, rd, operand) || (csr == FFLAGS && rv_fflags_insn(b, how, rd, operand)))
         return;
     IrRef old = ir_call(b, &rv_h_csr, ir_i32(b, csr | how << 16), to_address(b, operand), raw(b), 0);
     set(b, rd, unit(b)->rv32 ? ir_trunc(b, old) : old);

@@ -18,6 +18,7 @@ typedef struct RvUnit {
     /* f registers that are known: all of it as a double, as a single (unboxed), whether boxed. */
     IrRef f_double[32], f_single[32];
     uint32_t f_boxed;
+    IrRef flags_read, flags_host;       /* what fflags was read as; the same in the engine's order */
     bool resync;                /* this instruction changed the mode word: end after it */
 } RvUnit;
 
@@ -70,6 +71,8 @@ static inline IrRef address(IrBuilder *b, unsigned rs1, int32_t *imm)
 
 /* Raises illegal instruction here; what follows in the unit is not reached. */
 void rv_illegal(IrBuilder *b);
+/* csrr or csrrw of fflags; false: it takes the helper. */
+bool rv_fflags_insn(IrBuilder *b, unsigned how, unsigned rd, IrRef operand);
 /* Ends the unit through the dispatcher at the next instruction. */
 void rv_end(IrBuilder *b);
 

@@ -53,14 +53,19 @@ static const VecRow *find_row(const IrNode *n)
     return row->types & (n->type == IR_V256 ? T256 : T128) && lanes_fit(n, row) ? row : NULL;
 }
 
+static bool is_flags(const IrNode *n)
+{
+    return n->op == IR_OP_f_flags || n->op == IR_OP_f_setflags;
+}
+
 bool vector_is_call(const IrNode *n)
 {
-    return n->op >= IR_OP_v_and && !find_row(n);
+    return n->op >= IR_OP_v_and && !is_flags(n) && !find_row(n);
 }
 
 bool vector_uses_fp(const IrNode *n)
 {
-    return ir_op_info[n->op].flags & IR_FP && find_row(n);
+    return ir_op_info[n->op].flags & IR_FP && (is_flags(n) || find_row(n));
 }
 
 unsigned vec_load_op(unsigned bytes)
@@ -354,12 +359,32 @@ static void emit_by_interpreter(Emit *e, IrRef i, const IrNode *n)
         op_rm(&e->a, X_MOV | w_of(n->type), d, RBP, CPU_DISP(e, vec_buf));
 }
 
+/* The flags are those in MXCSR and those in fp_flags. */
+static void emit_flags(Emit *e, IrRef i, const IrNode *n)
+{
+    Asm *a = &e->a;
+    int32_t tmp = CPU_DISP(e, vec_buf);
+    int r = n->op == IR_OP_f_flags ? value_def(e, i) : value_use(e, n->a);
+    op_rm(a, X_LDMXCSR, 3, RBP, tmp);       /* stmxcsr */
+    if (n->op == IR_OP_f_flags) {
+        op_rm(a, X_MOV, r, RBP, tmp);
+        op_ri(a, G_AND, 0, r, 0x3f);
+        op_rm(a, X_OR, r, RBP, CPU_DISP(e, fp_flags));
+        return;
+    }
+    op_rm(a, X_MOV_MR, r, RBP, CPU_DISP(e, fp_flags));
+    op_mi(a, G_AND, 0, RBP, tmp, ~0x3f);
+    op_rm(a, X_LDMXCSR, 2, RBP, tmp);
+}
+
 bool emit_vector(Emit *e, IrRef i, const IrNode *n)
 {
     const VecRow *row = find_row(n);
     if (!(e->host & HOST_AVX2))
         return false;
-    if (row)
+    if (is_flags(n))
+        emit_flags(e, i, n);
+    else if (row)
         emit_row(e, i, n, row);
     else
         emit_by_interpreter(e, i, n);
