@@ -3,7 +3,8 @@
 #include <string.h>
 #include "target/riscv/translate.h"
 
-enum { PAGE = 4096, UNIT_INSNS = 64, MAX_LABELS = IR_MAX_LABELS - 8 };
+/* A loop is the whole unit: COPIES of its body stand in it if they have at most LOOP_INSNS in all. */
+enum { PAGE = 4096, UNIT_INSNS = 64, MAX_LABELS = IR_MAX_LABELS - 8, COPIES = 4, LOOP_INSNS = 48 };
 
 void rv_illegal(IrBuilder *b)
 {
@@ -88,8 +89,20 @@ static void goto_target(IrBuilder *b, uint64_t to)
         jump_misaligned(b, to);
 }
 
+/* The branch back to where the unit starts, taken once more within it. */
+static bool goes_round(IrBuilder *b, uint64_t to)
+{
+    RvUnit *u = unit(b);
+    unsigned copies = u->rounds + 2;
+    if (to != b->pc || b->single || copies > COPIES || (u->n + 1) / (u->rounds + 1) * copies > LOOP_INSNS)
+        return false;
+    u->rounds++;
+    u->again = true;
+    return true;
+}
+
 /* A forward branch is left by the side and the unit runs on; a backward one probably closes a loop
- * and ends it. */
+ * and ends it, or goes round. */
 static void branch(IrBuilder *b, IrCond cc, IrCond inverse, unsigned rs1, unsigned rs2, int32_t imm)
 {
     uint64_t to = target(b, imm);
@@ -103,7 +116,8 @@ static void branch(IrBuilder *b, IrCond cc, IrCond inverse, unsigned rs1, unsign
     ir_brcond(b, cc, get(b, rs1), get(b, rs2), label);
     ir_goto_pc(b, unit(b)->next);
     ir_bind(b, label);
-    goto_target(b, to);
+    if (!goes_round(b, to))
+        goto_target(b, to);
 }
 
 INSN(beq) { branch(b, IR_EQ, IR_NE, rs1, rs2, imm); }
@@ -175,20 +189,24 @@ void rv_translate(Cpu *cpu, IrBuilder *b)
     begin((RvCpu *)cpu, b, &u);
     unsigned in_page = PAGE - (b->pc & (PAGE - 1));
     w.n = isa_fetch(cpu, b, b->pc, w.bytes, MIN(in_page, sizeof(w.bytes)));
-    uint64_t pc = b->pc, page_end = b->pc + in_page;
-    for (unsigned n = 0; !b->ended; n++) {
+    uint64_t pc = b->pc, end = pc, page_end = b->pc + in_page;
+    for (; !b->ended; u.n++) {
         unsigned len = 0;
-        bool go_on = n < (b->single ? 1 : UNIT_INSNS) && pc < page_end && !ir_unit_full(b) &&
+        bool go_on = u.n < (b->single ? 1 : UNIT_INSNS) && pc < page_end && !ir_unit_full(b) &&
                      b->n_labels < MAX_LABELS;
         if (go_on)
-            len = one(cpu, b, &u, &w, pc, n == 0);
+            len = one(cpu, b, &u, &w, pc, u.n == 0);
         pc += len;
+        end = MAX(end, pc);
         if (b->ended)
             break;
+        if (u.again)
+            pc = b->pc;
+        u.again = false;
         if (u.resync)
             rv_end(b);
         else if (!len)
             ir_goto_pc(b, u.rv32 ? (uint32_t)pc : pc);
     }
-    b->size = pc - b->pc;
+    b->size = end - b->pc;
 }

@@ -19,6 +19,8 @@ typedef struct RvUnit {
     IrRef f_double[32], f_single[32];
     uint32_t f_boxed;
     IrRef flags_read, flags_host;       /* what fflags was read as; the same in the engine's order */
+    unsigned n, rounds;         /* instructions before this one; branches back to the start */
+    bool again;                 /* this instruction goes on at the start */
     bool resync;                /* this instruction changed the mode word: end after it */
 } RvUnit;
 
