@@ -24,7 +24,7 @@ RULES = {
     'block': ['util', 'qapi', 'core'],
     'net': ['util', 'qapi', 'core', 'chardev'],
     'chardev': ['util', 'qapi', 'core'],
-    'ui': ['util', 'qapi', 'core'],
+    'ui': ['util', 'qapi', 'core', 'chardev'],
     'target': ['util', 'qapi', 'core', 'ir', 'fp'],
     'accel': ['util', 'qapi', 'core', 'ir', 'fp'],
     'accel/kvm': ['util', 'qapi', 'core', 'target'],

@@ -17,6 +17,7 @@
 #include "qapi/event.h"
 #include "qapi/keyval.h"
 #include "qapi/qapi-types-run-state.h"
+#include "ui/vnc.h"
 #include "util/error.h"
 #include "util/fdstore.h"
 #include "util/suggest.h"
@@ -552,6 +553,11 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))
             return false;
+    FOR_EACH(text, c->vncs)
+        if (!vnc_add(vm, text, c->layout, error)) {
+            g_prefix_error(error, "-vnc %s: ", text);
+            return false;
+        }
     if ((!c->preconfig && !make_monitors(vm, c, error)) ||
         (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
         return false;

@@ -22,12 +22,12 @@ typedef struct Config {
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
     GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
-        *nets, *fw_cfgs, *sets;
+        *nets, *fw_cfgs, *sets, *vncs;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *display, *vga, *pidfile;
+    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
     bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;

@@ -331,6 +331,6 @@ bool help_display(const char *text)
 {
     if (!is_help(text))
         return false;
-    g_print("Available display backend types:\nnone\n");
+    g_print("Available display backend types:\nnone\nvnc\n");
     return true;
 }

@@ -217,11 +217,16 @@ static bool set_display(Parse *p, const char *arg)
 {
     if (help_display(arg))
         return finished(p);
+    if (g_str_has_prefix(arg, "vnc="))
+        return add(&p->c->vncs, arg + strlen("vnc="));
     if (strcmp(arg, "none"))
-        return error_set(p->error, "display '%s' is not available in this build; there is only none",
-                         arg);
+        return error_set(p->error, "display '%s' is not available in this build; there are only none "
+                         "and vnc=DISPLAY", arg);
     return keep(&p->c->display, arg);
 }
+
+static bool add_vnc(Parse *p, const char *arg) { return add(&p->c->vncs, arg); }
+static bool set_layout(Parse *p, const char *arg) { return keep(&p->c->layout, arg); }
 
 static bool set_vga(Parse *p, const char *arg)
 {
@@ -505,10 +510,10 @@ void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
-                          c->monitors, c->globals, c->data_dirs};
+                          c->vncs, c->monitors, c->globals, c->data_dirs};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
                      c->process_name,
-                     c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->pidfile,
+                     c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->layout, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
         free_list(lists[i]);
