@@ -4,7 +4,7 @@
  *
  * Sharing (local value numbering) is a direct-mapped table from a node's hash to the node; losing
  * an entry only loses a chance. Domination is kept by indices: at a label everything made since the
- * first branch to it leaves the table. Nothing is allocated per unit.
+ * first branch to it is marked dead and no longer found. Nothing is allocated per unit.
  */
 #include <glib.h>
 #include <string.h>
@@ -53,6 +53,10 @@ void ir_unit_reset(IrUnit *u, uint64_t pc, uint32_t mode)
     u->icount = u->single = u->ended = u->overflow = false;
     u->priv = NULL;
     memset(u->state->vn, 0, sizeof(u->state->vn));
+    if (u->state->any_dead) {
+        memset(u->state->dead, 0, sizeof(u->state->dead));
+        u->state->any_dead = false;
+    }
     ir_slots_forget_all(u);
 }
 
@@ -94,7 +98,7 @@ static IrRef pure(IrUnit *u, IrNode n)
 {
     IrRef *entry = &u->state->vn[hash(&n)];
 
-    if (*entry && same(&u->nodes[*entry], &n)) {
+    if (*entry && same(&u->nodes[*entry], &n) && !ir_dead(u->state, *entry)) {
         return *entry;
     }
     return *entry = ir_emit(u, n);
@@ -816,15 +820,15 @@ void ir_brcond(IrBuilder *b, IrCond cc, IrRef x, IrRef y, unsigned label)
 
 void ir_bind(IrBuilder *b, unsigned label)
 {
-    unsigned since = b->state->first_branch[label];
+    unsigned since = b->state->first_branch[label], now = b->n_nodes;
 
-    if (since) {
-        for (unsigned i = 0; i < IR_VN_SIZE; i++) {
-            if (b->state->vn[i] >= since) {
-                b->state->vn[i] = 0;
-            }
+    if (since && now < IR_MAX_NODES) {
+        uint64_t *dead = b->state->dead, low = ~0ull << since % 64, high = ~0ull >> (63 - now % 64);
+        unsigned first = since / 64, last = now / 64;
+        b->state->any_dead = true;
+        for (unsigned w = first; w <= last; w++) {
+            dead[w] |= (w == first ? low : ~0ull) & (w == last ? high : ~0ull);
         }
-        ir_slots_rewind(b, since);
     }
     ir_emit(b, (IrNode){.op = IR_OP_bind, .imm = (int32_t)label});
     b->ended = false;

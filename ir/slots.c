@@ -17,11 +17,23 @@ static IrCell *slot_of(IrUnit *u, int32_t word)
     return &u->state->cells[(uint32_t)word % IR_CELLS];
 }
 
+/* Forgets what became known on some ways to here only. */
+static void bury(const IrState *s, IrCell *c)
+{
+    if (c->over.n && ir_dead(s, c->over.since)) {
+        c->base.n = c->over.n = 0;
+    }
+    if (c->base.n && ir_dead(s, c->base.since)) {
+        c->base.n = 0;
+    }
+}
+
 /* The cell if something is known of it. */
 static IrCell *find(IrUnit *u, int32_t word)
 {
     IrCell *c = slot_of(u, word);
 
+    bury(u->state, c);
     return c->gen == u->state->gen && c->word == word && (c->base.n || c->over.n) ? c : NULL;
 }
 
@@ -32,6 +44,7 @@ static IrCell *make(IrUnit *u, int32_t word)
     if (c->gen != u->state->gen || c->word != word) {
         *c = (IrCell){.gen = u->state->gen, .word = word};
     }
+    bury(u->state, c);
     return c;
 }
 
@@ -65,19 +78,6 @@ void ir_slots_forget(IrUnit *u, int32_t offset, unsigned bytes)
         IrCell *c = find(u, word);
         if (c) {
             c->base.n = c->over.n = 0;
-        }
-    }
-}
-
-void ir_slots_rewind(IrUnit *u, unsigned since)
-{
-    for (unsigned i = 0; i < IR_CELLS; i++) {
-        IrCell *c = &u->state->cells[i];
-        if (c->over.since >= since && c->over.n) {
-            c->base.n = c->over.n = 0;
-        }
-        if (c->base.since >= since) {
-            c->base.n = 0;
         }
     }
 }

@@ -26,6 +26,8 @@ typedef struct IrState {
     IrRef vn[IR_VN_SIZE];       /* by hash of a pure node */
     uint32_t gen;               /* of cells that mean something */
     bool vectors;               /* some cell holds a vector */
+    bool any_dead;
+    uint64_t dead[IR_MAX_NODES / 64];   /* nodes between a branch and its label: not on every way here */
     uint16_t first_branch[IR_MAX_LABELS];   /* node of the first branch to a label, 0: none yet */
     IrCell cells[IR_CELLS];
 } IrState;
@@ -33,7 +35,10 @@ typedef struct IrState {
 IrRef ir_emit(IrUnit *u, IrNode n);
 void ir_slots_forget_all(IrUnit *u);
 void ir_slots_forget(IrUnit *u, int32_t offset, unsigned bytes);
-/* Forgets what became known at or after node `since`. */
-void ir_slots_rewind(IrUnit *u, unsigned since);
+
+static inline bool ir_dead(const IrState *s, unsigned node)
+{
+    return s->any_dead && s->dead[node / 64] >> node % 64 & 1;
+}
 
 #endif
