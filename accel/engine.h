@@ -38,6 +38,9 @@ typedef struct EngineType {
     void (*code_written)(void *e, uint64_t ram_offset, uint64_t len);
     void (*code_store)(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len);
     void (*flush)(void *e);
+    /* A breakpoint comes or goes at pc; the vCPUs stand. Units with one at the same offset of any page
+     * end before it, and none begins there: run() comes back. */
+    void (*breakpoint)(void *e, uint64_t pc);
     /* The host code of the unit at pc, as run with `once`; NULL: there is none. */
     void (*dump)(void *e, Cpu *cpu, uint64_t pc, GString *out);
     void (*info)(void *e, GString *out);
@@ -71,6 +74,7 @@ typedef struct TcgCpu {
     struct InterpCpu *interp;
     struct CheckCpu *check;
     int64_t granted;            /* instructions, with counting */
+    GArray *breakpoints;        /* that the engines know of */
     bool stepping;              /* code_store must not leave the unit */
     uint64_t units;             /* run one at a time: checked, stepped */
 } TcgCpu;

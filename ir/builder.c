@@ -45,7 +45,7 @@ void ir_unit_free(IrUnit *u)
 void ir_unit_reset(IrUnit *u, uint64_t pc, uint32_t mode)
 {
     u->n_nodes = 1;
-    u->n_labels = u->n_insns = u->n_helpers = 0;
+    u->n_labels = u->n_insns = u->n_helpers = u->max_insns = 0;
     u->pc = pc;
     u->page_base = pc & ~0xfffull;
     u->mode = mode;
@@ -64,7 +64,7 @@ bool ir_unit_full(const IrUnit *u)
 {
     return u->n_nodes > IR_MAX_NODES - MARGIN_NODES || u->n_insns > IR_MAX_INSNS - MARGIN_INSNS ||
            u->n_helpers > IR_MAX_HELPERS - MARGIN_HELPERS ||
-           u->n_labels > IR_MAX_LABELS - MARGIN_LABELS;
+           u->n_labels > IR_MAX_LABELS - MARGIN_LABELS || (u->max_insns && u->n_insns >= u->max_insns);
 }
 
 /* Appends as it is. A front end that ignores ir_unit_full() spoils the unit, nothing else. */

@@ -39,6 +39,7 @@ static void code_store(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len)
 }
 
 static void flush(void *e) { jit_flush(e); }
+static void breakpoint(void *e, uint64_t pc) { jit_breakpoint(e, pc); }
 static void info(void *e, GString *out) { jit_info(e, out); }
 
 static void dump(void *e, Cpu *cpu, uint64_t pc, GString *out)
@@ -59,5 +60,5 @@ static void dump(void *e, Cpu *cpu, uint64_t pc, GString *out)
 const EngineType tcg_jit = {
     .name = "jit", .unavailable = jit_unavailable, .make = make, .free = release,
     .cpu_init = cpu_init, .cpu_finish = cpu_finish, .run = run, .unwound = unwound,
-    .code_written = code_written, .code_store = code_store, .flush = flush, .dump = dump, .info = info,
+    .code_written = code_written, .code_store = code_store, .flush = flush, .breakpoint = breakpoint, .dump = dump, .info = info,
 };

@@ -188,6 +188,8 @@ JitChunk *jit_cache_room(Jit *j, size_t code, size_t meta);
 JitUnit *jit_unit_find(Jit *j, const uint8_t *host, uint32_t mode, unsigned flags);
 void jit_unit_insert(Jit *j, JitUnit *u, uint64_t ram_page, uint64_t ram_page2);
 bool jit_kill_store(Jit *j, uint64_t ram_offset, unsigned len, uint64_t pc_ram);
+/* All units that cover this offset of whatever page. */
+void jit_kill_offset(Jit *j, unsigned offset);
 void jit_unit_kill(Jit *j, JitUnit *u, JitKill cause);
 void jit_unit_link(Jit *j, JitExit *x, JitUnit *to);
 void jit_unit_unlink(Jit *j, JitExit *x);

@@ -49,7 +49,7 @@ void jit_cpu_finish(Cpu *cpu);
 
 /* Runs translated code from cpu->pc until cpu->req is set or something needs the interpreter. */
 typedef enum JitResult {
-    JIT_REQUEST,                /* cpu->req, or mode changed: look for interrupts, then come again */
+    JIT_REQUEST,                /* cpu->req, mode changed or breakpoint: look, then come again */
     JIT_INTERPRET,              /* run one unit at cpu->pc by the interpreter (not RAM, icount tail) */
     JIT_STEP,                   /* run one instruction: it stores into the code around it */
 } JitResult;
@@ -63,6 +63,8 @@ void jit_unwound(Cpu *cpu);
 void jit_code_written(Jit *j, uint64_t ram_offset, uint64_t len, JitKill cause);
 void jit_code_store(Jit *j, Cpu *cpu, uint64_t ram_offset, unsigned len);
 void jit_flush(Jit *j);
+/* A breakpoint comes or goes at pc. The vCPUs stand. */
+void jit_breakpoint(Jit *j, uint64_t pc);
 void jit_info(Jit *j, GString *out);
 
 #endif

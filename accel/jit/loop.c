@@ -173,16 +173,26 @@ static JitUnit *compile(JitCpu *jc, const Place *at, const Place *second)
     return u;
 }
 
-static bool front_end(Cpu *cpu, Jit *j, IrUnit *ir)
+static void front_end_once(Cpu *cpu, Jit *j, IrUnit *ir, bool single, unsigned max_insns)
 {
     ir_unit_reset(ir, cpu->pc, cpu->mode);
     ir->icount = j->opt.icount;
+    ir->single = single;
+    ir->max_insns = max_insns;
     cpu->isa->translate(cpu, ir);
-    if (ir->overflow) {
-        ir_unit_reset(ir, cpu->pc, cpu->mode);
-        ir->icount = j->opt.icount;
-        ir->single = true;
-        cpu->isa->translate(cpu, ir);
+}
+
+/* Units end before a breakpoint. The dispatcher does not let any begin at one. */
+static bool front_end(Cpu *cpu, Jit *j, IrUnit *ir)
+{
+    front_end_once(cpu, j, ir, false, 0);
+    if (ir->overflow)
+        front_end_once(cpu, j, ir, true, 0);
+    for (unsigned k = 1; k < ir->n_insns && cpu->breakpoints->len; k++) {
+        if (cpu_breakpoint_near(cpu, ir->page_base + ir->insns[k].pc)) {
+            front_end_once(cpu, j, ir, false, k);
+            break;
+        }
     }
     return !ir->overflow;
 }
@@ -348,6 +358,10 @@ JitResult jit_run(Cpu *cpu, bool once)
             go_outside(jc);
             return JIT_REQUEST;
         }
+        if (G_UNLIKELY(cpu->breakpoints->len) && cpu_breakpoint_near(cpu, cpu->pc)) {
+            go_outside(jc);
+            return JIT_REQUEST;
+        }
         uint32_t code = find_entry(jc, link);
         if (!code) {
             go_outside(jc);
@@ -402,6 +416,13 @@ void jit_code_store(Jit *j, Cpu *cpu, uint64_t ram_offset, unsigned len)
         cpu->jit->refund += j->opt.icount;
         cpu_exit(cpu);
     }
+}
+
+void jit_breakpoint(Jit *j, uint64_t pc)
+{
+    g_mutex_lock(&j->lock);
+    jit_kill_offset(j, pc % JIT_PAGE);
+    g_mutex_unlock(&j->lock);
 }
 
 /* ---- life ---- */

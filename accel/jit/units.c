@@ -218,6 +218,17 @@ static void kill_units(Jit *j, unsigned flags)
     }
 }
 
+void jit_kill_offset(Jit *j, unsigned offset)
+{
+    for (unsigned k = 0; k < j->cache.n_chunks; k++) {
+        for (unsigned n = 0; n < j->cache.chunks[k].units->len; n++) {
+            JitUnit *u = j->cache.chunks[k].units->pdata[n];
+            if ((offset - u->at) % JIT_PAGE < MAX(u->size, 1))
+                jit_unit_kill(j, u, JIT_KILL_ALL);
+        }
+    }
+}
+
 void jit_flush(Jit *j)
 {
     g_mutex_lock(&j->lock);

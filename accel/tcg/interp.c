@@ -173,6 +173,8 @@ static void interp_flush(void *e)
     g_mutex_unlock(&in->lock);
 }
 
+static void breakpoint(void *e, uint64_t pc) { interp_flush(e); }
+
 static void code_written(void *e, uint64_t ram_offset, uint64_t len)
 {
     Interp *in = e;
@@ -206,18 +208,38 @@ static void log_unit(Cpu *cpu, const IrUnit *ir)
     }
 }
 
+/* How many instructions of the unit there are before one with a breakpoint; it may begin with one. */
+static unsigned before_breakpoint(const Cpu *cpu, const IrUnit *ir)
+{
+    unsigned k = MIN(ir->n_insns, 1);
+
+    if (!cpu->breakpoints->len) {
+        return ir->n_insns;
+    }
+    while (k < ir->n_insns && !cpu_breakpoint_near(cpu, ir->page_base + (uint64_t)ir->insns[k].pc)) {
+        k++;
+    }
+    return k;
+}
+
 /* Guest code into c->scratch, optimised. May leave by a fetch fault. */
 static IrUnit *build(Cpu *cpu, InterpCpu *c, bool single)
 {
     IrUnit *ir = c->scratch;
 
-    for (;;) {
+    for (unsigned max_insns = 0;;) {
         ir_unit_reset(ir, cpu->pc, cpu->mode);
         ir->icount = counting(cpu);
         ir->single = single;
+        ir->max_insns = max_insns;
         cpu->isa->translate(cpu, ir);
         if (!ir->overflow) {
-            break;
+            unsigned before = before_breakpoint(cpu, ir);
+            if (before == ir->n_insns || max_insns) {
+                break;
+            }
+            max_insns = before;
+            continue;
         }
         if (single) {
             g_error("the translation of the instruction at 0x%" PRIx64 " does not fit", cpu->pc);
@@ -418,7 +440,8 @@ static EngineResult run(void *e, Cpu *cpu, bool once)
         return ENGINE_STEP;
     }
     do {
-        if (__atomic_load_n(&cpu->req, __ATOMIC_RELAXED)) {
+        if (__atomic_load_n(&cpu->req, __ATOMIC_RELAXED) ||
+            (cpu->breakpoints->len && cpu_breakpoint_near(cpu, cpu->pc))) {
             return ENGINE_REQUEST;
         }
         if (log_on(LOG_EXEC)) {
@@ -503,5 +526,5 @@ static void info(void *e, GString *out)
 const EngineType tcg_interp = {
     .name = "interp", .make = make, .free = interp_free, .cpu_init = cpu_init,
     .cpu_finish = cpu_finish, .run = run, .unwound = unwound, .code_written = code_written,
-    .code_store = code_store, .flush = interp_flush, .info = info,
+    .code_store = code_store, .flush = interp_flush, .breakpoint = breakpoint, .info = info,
 };

@@ -3,9 +3,8 @@
  * `-accel tcg`: the run loop of a vCPU. Requests, interrupts, debugging and the instruction budget
  * are handled here, between units; units are run by an engine (engine.h).
  *
- * The interpreter is always there: it runs what the translator declines, single steps, and, while
- * breakpoints are set, everything (units in pages without breakpoints, single instructions in pages
- * with them).
+ * The interpreter is always there: it runs what the translator declines and single steps. Units end
+ * before breakpoints, so that this loop sees them.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -109,28 +108,53 @@ static void give_turn(Cpu *cpu)
 
 /* ---- debugging ---- */
 
-static bool page_has_breakpoint(const Cpu *cpu, uint64_t pc)
+static bool has_breakpoint(const GArray *list, uint64_t pc)
 {
-    uint64_t page = pc & ~0xfffull;
-
-    /* A unit may run on into the next page by one instruction, whose first byte is in this one. */
-    for (unsigned i = 0; i < cpu->breakpoints->len; i++) {
-        if ((g_array_index(cpu->breakpoints, uint64_t, i) & ~0xfffull) == page) {
+    for (unsigned i = 0; i < list->len; i++) {
+        if (g_array_index(list, uint64_t, i) == pc) {
             return true;
         }
     }
     return false;
 }
 
-/* One step of a debugged CPU. True: stop. */
-static bool debug_step(Tcg *tcg, Cpu *cpu)
+/* Tells the engines of what is in one list and not in the other. */
+static void breakpoints_differ(Tcg *tcg, const GArray *list, const GArray *other)
+{
+    for (unsigned i = 0; i < list->len; i++) {
+        uint64_t pc = g_array_index(list, uint64_t, i);
+        if (has_breakpoint(other, pc)) {
+            continue;
+        }
+        tcg_interp.breakpoint(tcg->interp, pc);
+        if (tcg->type != &tcg_interp) {
+            tcg->type->breakpoint(tcg->main, pc);
+        }
+    }
+}
+
+static void tcg_debug_changed(Accel *a, Cpu *cpu)
+{
+    Tcg *tcg = (Tcg *)a;
+    GArray *known = cpu->engine ? own(cpu)->breakpoints : NULL;
+
+    if (!known) {
+        return;
+    }
+    breakpoints_differ(tcg, known, cpu->breakpoints);
+    breakpoints_differ(tcg, cpu->breakpoints, known);
+    g_array_set_size(known, 0);
+    g_array_append_vals(known, cpu->breakpoints->data, cpu->breakpoints->len);
+}
+
+/* A breakpoint may be here. True: stop; else one instruction was run, if `*stepped`. */
+static bool at_breakpoint(Tcg *tcg, Cpu *cpu, bool *stepped)
 {
     if (cpu_breakpoint_at(cpu, cpu->pc)) {
         return true;
     }
-    if (tcg->one_insn || page_has_breakpoint(cpu, cpu->pc)) {
-        interp_step(tcg->interp, cpu);
-    } else if (tcg_interp.run(tcg->interp, cpu, true) == ENGINE_STEP) {
+    *stepped = tcg->one_insn || cpu_breakpoint_near(cpu, cpu->pc);
+    if (*stepped) {
         interp_step(tcg->interp, cpu);
     }
     return false;
@@ -196,11 +220,11 @@ static CpuStop loop(Tcg *tcg, Cpu *cpu)
             interp_step(tcg->interp, cpu);
             return CPU_STOP_DEBUG;
         }
-        if (G_UNLIKELY(cpu->breakpoints->len || tcg->one_insn)) {
-            if (debug_step(tcg, cpu)) {
-                return CPU_STOP_DEBUG;
-            }
-        } else {
+        bool stepped = false;
+        if (G_UNLIKELY(cpu->breakpoints->len || tcg->one_insn) && at_breakpoint(tcg, cpu, &stepped)) {
+            return CPU_STOP_DEBUG;
+        }
+        if (!stepped) {
             run_units(tcg, cpu);
         }
     }
@@ -317,6 +341,8 @@ static bool tcg_cpu_init(Accel *a, Cpu *cpu, GError **error)
         return error_set(error, "no memory for the TLB of CPU %u", cpu->index);
     }
     cpu->engine = g_new0(TcgCpu, 1);
+    own(cpu)->breakpoints = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    tcg_debug_changed(a, cpu);
     tcg_interp.cpu_init(tcg->interp, cpu);
     if (tcg->type != &tcg_interp) {
         tcg->type->cpu_init(tcg->main, cpu);
@@ -336,6 +362,7 @@ static void tcg_cpu_finish(Accel *a, Cpu *cpu)
     }
     check_cpu_finish(cpu);
     tcg_interp.cpu_finish(tcg->interp, cpu);
+    g_array_unref(own(cpu)->breakpoints);
     g_free(cpu->engine);
     cpu->engine = NULL;
     softmmu_finish(cpu);
@@ -435,6 +462,7 @@ static const AccelType tcg_accel = {
     .size = sizeof(Tcg), FIELDS(fields), .init = tcg_init, .finish = tcg_finish,
     .accel = "tcg", .start = tcg_start, .cpu_init = tcg_cpu_init, .cpu_finish = tcg_cpu_finish,
     .run = tcg_run, .code_written = tcg_code_written, .code_store = tcg_code_store,
+    .debug_changed = tcg_debug_changed,
     .info = tcg_info,
 };
 OBJECT_TYPE(tcg_accel);

@@ -291,6 +291,16 @@ bool cpu_breakpoint_at(const Cpu *cpu, uint64_t pc)
     return false;
 }
 
+bool cpu_breakpoint_near(const Cpu *cpu, uint64_t pc)
+{
+    for (unsigned i = 0; i < cpu->breakpoints->len; i++) {
+        if (((g_array_index(cpu->breakpoints, uint64_t, i) ^ pc) & 0xfff) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void cpu_breakpoint_add(Cpu *cpu, uint64_t pc)
 {
     if (!cpu_breakpoint_at(cpu, pc)) {

@@ -201,6 +201,8 @@ void cpus_resume(struct Vm *vm);
 void cpu_breakpoint_add(Cpu *cpu, uint64_t pc);
 bool cpu_breakpoint_del(Cpu *cpu, uint64_t pc);
 bool cpu_breakpoint_at(const Cpu *cpu, uint64_t pc);            /* the CPU's thread, too */
+/* One is at this offset of some page: translated code serves all mappings of a page. */
+bool cpu_breakpoint_near(const Cpu *cpu, uint64_t pc);
 void cpu_watchpoint_add(Cpu *cpu, CpuWatch watch);
 bool cpu_watchpoint_del(Cpu *cpu, CpuWatch watch);
 void cpu_debug_clear(Cpu *cpu);

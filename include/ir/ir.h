@@ -181,7 +181,8 @@ struct IrUnit {
     uint32_t mode;              /* the mode word it was translated under */
     uint32_t size;              /* guest bytes covered; set by the front end before finishing */
     bool icount;                /* count instructions */
-    bool single;                /* one instruction only (stepping, breakpoint pages) */
+    bool single;                /* one instruction only (stepping) */
+    unsigned max_insns;         /* no more instructions than that (a breakpoint follows); 0: any */
     bool ended;                 /* an exit or br was appended, and no label bound since */
     bool overflow;              /* did not fit: front end went on after ir_unit_full(); unusable */
     void *priv;                 /* front end's own */
