@@ -311,7 +311,6 @@ void x86_set_cs(X86Cpu *x, uint16_t sel, uint32_t d[2], unsigned cpl, uint64_t i
 /* paging.c */
 bool x86_translate_va(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, bool debug, Translation *t);
 void x86_raise_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu);
-void x86_raise_bus_error(Cpu *cpu, uint64_t va, uint64_t pa, MemAccess access);
 void x86_raise_unaligned(Cpu *cpu, uint64_t va, MemAccess access);
 void x86_select_regime(X86Cpu *x);
 void x86_load_pdptes(X86Cpu *x, uint64_t cr3);

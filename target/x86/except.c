@@ -293,13 +293,6 @@ void x86_raise_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu)
     deliver_fault(x, x->fault_vector, x->fault_error);
 }
 
-void x86_raise_bus_error(Cpu *cpu, uint64_t va, uint64_t pa, MemAccess access)
-{
-    /* PCs return all ones and ignore writes; only code cannot come from nowhere. */
-    if (access == MEM_FETCH)
-        deliver_fault(x86_of(cpu), EXC_GP, 0);
-}
-
 void x86_raise_unaligned(Cpu *cpu, uint64_t va, MemAccess access)
 {
     X86Cpu *x = x86_of(cpu);

@@ -485,7 +485,7 @@ static const char *slot_name(int32_t offset)
     .page_bits = 12, .slot_bias = offsetof(X86Cpu, regs) + 120, .slot_name = slot_name,             \
     .translate = x86_translate, .translate_va = x86_translate_va, .raise_fault = x86_raise_fault,   \
     .key_asid_mask = 0xfff0,    /* the PCID in x86_select_regime()'s keys */                        \
-    .raise_bus_error = x86_raise_bus_error, .raise_unaligned = x86_raise_unaligned,                 \
+    .raise_unaligned = x86_raise_unaligned,     /* and no bus errors: nobody there reads as ones */  \
     .interrupt = x86_interrupt, .has_work = x86_has_work, .debug_exception = x86_debug_exception,   \
     .realize = x86_realize, .expand = x86_expand, .model_facts = x86_model_facts,                   \
     .reset = x86_reset, .state_restored = state_restored,                                           \

@@ -163,6 +163,24 @@ static void test_paging(void)
     g_assert_cmphex(v & 0x60, ==, 0x60);                        /* accessed, dirty */
 }
 
+/* ---- nobody there ---- */
+
+PROGRAM(vm86_fault, ".code32\n mov 4(%esp), %eax\n mov %eax, %ss:0x500\n mov 12(%esp), %eax\n mov %eax, %ss:0x504\n hlt\n");
+PROGRAM(nowhere, ".code32\n movl $5, 0xfed40000\n mov 0xfed40000, %eax\n mov %eax, 0x508\n"
+    "ljmp $0x10, $0xfed40000\n");
+
+static void test_nowhere(void)
+{
+    g_autoptr(X86Test) t = protected();
+    PLACE(t, CODE, nowhere);
+    PLACE(t, CODE + 0x800, vm86_fault);
+    set_gate(t, EXC_UD, CODE + 0x800, 0x8e);
+    t->x->regs[RAX] = 0;
+    run(t);
+    g_assert_cmphex(word(t, 2), ==, 0xffffffff);
+    g_assert_cmphex(word(t, 0), ==, 0x10);              /* cs of the invalid instruction */
+}
+
 /* ---- tasks ---- */
 
 PROGRAM(task_a, ".code32\n mov $0x11, %esi\n ljmp $0x28, $0\n mov %esi, 0x500\n str 0x504\n hlt\n");
@@ -191,7 +209,6 @@ static void test_task(void)
 PROGRAM(to_vm86, ".code32\n mov $0x99, %ebx\n"
     "push $0\n push $0\n push $0\n push $0\n push $0\n push $0x6000\n push $0x20002\n push $0x700\n push $0\n iret\n");
 PROGRAM(vm86, ".code16\n mov $0x800, %ax\n mov %ax, %ds\n movw $0x77, 0x10\n cli\n");
-PROGRAM(vm86_fault, ".code32\n mov 4(%esp), %eax\n mov %eax, %ss:0x500\n mov 12(%esp), %eax\n mov %eax, %ss:0x504\n hlt\n");
 
 static void test_vm86(void)
 {
@@ -213,6 +230,7 @@ int main(int argc, char **argv)
     g_test_add_func("/x86/system/real", test_real);
     g_test_add_func("/x86/system/exceptions", test_exceptions);
     g_test_add_func("/x86/system/paging", test_paging);
+    g_test_add_func("/x86/system/nowhere", test_nowhere);
     g_test_add_func("/x86/system/task", test_task);
     g_test_add_func("/x86/system/vm86", test_vm86);
     return g_test_run();
