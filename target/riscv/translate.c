@@ -4,7 +4,8 @@
 #include "target/riscv/translate.h"
 
 /* A loop is the whole unit: COPIES of its body stand in it if they have at most LOOP_INSNS in all. */
-enum { PAGE = 4096, UNIT_INSNS = 64, MAX_LABELS = IR_MAX_LABELS - 8, COPIES = 4, LOOP_INSNS = 48 };
+enum { PAGE = 4096, UNIT_INSNS = 64, MAX_LABELS = IR_MAX_LABELS - 8, COPIES = 4, LOOP_INSNS = 48,
+       NEAR = 256, LOOK_AHEAD = 4 };
 
 void rv_illegal(IrBuilder *b)
 {
@@ -13,6 +14,26 @@ void rv_illegal(IrBuilder *b)
 }
 
 void rv_end(IrBuilder *b) { ir_resync(b, ir_pcrel(b, unit(b)->next)); }
+
+/* ---- fetch ---- */
+
+/* The page's code from the unit's start; further on it comes from the fetch functions. */
+typedef struct RvWindow {
+    uint64_t start;
+    unsigned n;
+    uint8_t bytes[4 * UNIT_INSNS];
+} RvWindow;
+
+static uint16_t fetch16(Cpu *cpu, IrBuilder *b, const RvWindow *w, uint64_t pc)
+{
+    uint64_t at = pc - w->start;
+    if (at + 2 <= w->n) {
+        uint16_t v;
+        memcpy(&v, w->bytes + at, 2);
+        return GUINT16_FROM_LE(v);
+    }
+    return isa_fetch16(cpu, b, pc);
+}
 
 /* ---- jumps ---- */
 
@@ -47,6 +68,66 @@ INSN(auipc)
     set(b, rd, unit(b)->rv32 ? ir_trunc(b, v) : v);
 }
 
+static void goto_target(IrBuilder *b, uint64_t to)
+{
+    if (aligned(b, to))
+        ir_goto_pc(b, to);
+    else
+        jump_misaligned(b, to);
+}
+
+/* ---- where the unit goes on instead of ending ---- */
+
+/* Back to where it starts: the loop's body stands in the unit once more. */
+static bool goes_round(IrBuilder *b, uint64_t to)
+{
+    RvUnit *u = unit(b);
+    unsigned copies = u->rounds + 2;
+    if (to != b->pc || b->single || copies > COPIES || (u->n + 1) / (u->rounds + 1) * copies > LOOP_INSNS)
+        return false;
+    u->rounds++;
+    u->go = to;
+    return u->jumps = true;
+}
+
+/* A jump a little ahead. */
+static bool goes_ahead(IrBuilder *b, uint64_t to)
+{
+    RvUnit *u = unit(b);
+    if (b->single || to <= u->pc || to - u->pc > NEAR || (to ^ b->pc) >= PAGE)
+        return false;
+    u->go = to;
+    return u->jumps = true;
+}
+
+/* Whether the code there soon jumps to where the unit starts: the unit is a loop then, and its body
+ * goes on there. */
+static bool leads_back(IrBuilder *b, uint64_t at)
+{
+    const RvWindow *w = unit(b)->window;
+    for (unsigned k = 0; k < LOOK_AHEAD; k++) {
+        uint32_t raw = 0;
+        uint64_t offset = at - w->start;
+        if (offset + 4 > w->n)
+            return false;
+        memcpy(&raw, w->bytes + offset, 4);
+        raw = GUINT32_FROM_LE(raw);
+        raw = (raw & 3) == 3 ? raw : (uint16_t)raw;
+        unsigned line = rv_decode(raw, &unit(b)->features);
+        switch (line) {
+        case RV_I_jal: case RV_I_c_j:
+        case RV_I_beq: case RV_I_bne: case RV_I_blt: case RV_I_bge: case RV_I_bltu: case RV_I_bgeu:
+        case RV_I_c_beqz: case RV_I_c_bnez:
+            return at + isa_field_value(&rv_isa_table, line, 0, raw) == b->pc;
+        case RV_I_NONE: case RV_I_jalr: case RV_I_c_jal: case RV_I_c_jr: case RV_I_c_jalr:
+        case RV_I_ecall: case RV_I_ebreak:
+            return false;
+        }
+        at += rv_isa_table.rows[line].bytes;
+    }
+    return false;
+}
+
 INSN(jal)
 {
     uint64_t to = target(b, imm);
@@ -57,7 +138,7 @@ INSN(jal)
     set(b, rd, next_pc(b));
     if (is_link(rd))
         ir_call_pc(b, to, unit(b)->next);
-    else
+    else if (!goes_round(b, to) && !goes_ahead(b, to))
         ir_goto_pc(b, to);
 }
 
@@ -81,33 +162,14 @@ INSN(jalr)
         ir_goto_ind(b, to);
 }
 
-static void goto_target(IrBuilder *b, uint64_t to)
-{
-    if (aligned(b, to))
-        ir_goto_pc(b, to);
-    else
-        jump_misaligned(b, to);
-}
-
-/* The branch back to where the unit starts, taken once more within it. */
-static bool goes_round(IrBuilder *b, uint64_t to)
-{
-    RvUnit *u = unit(b);
-    unsigned copies = u->rounds + 2;
-    if (to != b->pc || b->single || copies > COPIES || (u->n + 1) / (u->rounds + 1) * copies > LOOP_INSNS)
-        return false;
-    u->rounds++;
-    u->again = true;
-    return true;
-}
-
 /* A forward branch is left by the side and the unit runs on; a backward one probably closes a loop
  * and ends it, or goes round. */
 static void branch(IrBuilder *b, IrCond cc, IrCond inverse, unsigned rs1, unsigned rs2, int32_t imm)
 {
     uint64_t to = target(b, imm);
     unsigned label = ir_label(b);
-    if (imm > 0 && b->n_labels < MAX_LABELS) {
+    bool to_loop = imm > 0 && leads_back(b, to) && goes_ahead(b, to);
+    if (imm > 0 && !to_loop && b->n_labels < MAX_LABELS) {
         ir_brcond(b, inverse, get(b, rs1), get(b, rs2), label);
         goto_target(b, to);
         ir_bind(b, label);
@@ -116,7 +178,7 @@ static void branch(IrBuilder *b, IrCond cc, IrCond inverse, unsigned rs1, unsign
     ir_brcond(b, cc, get(b, rs1), get(b, rs2), label);
     ir_goto_pc(b, unit(b)->next);
     ir_bind(b, label);
-    if (!goes_round(b, to))
+    if (!to_loop && !goes_round(b, to))
         goto_target(b, to);
 }
 
@@ -128,24 +190,6 @@ INSN(bltu) { branch(b, IR_LTU, IR_GEU, rs1, rs2, imm); }
 INSN(bgeu) { branch(b, IR_GEU, IR_LTU, rs1, rs2, imm); }
 
 /* ---- the unit ---- */
-
-/* The page's code from the unit's start; further on it comes from the fetch functions. */
-typedef struct Window {
-    uint64_t start;
-    unsigned n;
-    uint8_t bytes[4 * UNIT_INSNS];
-} Window;
-
-static uint16_t fetch16(Cpu *cpu, IrBuilder *b, const Window *w, uint64_t pc)
-{
-    uint64_t at = pc - w->start;
-    if (at + 2 <= w->n) {
-        uint16_t v;
-        memcpy(&v, w->bytes + at, 2);
-        return GUINT16_FROM_LE(v);
-    }
-    return isa_fetch16(cpu, b, pc);
-}
 
 static void begin(RvCpu *rv, IrBuilder *b, RvUnit *u)
 {
@@ -161,7 +205,7 @@ static void begin(RvCpu *rv, IrBuilder *b, RvUnit *u)
 
 /* Translates the instruction at pc; its length, or 0 if it has to begin a unit of its own because
  * its second half lies on the next page, where the fetch may fault. */
-static unsigned one(Cpu *cpu, IrBuilder *b, RvUnit *u, const Window *w, uint64_t pc, bool first)
+static unsigned one(Cpu *cpu, IrBuilder *b, RvUnit *u, const RvWindow *w, uint64_t pc, bool first)
 {
     uint32_t raw = fetch16(cpu, b, w, pc);
     unsigned len = (raw & 3) == 3 ? 4 : 2;
@@ -185,8 +229,9 @@ static unsigned one(Cpu *cpu, IrBuilder *b, RvUnit *u, const Window *w, uint64_t
 void rv_translate(Cpu *cpu, IrBuilder *b)
 {
     RvUnit u;
-    Window w = {.start = b->pc};
+    RvWindow w = {.start = b->pc};
     begin((RvCpu *)cpu, b, &u);
+    u.window = &w;
     unsigned in_page = PAGE - (b->pc & (PAGE - 1));
     w.n = isa_fetch(cpu, b, b->pc, w.bytes, MIN(in_page, sizeof(w.bytes)));
     uint64_t pc = b->pc, end = pc, page_end = b->pc + in_page;
@@ -200,9 +245,9 @@ void rv_translate(Cpu *cpu, IrBuilder *b)
         end = MAX(end, pc);
         if (b->ended)
             break;
-        if (u.again)
-            pc = b->pc;
-        u.again = false;
+        if (u.jumps)
+            pc = u.go;
+        u.jumps = false;
         if (u.resync)
             rv_end(b);
         else if (!len)

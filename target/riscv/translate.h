@@ -20,7 +20,9 @@ typedef struct RvUnit {
     uint32_t f_boxed;
     IrRef flags_read, flags_host;       /* what fflags was read as; the same in the engine's order */
     unsigned n, rounds;         /* instructions before this one; branches back to the start */
-    bool again;                 /* this instruction goes on at the start */
+    bool jumps;                 /* the unit goes on at `go` and not behind this instruction */
+    uint64_t go;
+    const struct RvWindow *window;
     bool resync;                /* this instruction changed the mode word: end after it */
 } RvUnit;
 
