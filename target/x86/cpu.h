@@ -81,6 +81,7 @@ enum {
     MODE_SMM = 1 << 29,
     MODE_XM = 1 << 30,          /* some exception of mxcsr is not masked */
 };
+#define MODE_VIF (1u << 31)     /* VME, PVI: cli, sti and friends work on VIF */
 
 /*
  * Lazily evaluated arithmetic flags: cc_op says how to make them from cc_a, cc_b, cc_c.
@@ -243,6 +244,12 @@ static inline uint64_t x86_linear_pc(const X86Cpu *x, uint64_t ip)
 }
 
 
+/* EFLAGS as a virtual-8086 task with a virtual interrupt flag is shown it. */
+static inline uint32_t x86_virtual_flags(uint32_t f)
+{
+    return (f & ~FLAG_I) | (f & FLAG_VIF) >> 10 | FLAG_IOPL;
+}
+
 /* flags.c */
 uint32_t x86_cc_flags(Cpu *cpu, uint64_t op, uint64_t a, uint64_t b, uint64_t c);
 uint32_t x86_arith_flags(X86Cpu *x);
@@ -271,6 +278,8 @@ G_NORETURN static inline void x86_raise_gp(X86Cpu *x, uint32_t error) { x86_rais
 void x86_deliver(X86Cpu *x, int vector, uint32_t error, X86Event how, uint64_t return_ip);
 bool x86_interrupt(Cpu *cpu);
 bool x86_has_work(Cpu *cpu);
+/* int n in virtual-8086 mode. */
+void x86_int_vm86(X86Cpu *x, int vector, uint64_t next_ip);
 void x86_triple_fault(X86Cpu *x);
 void x86_debug_exception(Cpu *cpu);
 

@@ -237,6 +237,40 @@ void x86_deliver(X86Cpu *x, int vector, uint32_t error, X86Event how, uint64_t r
     x->in_delivery = false;
 }
 
+/* Whether the TSS sends int n of virtual-8086 code to the program's own handler. */
+static bool redirected(X86Cpu *x, int vector)
+{
+    if (!(x->cr4 & CR4_VME) || !(x->tr.attr & 8) || x->tr.limit < 0x67)
+        return false;
+    uint32_t ports = cpu_load(&x->cpu, x->tr.base + 0x66, IR_M16 | IR_MMU(MMU_SYSTEM));
+    uint32_t at = ports - 32 + vector / 8;
+    if (ports < 32 || at > x->tr.limit)
+        return false;
+    return !(cpu_load(&x->cpu, x->tr.base + at, IR_M8 | IR_MMU(MMU_SYSTEM)) >> (vector & 7) & 1);
+}
+
+void x86_int_vm86(X86Cpu *x, int vector, uint64_t next_ip)
+{
+    bool own = (x->eflags & FLAG_IOPL) == FLAG_IOPL;
+    if (!redirected(x, vector)) {
+        if (!own)
+            x86_raise_gp(x, 0);
+        x86_deliver(x, vector, 0, EVENT_SOFTWARE, next_ip);
+        return;
+    }
+    uint32_t flags = x86_get_eflags(x);
+    uint32_t v = cpu_load(&x->cpu, vector * 4, IR_M32 | IR_MMU(MMU_SYSTEM));
+    X86Stack s = x86_stack(x);
+    x86_stack_push(&s, 2, own ? flags : x86_virtual_flags(flags));
+    x86_stack_push(&s, 2, x->seg[CS].sel);
+    x86_stack_push(&s, 2, next_ip);
+    x86_stack_commit(&s);
+    x->eflags &= ~(FLAG_T | (own ? FLAG_I : FLAG_VIF));
+    x86_load_seg_real(x, CS, v >> 16);
+    x86_update_mode(x);
+    x->cpu.pc = x86_linear_pc(x, v & 0xffff);
+}
+
 void x86_triple_fault(X86Cpu *x)
 {
     if (log_on(LOG_CPU_RESET) || log_on(LOG_INT))

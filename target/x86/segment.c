@@ -651,6 +651,8 @@ void x86_far_call(X86Cpu *x, uint16_t sel, uint64_t ip, unsigned size, uint64_t 
 {
     uint32_t d[2];
     if (!x86_protected(x) || x86_vm86(x)) {
+        if (ip > x->seg[CS].limit)
+            x86_raise_gp(x, 0);
         push_return(x, size, next_ip);
         set_cs_real(x, sel, ip);
         return;
@@ -798,16 +800,21 @@ static void iret_to_vm86(X86Cpu *x, X86Stack *s, uint16_t cs, uint64_t ip, uint3
 
 static void iret_real(X86Cpu *x, unsigned size)
 {
-    if (x86_vm86(x) && (x->eflags & FLAG_IOPL) != FLAG_IOPL)
+    bool shared = x86_vm86(x) && (x->eflags & FLAG_IOPL) != FLAG_IOPL;
+    if (shared && (size != 2 || !(x->cr4 & CR4_VME)))
         x86_raise_gp(x, 0);
     X86Stack s = x86_stack(x);
     uint64_t ip = x86_stack_pop(&s, size);
     uint16_t sel = x86_stack_pop(&s, size);
     uint32_t flags = x86_stack_pop(&s, size), mask = size == 2 ? 0x7fff : 0x257fff;
-    if (ip > x->seg[CS].limit)
+    if (ip > x->seg[CS].limit || (shared && (flags & FLAG_T || (flags & FLAG_I && x->eflags & FLAG_VIP))))
         x86_raise_gp(x, 0);
     if (x86_vm86(x))
         mask &= ~FLAG_IOPL;
+    if (shared) {
+        mask = (mask & ~FLAG_I) | FLAG_VIF;
+        flags = (flags & 0xffff) | (flags & FLAG_I) << 10;
+    }
     x86_stack_commit(&s);
     set_cs_real(x, sel, ip);
     apply_flags(x, flags, mask & ~FLAG_1);

@@ -51,6 +51,7 @@ void x86_update_mode(X86Cpu *x)
     m |= x->eflags & FLAG_T ? MODE_TF : 0;
     m |= x->shadow ? MODE_SHADOW : 0;
     m |= cpl <= iopl ? MODE_IOPL_OK : 0;
+    m |= cpl == 3 && iopl < 3 && x->cr4 & (vm ? CR4_VME : CR4_PVI) ? MODE_VIF : 0;
     m |= cpl == 3 && x->cr0 & CR0_AM && x->eflags & FLAG_AC ? MODE_AC : 0;
     m |= x->in_smm ? MODE_SMM : 0;
     for (unsigned n = 0; n < 4 && x->dr[7] & 0xff; n++) {

@@ -19,12 +19,23 @@ static void software(X86Xlate *x, unsigned vector, X86Event how)
     x->done = true;
 }
 
+static void x86_helper_int_vm86(Cpu *cpu, uint64_t vector, uint64_t info)
+{
+    X86Cpu *x = x86_of(cpu);
+    x86_int_vm86(x, vector, after(x, info));
+    cpu_exit(cpu);
+}
+HELPER(int_vm86, VOID, IR_H_ANY | IR_H_EXIT);
+
 INSN(int)
 {
-    if (x->mode & MODE_VM && !(x->mode & MODE_IOPL_OK))
-        x_raise(x, EXC_GP, 0);
-    else
+    if (x->mode & MODE_VM) {
+        x_call(x, &h_int_vm86, num(x, (uint8_t)x->i.imm), info(x), 0, 0);
+        ir_resync(x->b, x_here(x));
+        x->done = true;
+    } else {
         software(x, (uint8_t)x->i.imm, EVENT_SOFTWARE);
+    }
 }
 
 INSN(int3) { software(x, EXC_BP, EVENT_SOFTWARE); }
@@ -49,6 +60,13 @@ static void x86_helper_set_flags(Cpu *cpu, uint64_t v, uint64_t size)
 {
     X86Cpu *x = x86_of(cpu);
     uint32_t mask = FLAGS_ARITH | FLAG_T | FLAG_D | FLAG_NT | FLAG_AC | FLAG_ID;
+    if (x86_vm86(x) && x->cpu.mode & MODE_VIF) {
+        if (v & FLAG_T || (v & FLAG_I && x->eflags & FLAG_VIP))
+            x86_raise_gp(x, 0);
+        mask = (mask & 0xffff) | FLAG_VIF;
+        v = (v & 0xffff) | (v & FLAG_I) << 10;
+        size = 4;
+    }
     if (x->cpu.mode & MODE_IOPL_OK)
         mask |= FLAG_I;
     if (!x86_cpl(x))
@@ -57,11 +75,11 @@ static void x86_helper_set_flags(Cpu *cpu, uint64_t v, uint64_t size)
         mask &= 0xffff;
     x86_set_eflags(x, (x86_get_eflags(x) & ~mask & ~FLAG_R) | (v & mask));
 }
-HELPER(set_flags, VOID, IR_H_STATE);
+HELPER(set_flags, VOID, IR_H_ANY);
 
 static bool flags_allowed(X86Xlate *x)
 {
-    if (!(x->mode & MODE_VM) || x->mode & MODE_IOPL_OK)
+    if (!(x->mode & MODE_VM) || x->mode & MODE_IOPL_OK || (x->mode & MODE_VIF && x->i.opsize == 2))
         return true;
     x_raise(x, EXC_GP, 0);
     return false;
@@ -74,6 +92,10 @@ INSN(pushf)
     IrRef f = ir_or(x->b, x_flags(x), ir_i32(x->b, FLAG_1));
     IrRef sys = ir_andi(x->b, ir_get(x->b, IR_I32, SLOT(eflags), 4), ~(FLAG_VM | FLAG_R));
     f = ir_or(x->b, f, sys);
+    if (x->mode & MODE_VM && x->mode & MODE_VIF) {
+        f = ir_deposit(x->b, f, ir_extract(x->b, sys, 19, 1), 9, 1);
+        f = ir_or(x->b, f, ir_i32(x->b, FLAG_IOPL));
+    }
     x_push(x, x->i.opsize, x->i.opsize == 8 ? ir_zext(x->b, IR_I64, f, 32) : f);
 }
 
@@ -83,21 +105,30 @@ INSN(popf)
         return;
     unsigned size = x->i.opsize;
     IrRef v = x_zx64(x, x_stack_load(x, 0, size), size);
-    x_add_sp(x, size);
     x_call(x, &h_set_flags, v, num(x, size), 0, 0);
+    x_add_sp(x, size);
     x_cc_unknown(x);
     x_resync_next(x);
 }
 
 INSN(cli)
 {
-    if (!(x->mode & MODE_IOPL_OK)) {
+    if (!(x->mode & MODE_IOPL_OK) && !(x->mode & MODE_VIF)) {
         x_raise(x, EXC_GP, 0);
         return;
     }
     IrRef f = ir_get(x->b, IR_I32, SLOT(eflags), 4);
-    ir_set(x->b, SLOT(eflags), 4, ir_andi(x->b, f, ~FLAG_I));
+    ir_set(x->b, SLOT(eflags), 4, ir_andi(x->b, f, x->mode & MODE_VIF ? ~FLAG_VIF : ~FLAG_I));
 }
+
+static void x86_helper_set_vif(Cpu *cpu)
+{
+    X86Cpu *x = x86_of(cpu);
+    if (x->eflags & FLAG_VIP)
+        x86_raise_gp(x, 0);
+    x->eflags |= FLAG_VIF;
+}
+HELPER(set_vif, VOID, IR_H_ANY);
 
 static void x86_helper_sti(Cpu *cpu)
 {
@@ -112,6 +143,10 @@ HELPER(sti, VOID, IR_H_STATE);
 
 INSN(sti)
 {
+    if (x->mode & MODE_VIF) {
+        x_call(x, &h_set_vif, 0, 0, 0, 0);
+        return;
+    }
     if (!(x->mode & MODE_IOPL_OK)) {
         x_raise(x, EXC_GP, 0);
         return;

@@ -97,6 +97,7 @@ static inline bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned r, unsigned b
 }
 static inline void outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
+#pragma GCC diagnostic ignored "-Warray-bounds"        /* low memory is there */
 static inline uint32_t get32(const void *p) { return *(const volatile uint32_t *)p; }
 static inline void put32(void *p, uint32_t v) { *(volatile uint32_t *)p = v; }
 static inline uint16_t get16(const void *p) { return *(const volatile uint16_t *)p; }

@@ -5,11 +5,13 @@
 void test_exceptions(void);
 void test_gates(void);
 void test_tasks(void);
+void test_vm86(void);
 
 int main(void)
 {
     test_exceptions();
     test_gates();
     test_tasks();
+    test_vm86();
     return 0;
 }
