@@ -26,6 +26,7 @@ typedef struct DeviceClass {
     const char *bus;
 } DeviceClass;
 
+bool device_state_drop(const Field *f, void *device);   /* state.c: frees a BYTES member */
 bool device_boot_index_check(Device *d, GError **error);        /* boot.c: nobody else has it */
 const DeviceClass *device_class(Vm *vm, const DeviceType *type);
 void device_class_index(DeviceClass *c);        /* regs.c: fills the index */

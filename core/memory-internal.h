@@ -96,6 +96,7 @@ struct RamMap {
     GArray *watchers;           /* Watcher */
     BlockTable *blocks;         /* published */
     uint64_t next;              /* free RAM number */
+    unsigned generation;        /* atomic: grows with each change of a view */
     unsigned tracking;          /* bit per DirtyClient; atomic */
 };
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every member of a device's struct has a row, and thereby a role.
 
-Reads the C sources: for each struct that rows (IN, IN_ARRAY, PROP, SAVED, LINK, IRQ, TIMER, BUFFER, HOST)
+Reads the C sources: for each struct that rows (IN, IN_ARRAY, PROP, SAVED, LINK, IRQ, TIMER, BUFFER, BYTES, HOST)
 speak of, lists the members of its definition and reports those without a row. A member that is
 forgotten would be lost in migration and reset, and no run-time test can be sure to see it.
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 FOLDERS = ['core', 'hw', 'target', 'machines', 'net', 'chardev', 'block']
-ROW = re.compile(r'(?:\b(?:IN|IN_ARRAY|PROP|SAVED|LINK|IRQ|TIMER|BUFFER|HOST)|\.offset = offsetof)\(\s*(\w+)\s*,\s*(\w+)')
+ROW = re.compile(r'(?:\b(?:IN|IN_ARRAY|PROP|SAVED|LINK|IRQ|TIMER|BUFFER|BYTES|HOST)|\.offset = offsetof)\(\s*(\w+)\s*,\s*(\w+)')
 STRUCT = re.compile(r'^(?:typedef\s+)?struct\s*(\w*)\s*\{', re.M)
 # Bases, whose members are the framework's own; machines are not moved as structs either.
 FRAMEWORK = {'Object', 'Device', 'Bus', 'Machine', 'Accel'}

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/testing.h"
+#include "tests/lib/virtio-guest.h"
 
 enum { ACCESSES = 300, ROUNDS = 3 };
 
@@ -161,6 +162,102 @@ static void move(const void *type)
     }
 }
 
+/* ---- virtio devices: a driver at work, then the same through the transport's registers ---- */
+
+static VirtioGuest *guest_of(const DeviceType *d, GError **error)
+{
+    TestDevice *t = test_device_try(d->name, error);
+    return t ? virtio_guest_for(t) : NULL;
+}
+
+static unsigned count_queues(VirtioGuest *g)
+{
+    unsigned n = 0;
+    for (; n < GUEST_QUEUES; n++) {
+        virtio_guest_set(g, VMMIO_QUEUE_SEL, n);
+        if (!virtio_guest_reg(g, VMMIO_QUEUE_MAX)) {
+            break;
+        }
+    }
+    return n;
+}
+
+static void work(VirtioGuest *g, GRand *rand, unsigned queues)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        unsigned q = (unsigned)g_rand_int_range(rand, 0, (gint32)queues);
+        GuestBuffer b[3];
+        GuestUsed u;
+        for (unsigned k = 0; k < 3; k++) {
+            uint32_t noise[16];
+            uint64_t pa = virtio_guest_room(g, sizeof(noise));
+            for (unsigned w = 0; w < G_N_ELEMENTS(noise); w++) {
+                noise[w] = g_rand_int(rand) & (g_rand_boolean(rand) ? 15 : UINT32_MAX);
+            }
+            virtio_guest_poke(g, pa, noise, sizeof(noise));
+            b[k] = (GuestBuffer){pa, (uint32_t)g_rand_int_range(rand, 1, sizeof(noise)), k == 2};
+        }
+        if (g->q[q].n_free) {
+            virtio_guest_offer(g, q, b + g_rand_int_range(rand, 0, 3), 1);
+        }
+        virtio_guest_kick(g, q);
+        while (g_rand_boolean(rand) && virtio_guest_used(g, q, &u)) {
+        }
+        if (g_rand_int_range(rand, 0, 8) == 0) {
+            test_write_at(g->t, VMMIO_CONFIG + (g_rand_int(rand) & 0x3c), 4, g_rand_int(rand) & 3);
+        }
+    }
+}
+
+static void same_registers(VirtioGuest *a, VirtioGuest *b)
+{
+    static const unsigned at[] = {0, 4, 8, VMMIO_FEATURES, VMMIO_QUEUE_MAX, VMMIO_READY, VMMIO_ISR,
+                                  VMMIO_STATUS, VMMIO_GENERATION};
+    for (unsigned i = 0; i < G_N_ELEMENTS(at); i++) {
+        g_assert_cmphex(virtio_guest_reg(a, at[i]), ==, virtio_guest_reg(b, at[i]));
+    }
+    for (unsigned i = 0; i < 64; i++) {
+        g_assert_cmphex(test_read_at(a->t, VMMIO_CONFIG + i, 1), ==,
+                        test_read_at(b->t, VMMIO_CONFIG + i, 1));
+    }
+}
+
+static void move_virtio(const void *type)
+{
+    const DeviceType *d = type;
+    static const uint64_t wishes[ROUNDS] = {0, VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC, UINT64_MAX};
+
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(VirtioGuest) a = guest_of(d, &error);
+        if (!a) {
+            g_test_skip(error->message);
+            return;
+        }
+        g_autoptr(VirtioGuest) b = guest_of(d, &error);
+        GRand *rand = g_rand_new_with_seed(g_str_hash(d->name) + round);
+        unsigned queues = count_queues(a);
+        g_assert_true(virtio_guest_start(a, wishes[round] & virtio_offered((VirtioDevice *)a->card), queues));
+        if (queues) {
+            work(a, rand, queues);
+        }
+        vm_stop(a->t->vm, RUN_PAUSED);
+        virtio_guest_move(a, b);
+        same_registers(a, b);
+        vm_start(a->t->vm);
+        virtio_guest_step(a);
+        virtio_guest_step(b);
+        /* The same driver goes on with either. */
+        GRand *same = g_rand_copy(rand);
+        for (unsigned i = 0; queues && i < 2; i++) {
+            work(i ? b : a, i ? same : rand, queues);
+        }
+        same_registers(a, b);
+        g_rand_free(same);
+        g_rand_free(rand);
+    }
+}
+
 /* Rows must name their types' members sensibly. */
 static void check_rows(const void *type)
 {
@@ -197,7 +294,7 @@ static void register_type(const ObjectType *t, void *unused)
     g_test_add_data_func(rows, t, check_rows);
     if (!t->abstract) {
         g_autofree char *moved = g_strdup_printf("/move/%s", t->name);
-        g_test_add_data_func(moved, t, move);
+        g_test_add_data_func(moved, t, object_type_is_a(t, "virtio-device") ? move_virtio : move);
     }
 }
 

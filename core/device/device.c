@@ -403,6 +403,7 @@ static void finish(Object *o)
     Device *d = (Device *)o;
 
     object_type_fields(o->type, cancel_timer, d);
+    object_type_fields(o->type, device_state_drop, d);
     if (d->cls && d->cls->own_domain && !d->cls->no_domain && !d->cls->intc_domain) {
         domain_free(d->domain);
     }

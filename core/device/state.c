@@ -57,6 +57,9 @@ static bool add_field(const Field *f, void *data)
             add(w, f->member, 0, 1, *(void **)p, *(uint32_t *)((char *)w->d + f->stride), f->kind);
         }
         break;
+    case FIELD_BYTES:
+        add(w, f->member, 0, 1, p, *(GBytes **)p ? g_bytes_get_size(*(GBytes **)p) : 0, f->kind);
+        break;
     case FIELD_IRQ:
     case FIELD_TIMER:
         for (unsigned i = 0; i < f->size / one; i++) {
@@ -91,6 +94,11 @@ static void entry_get(const Entry *e, uint8_t *out)
         v = ((const Irq *)e->p)->level;
     } else if (e->kind == FIELD_TIMER) {
         v = (uint64_t)((const Timer *)e->p)->deadline;
+    } else if (e->kind == FIELD_BYTES) {
+        if (e->size) {
+            memcpy(out, g_bytes_get_data(*(GBytes **)e->p, NULL), e->size);
+        }
+        return;
     } else {
         memcpy(out, e->p, e->size);
         return;
@@ -98,7 +106,7 @@ static void entry_get(const Entry *e, uint8_t *out)
     memcpy(out, &v, 8);
 }
 
-static void entry_set(const Entry *e, const uint8_t *in)
+static void entry_set(const Entry *e, const uint8_t *in, uint32_t size)
 {
     uint64_t v = 0;
 
@@ -112,9 +120,20 @@ static void entry_set(const Entry *e, const uint8_t *in)
         } else {
             timer_arm(e->p, (int64_t)v);
         }
+    } else if (e->kind == FIELD_BYTES) {
+        g_clear_pointer((GBytes **)e->p, g_bytes_unref);
+        *(GBytes **)e->p = size ? g_bytes_new(in, size) : NULL;
     } else {
         memcpy(e->p, in, e->size);
     }
+}
+
+bool device_state_drop(const Field *f, void *device)
+{
+    if (f->kind == FIELD_BYTES) {
+        g_clear_pointer((GBytes **)((char *)device + f->offset), g_bytes_unref);
+    }
+    return false;
 }
 
 void device_state_save(Device *d, GByteArray *out)
@@ -137,6 +156,7 @@ void device_state_save(Device *d, GByteArray *out)
         g_byte_array_append(out, (const uint8_t *)&size, 4);
         g_byte_array_append(out, value, e->size);
     }
+    object_type_fields(d->object.type, device_state_drop, d);
     device_unlock(d);
 }
 
@@ -181,12 +201,12 @@ static bool read_state(Device *d, GArray *entries, const uint8_t *p, size_t left
             return error_set(error, "state of %s has '%.*s', which this version does not know",
                              type, (int)n, name);
         }
-        if (size != e->size || left < size) {
+        if ((size != e->size && e->kind != FIELD_BYTES) || left < size) {
             return error_set(error, "state of %s: '%s' has %u bytes instead of %u", type, e->name,
                              size, e->size);
         }
         if (apply) {
-            entry_set(e, p);
+            entry_set(e, p, size);
         }
         p += size;
         left -= size;
@@ -208,6 +228,7 @@ bool device_load(Device *d, GBytes *state, GError **error)
             d->cls->chain[i]->restored(d);
         }
     }
+    object_type_fields(d->object.type, device_state_drop, d);
     device_unlock(d);
     return ok;
 }

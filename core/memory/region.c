@@ -242,6 +242,18 @@ uint64_t mem_ram_offset(const MemRegion *r)
     return r->block->ram_offset;
 }
 
+/* ---- changes ---- */
+
+unsigned mem_generation(Vm *vm)
+{
+    return __atomic_load_n(&vm->ram->generation, __ATOMIC_SEQ_CST);
+}
+
+void mem_remapped(Vm *vm)
+{
+    __atomic_add_fetch(&vm->ram->generation, 1, __ATOMIC_SEQ_CST);
+}
+
 /* ---- transactions ---- */
 
 static void render_all(struct RamMap *map)
@@ -260,6 +272,7 @@ static void render_all(struct RamMap *map)
         changed = true;
     }
     if (changed) {
+        mem_remapped(map->vm);
         map_flush_tlbs(map->vm);
     }
     for (unsigned i = 0; changed && i < map->watchers->len; i++) {

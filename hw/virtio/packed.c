@@ -49,10 +49,8 @@ static Desc read_desc(const uint8_t *table, unsigned i)
 
 static bool walk_indirect(Virtq *vq, Chain *c, const Desc *d)
 {
-    uint64_t n = d->len;
-    const uint8_t *table = d->len && d->len % 16 == 0
-                               ? as_ram(virtio_space(vq->v), d->addr, &n, false) : NULL;
-    if (!table || n < d->len || !(vq->v->features & VIRTIO_F_INDIRECT_DESC)) {
+    const uint8_t *table = d->len && d->len % 16 == 0 ? virtq_memory(vq, d->addr, d->len, false) : NULL;
+    if (!table || !(vq->v->features & VIRTIO_F_INDIRECT_DESC)) {
         virtio_error(vq->v, "queue %u: bad indirect table", vq->index);
         return false;
     }

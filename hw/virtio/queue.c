@@ -35,6 +35,7 @@ bool chain_add(Virtq *vq, Chain *c, uint64_t pa, uint32_t len, bool device_write
         }
         n = MIN(n, len);
         c->sg[c->n_out + c->n_in] = (struct iovec){host, n};
+        c->pa[c->n_out + c->n_in] = pa;
         if (device_writes)
             c->n_in++, c->in_bytes += n;
         else
@@ -52,7 +53,7 @@ VirtqElement *chain_element(const Chain *c, uint16_t id, uint16_t ndescs, size_t
 {
     unsigned n = c->n_out + c->n_in;
     size_t before = extra_size(extra) + 16;
-    char *block = g_malloc(before + sizeof(VirtqElement) + n * sizeof(struct iovec));
+    char *block = g_malloc(before + sizeof(VirtqElement) + n * (sizeof(struct iovec) + sizeof(uint64_t)));
     VirtqElement *e = (VirtqElement *)(block + before);
     memset(block, 0, before);
     *(size_t *)((char *)e - 16) = before;
@@ -61,6 +62,8 @@ VirtqElement *chain_element(const Chain *c, uint16_t id, uint16_t ndescs, size_t
     e->out = e->sg;
     e->in = e->sg + c->n_out;
     memcpy(e->sg, c->sg, n * sizeof(struct iovec));
+    e->pa = (uint64_t *)(e->sg + n);
+    memcpy(e->pa, c->pa, n * sizeof(uint64_t));
     return e;
 }
 
@@ -77,42 +80,111 @@ static void mark_dirty(Virtq *vq, const VirtqElement *e, uint32_t written)
     }
 }
 
+/* ---- in flight ---- */
+
+static void track(Virtq *vq, VirtqElement *e)
+{
+    e->prev = vq->last;
+    *(vq->last ? &vq->last->next : &vq->first) = e;
+    vq->last = e;
+    vq->in_use++;
+}
+
+static void forget(Virtq *vq, VirtqElement *e)
+{
+    *(e->prev ? &e->prev->next : &vq->first) = e->next;
+    *(e->next ? &e->next->prev : &vq->last) = e->prev;
+    vq->in_use--;
+}
+
+/* What came with the state is looked up anew: this machine's memory lies elsewhere. */
+static VirtqElement *pop_again(Virtq *vq, size_t extra)
+{
+    Chain c;
+    g_autofree SavedChain *s = g_queue_pop_head(&vq->again);
+    c.n_out = c.n_in = 0;
+    c.out_bytes = c.in_bytes = 0;
+    for (unsigned i = 0; i < s->n_out + s->n_in; i++)
+        if (!chain_add(vq, &c, s->sg[i].pa, s->sg[i].len, i >= s->n_out))
+            return NULL;
+    VirtqElement *e = chain_element(&c, s->id, s->ndescs, extra);
+    e->again = true;
+    return e;
+}
+
+static SavedChain *as_saved(const VirtqElement *e)
+{
+    SavedChain *s = g_malloc(sizeof(*s) + (e->n_out + e->n_in) * sizeof(s->sg[0]));
+    *s = (SavedChain){e->id, e->ndescs, e->n_out, e->n_in};
+    for (unsigned i = 0; i < e->n_out + e->n_in; i++) {
+        s->sg[i].pa = e->pa[i];
+        s->sg[i].len = e->sg[i].iov_len;
+    }
+    return s;
+}
+
+/* Nothing is taken while the machine stands: its memory must not change. */
+static bool may_take(Virtq *vq) { return virtq_ready(vq) && vm_is_running(vq->v->dev.object.vm); }
+
 VirtqElement *virtq_pop(Virtq *vq, size_t extra)
 {
-    if (!virtq_ready(vq))
+    if (!may_take(vq))
         return NULL;
-    VirtqElement *e = layout(vq)->pop(vq, extra);
-    if (e && ++vq->in_use > vq->s.size) {
+    VirtqElement *e = g_queue_is_empty(&vq->again) ? layout(vq)->pop(vq, extra) : pop_again(vq, extra);
+    if (e && vq->in_use >= vq->s.size) {
         virtio_error(vq->v, "queue %u: more buffers in flight than the ring has", vq->index);
-        vq->in_use--;
         free_element(e);
         return NULL;
     }
+    if (e)
+        track(vq, e);
     return e;
 }
 
 void virtq_unpop(Virtq *vq, VirtqElement *e)
 {
-    layout(vq)->unpop(vq, e);
-    vq->in_use--;
+    if (e->again)
+        g_queue_push_head(&vq->again, as_saved(e));
+    else
+        layout(vq)->unpop(vq, e);
+    forget(vq, e);
+    free_element(e);
+}
+
+static void give(Virtq *vq, VirtqElement *e)
+{
+    if (virtq_ready(vq)) {
+        layout(vq)->push(vq, e, e->written);
+        vq->pushed = true;
+    }
+    forget(vq, e);
     free_element(e);
 }
 
 void virtq_push(Virtq *vq, VirtqElement *e, uint32_t written)
 {
     mark_dirty(vq, e, written);
-    if (virtq_ready(vq)) {
-        layout(vq)->push(vq, e, written);
-        vq->pushed = true;
+    e->written = written;
+    if (!virtio_has(vq->v, VIRTIO_F_IN_ORDER)) {
+        give(vq, e);
+        return;
     }
-    vq->in_use--;
-    free_element(e);
+    e->done = true;
+    while (vq->first && vq->first->done)
+        give(vq, vq->first);
+}
+
+static void ring_written(Virtq *vq)
+{
+    ram_written(vq->v->dev.object.vm, vq->written_at, vq->written_bytes);
 }
 
 void virtq_publish(Virtq *vq)
 {
-    if (vq->pushed && virtq_ready(vq))
+    if (vq->pushed && virtq_ready(vq)) {
         layout(vq)->publish(vq);
+        ring_written(vq);
+    }
     vq->pushed = false;
 }
 
@@ -125,32 +197,65 @@ void virtq_flush(Virtq *vq)
         vq->v->transport->interrupt(vq->v->transport_opaque, vq->s.vector);
 }
 
-bool virtq_empty(Virtq *vq) { return !virtq_ready(vq) || layout(vq)->empty(vq); }
+bool virtq_empty(Virtq *vq)
+{
+    return !may_take(vq) || (g_queue_is_empty(&vq->again) && layout(vq)->empty(vq));
+}
 
 void virtq_want_kicks(Virtq *vq, bool on)
 {
-    if (virtq_ready(vq))
-        layout(vq)->want_kicks(vq, on);
+    if (!may_take(vq))
+        return;
+    layout(vq)->want_kicks(vq, on);
+    uint64_t n = 1;
+    void *host = vq->device_host;       /* of packed rings it is no part of the ring */
+    if (layout(vq) == &virtq_packed)
+        mem_host_dirty(vq->v->dev.object.vm, host, n);
+    else
+        ring_written(vq);
 }
 
-/* Once the machine is being freed its memory is gone. */
-bool virtq_ready(const Virtq *vq)
+void virtq_clear(Virtq *vq)
 {
-    return vq->desc_host && !vq->v->broken && !vq->v->dev.object.vm->freeing;
+    for (SavedChain *s; (s = g_queue_pop_head(&vq->again));)
+        g_free(s);
+    vq->s = (VirtqState){.size = vq->default_size, .vector = 0xffff, .avail_wrap = true, .used_wrap = true};
+    vq->signalled_used = 0;
+    vq->signalled_valid = vq->pushed = false;
 }
+
 unsigned virtq_index(const Virtq *vq) { return vq->index; }
 
 /* ---- mapping ---- */
 
+/* Once the machine is being freed its memory is gone. */
+bool virtq_ready(Virtq *vq)
+{
+    Vm *vm = vq->v->dev.object.vm;
+    return vq->desc_host && !vq->v->broken && !vm->freeing &&
+           (vq->map_generation == mem_generation(vm) || virtq_map(vq));
+}
+
+/* Pages that an IOMMU put side by side count as one piece if they are so here, too. */
+void *virtq_memory(Virtq *vq, uint64_t pa, uint64_t bytes, bool write)
+{
+    AddressSpace *as = virtio_space(vq->v);
+    uint64_t n = bytes;
+    uint8_t *host = as_ram(as, pa, &n, write);
+    for (uint64_t done = n; host && done < bytes; done += n) {
+        n = bytes - done;
+        if (as_ram(as, pa + done, &n, write) != host + done)
+            return NULL;
+    }
+    return host;
+}
+
 static uint8_t *map_area(Virtq *vq, uint64_t pa, uint64_t bytes, unsigned align, const char *what)
 {
-    uint64_t n = bytes;
-    uint8_t *host = pa % align ? NULL : as_ram(virtio_space(vq->v), pa, &n, true);
-    if (!host || n < bytes) {
+    uint8_t *host = pa % align ? NULL : virtq_memory(vq, pa, bytes, true);
+    if (!host)
         virtio_error(vq->v, "queue %u: %s area at 0x%llx is not in memory", vq->index, what,
                      (unsigned long long)pa);
-        return NULL;
-    }
     return host;
 }
 
@@ -158,13 +263,14 @@ bool virtq_map(Virtq *vq)
 {
     const VirtqLayout *l = layout(vq);
     bool packed = l == &virtq_packed;
+    uint64_t desc_bytes = l->desc_bytes(vq->s.size), device_bytes = l->device_bytes(vq->s.size);
+    vq->map_generation = mem_generation(vq->v->dev.object.vm);
     vq->driver_host = map_area(vq, vq->s.driver, l->driver_bytes(vq->s.size), packed ? 4 : 2, "driver");
-    vq->device_host = map_area(vq, vq->s.device, l->device_bytes(vq->s.size), 4, "device");
+    vq->device_host = map_area(vq, vq->s.device, device_bytes, 4, "device");
     vq->desc_host = vq->driver_host && vq->device_host
-                        ? map_area(vq, vq->s.desc, l->desc_bytes(vq->s.size), 16, "descriptor")
-                        : NULL;
-    vq->signalled_valid = vq->pushed = false;
-    vq->in_use = 0;
+                        ? map_area(vq, vq->s.desc, desc_bytes, 16, "descriptor") : NULL;
+    vq->written_at = as_find(virtio_space(vq->v), packed ? vq->s.desc : vq->s.device).ram_offset;
+    vq->written_bytes = packed ? desc_bytes : device_bytes;
     return vq->desc_host;
 }
 

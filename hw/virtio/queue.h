@@ -15,6 +15,13 @@ typedef struct VirtqState {
     bool avail_wrap, used_wrap;
 } VirtqState;
 
+/* A buffer that was in flight when the state was saved. */
+typedef struct SavedChain {
+    uint16_t id, ndescs;
+    uint32_t n_out, n_in;
+    struct { uint64_t pa; uint32_t len; } sg[];
+} SavedChain;
+
 struct Virtq {
     VirtqState s;
     VirtioDevice *v;
@@ -24,14 +31,26 @@ struct Virtq {
     LoopFd *watch;
     /* Rings in host memory while the device runs. */
     uint8_t *desc_host, *driver_host, *device_host;
+    uint64_t written_at, written_bytes; /* in the machine's RAM numbering: the area that the device writes */
+    unsigned map_generation;            /* of the memory map when they were looked up */
     uint16_t signalled_used;            /* used index at the last interrupt */
     bool signalled_valid, pushed;
     uint16_t held_at, held_flags;       /* packed: first of what was pushed, not shown yet */
     uint32_t in_use;                    /* popped and not pushed back */
+    VirtqElement *first, *last;         /* those */
+    GQueue again;                       /* SavedChain * */
 };
 
 /* Maps the rings; false (and NEEDS_RESET) if they are not in RAM. */
 bool virtq_map(Virtq *vq);
+/* A pointer to that guest memory if it lies in one piece of RAM here; NULL: not. */
+void *virtq_memory(Virtq *vq, uint64_t pa, uint64_t bytes, bool write);
+/* Addresses, positions and all to their values after reset; nothing is in flight. */
+void virtq_clear(Virtq *vq);
+
+/* state.c: all queues as bytes and back; false: those bytes are not ours. */
+GBytes *virtq_save_all(VirtioDevice *v);
+bool virtq_load_all(VirtioDevice *v, GBytes *state);
 
 /* What was pushed becomes visible, without an interrupt. */
 void virtq_publish(Virtq *vq);
@@ -55,6 +74,7 @@ extern const VirtqLayout virtq_split, virtq_packed;
 /* Collects a chain into an element. */
 typedef struct Chain {
     struct iovec sg[VIRTQ_MAX_SG];
+    uint64_t pa[VIRTQ_MAX_SG];
     unsigned n_out, n_in;               /* out entries first */
     size_t out_bytes, in_bytes;
 } Chain;

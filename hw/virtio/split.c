@@ -42,13 +42,12 @@ static Desc read_desc(const uint8_t *table, unsigned i)
 /* The indirect table named by d, as a pointer to RAM; NULL when it breaks a rule. */
 static const uint8_t *indirect_table(Virtq *vq, const Desc *d, unsigned *count)
 {
-    uint64_t n = d->len;
     if (d->len == 0 || d->len % 16 || d->flags & F_NEXT) {
         virtio_error(vq->v, "queue %u: indirect table of %u bytes", vq->index, d->len);
         return NULL;
     }
-    const uint8_t *table = as_ram(virtio_space(vq->v), d->addr, &n, false);
-    if (!table || n < d->len) {
+    const uint8_t *table = virtq_memory(vq, d->addr, d->len, false);
+    if (!table) {
         virtio_error(vq->v, "queue %u: indirect table is not in memory", vq->index);
         return NULL;
     }

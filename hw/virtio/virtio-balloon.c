@@ -77,7 +77,7 @@ static void ask(void *data)
 {
     VirtioBalloon *s = data;
     s->poll = s->poll_seconds ? loop_after(s->v.loop, s->poll_seconds * 1000, ask, s) : 0;
-    if (!s->stats_element)
+    if (!s->stats_element || !vm_is_running(s->v.dev.object.vm))
         return;
     virtq_push(s->stats, g_steal_pointer(&s->stats_element), 0);
     virtq_flush(s->stats);
@@ -166,7 +166,8 @@ static const VirtioClass cls = {
 };
 static const Field fields[] = {
     HOST(VirtioBalloon, v), HOST(VirtioBalloon, inflate), HOST(VirtioBalloon, deflate),
-    HOST(VirtioBalloon, stats), SAVED(VirtioBalloon, num_pages), SAVED(VirtioBalloon, actual),
+    HOST(VirtioBalloon, stats), SAVED(VirtioBalloon, num_pages, .keep = true),
+    SAVED(VirtioBalloon, actual),
     PROP(VirtioBalloon, deflate_on_oom, "deflate-on-oom", PROP_BOOL),
     HOST(VirtioBalloon, stats_element), HOST(VirtioBalloon, values), HOST(VirtioBalloon, last_update),
     PROP(VirtioBalloon, poll_seconds, "guest-stats-polling-interval", PROP_I64, .changed = set_polling),

@@ -215,20 +215,21 @@ static void serve(VirtioDevice *v, Virtq *vq)
 
 /* ---- life ---- */
 
-static void retry_stopped(void *data)
+static void retry_stopped(VirtioBlk *s)
 {
-    VirtioBlk *s = data;
     g_autoptr(GQueue) list = s->stopped;
     s->stopped = g_queue_new();
     for (Request *q; (q = g_queue_pop_head(list));)
         submit(q);
 }
 
-static void state_changed(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
+static void run(VirtioDevice *v, bool running)
 {
-    VirtioBlk *s = data;
-    if (vm_is_running(vm) && !g_queue_is_empty(s->stopped))
-        loop_call(s->v.loop, retry_stopped, s);
+    VirtioBlk *s = (VirtioBlk *)v;
+    if (running)
+        retry_stopped(s);
+    else
+        block_drain(node(s));
 }
 
 static void stop(VirtioDevice *v)
@@ -319,14 +320,12 @@ static bool realize(Device *d, GError **error)
     s->stopped = g_queue_new();
     for (unsigned i = 0; i < s->num_queues; i++)
         virtio_add_queue(&s->v, s->queue_size, serve);
-    s->v.state_listener = vm_listen(d->object.vm, VM_EVENT_STATE, state_changed, s);
     return true;
 }
 
 static void unrealize(Device *d)
 {
     VirtioBlk *s = (VirtioBlk *)d;
-    vm_unlisten(d->object.vm, s->v.state_listener);
     if (s->drive && s->drive->in_use) {
         virtio_stop(&s->v);
         block_detach(node(s));
@@ -337,7 +336,7 @@ static void unrealize(Device *d)
 
 static const VirtioClass cls = {
     .id = 2, .config_size = CONFIG, .offer = offer, .get_config = get_config, .set_config = set_config,
-    .stop = stop,
+    .stop = stop, .run = run,
 };
 static const Field fields[] = {
     HOST(VirtioBlk, v), PROP(VirtioBlk, drive, "drive", PROP_DRIVE),

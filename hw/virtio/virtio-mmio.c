@@ -26,7 +26,6 @@ typedef struct VirtioMmio {
     uint32_t isr;
     uint32_t device_sel, driver_sel, queue_sel, page_size, align;
     uint32_t features_low, features_high;       /* the driver's, as written so far */
-    uint64_t desc, driver, device;              /* of the selected queue, as written so far */
     bool force_legacy;
 } VirtioMmio;
 
@@ -58,9 +57,14 @@ static void set_pfn(VirtioMmio *s, uint32_t pfn)
     uint64_t size = virtq_get_size(v, s->queue_sel), align = MAX(s->align, 4);
     uint64_t desc = (uint64_t)pfn * s->page_size, driver = desc + 16 * size;
     uint64_t device = (driver + 6 + 2 * size + align - 1) / align * align;
-    s->desc = desc;
     virtq_set_addresses(v, s->queue_sel, desc, driver, device);
     virtq_set_ready(v, s->queue_sel, true);
+}
+
+static uint32_t legacy_pfn(VirtioMmio *s)
+{
+    bool ready = virtq_get_ready(s->v, s->queue_sel) && s->page_size;
+    return ready ? virtq_get_address(s->v, s->queue_sel, VIRTQ_DESC) / s->page_size : 0;
 }
 
 /* ---- registers ---- */
@@ -69,7 +73,6 @@ static void reset_selectors(VirtioMmio *s)
 {
     s->device_sel = s->driver_sel = s->queue_sel = 0;
     s->features_low = s->features_high = 0;
-    s->desc = s->driver = s->device = 0;
     set_isr(s, 0, UINT32_MAX);
 }
 
@@ -84,18 +87,15 @@ static void write_features(VirtioMmio *s, uint32_t value)
 
 static void write_queue(VirtioMmio *s, uint64_t at, uint32_t value)
 {
-    uint64_t *half = at < QUEUE_DRIVER_LOW ? &s->desc : at < QUEUE_DEVICE_LOW ? &s->driver : &s->device;
+    uint64_t area[3];
+    for (int i = 0; i < 3; i++)
+        area[i] = virtq_get_address(s->v, s->queue_sel, i);
+    uint64_t *half = &area[(at - QUEUE_DESC_LOW) / 16];
     if (at & 4)
         *half = (uint32_t)*half | (uint64_t)value << 32;
     else
         *half = (*half & ~0xffffffffull) | value;
-}
-
-static void set_ready(VirtioMmio *s, uint32_t value)
-{
-    if (value & 1)
-        virtq_set_addresses(s->v, s->queue_sel, s->desc, s->driver, s->device);
-    virtq_set_ready(s->v, s->queue_sel, value & 1);
+    virtq_set_addresses(s->v, s->queue_sel, area[0], area[1], area[2]);
 }
 
 static uint64_t read_reg(Device *d, uint64_t at, unsigned size)
@@ -120,7 +120,7 @@ static uint64_t read_reg(Device *d, uint64_t at, unsigned size)
     switch (at) {
     case DEVICE_FEATURES: return s->device_sel > 1 ? 0 : (uint32_t)(virtio_offered(v) >> 32 * s->device_sel);
     case QUEUE_SIZE_MAX: return virtq_max_size(v, s->queue_sel);
-    case QUEUE_PFN: return virtq_get_ready(v, s->queue_sel) && s->page_size ? s->desc / s->page_size : 0;
+    case QUEUE_PFN: return legacy_pfn(s);
     case QUEUE_READY: return virtq_get_ready(v, s->queue_sel);
     case INTERRUPT_STATUS: return s->isr;
     case STATUS: return v->status;
@@ -144,7 +144,7 @@ static void write_legacy(VirtioMmio *s, uint64_t at, uint32_t value)
 static void write_modern(VirtioMmio *s, uint64_t at, uint32_t value)
 {
     switch (at) {
-    case QUEUE_READY: set_ready(s, value); break;
+    case QUEUE_READY: virtq_set_ready(s->v, s->queue_sel, value & 1); break;
     case QUEUE_DESC_LOW: case QUEUE_DESC_HIGH: case QUEUE_DRIVER_LOW: case QUEUE_DRIVER_HIGH:
     case QUEUE_DEVICE_LOW: case QUEUE_DEVICE_HIGH:
         write_queue(s, at, value);
@@ -190,6 +190,7 @@ static bool plugged(Bus *bus, Device *d, GError **error)
 {
     VirtioMmio *s = (VirtioMmio *)bus->owner;
     s->v = (VirtioDevice *)d;
+    d->dma = s->dev.dma;
     virtio_attach(s->v, s->force_legacy ? &legacy : &modern, s);
     return true;
 }
@@ -210,8 +211,7 @@ static const Field fields[] = {
     IRQ(VirtioMmio, irq), HOST(VirtioMmio, bus), HOST(VirtioMmio, v), HOST(VirtioMmio, irq_lock),
     SAVED(VirtioMmio, isr), SAVED(VirtioMmio, device_sel), SAVED(VirtioMmio, driver_sel),
     SAVED(VirtioMmio, queue_sel), SAVED(VirtioMmio, page_size), SAVED(VirtioMmio, align, .init = 4096),
-    SAVED(VirtioMmio, features_low), SAVED(VirtioMmio, features_high), SAVED(VirtioMmio, desc),
-    SAVED(VirtioMmio, driver), SAVED(VirtioMmio, device),
+    SAVED(VirtioMmio, features_low), SAVED(VirtioMmio, features_high),
     PROP(VirtioMmio, force_legacy, "force-legacy", PROP_BOOL, .init = true),
 };
 static const DeviceType virtio_mmio = {

@@ -512,10 +512,10 @@ static void stop(VirtioDevice *v)
     reset(&v->dev);
 }
 
-static void state_changed(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
+static void run(VirtioDevice *v, bool running)
 {
-    if (vm_is_running(vm))
-        net_flush(&((VirtioNet *)data)->nic);
+    if (running)
+        net_flush(&((VirtioNet *)v)->nic);
 }
 
 static bool power_of_two(unsigned n) { return n && !(n & (n - 1)); }
@@ -551,7 +551,6 @@ static bool realize(Device *d, GError **error)
     s->rx = virtio_add_queue(&s->v, s->rx_queue_size, serve_rx);
     s->tx = virtio_add_queue(&s->v, s->tx_queue_size, serve_tx);
     s->ctrl = virtio_add_queue(&s->v, 64, serve_ctrl);
-    s->v.state_listener = vm_listen(d->object.vm, VM_EVENT_STATE, state_changed, s);
     return true;
 }
 
@@ -560,7 +559,6 @@ static void unrealize(Device *d)
     VirtioNet *s = (VirtioNet *)d;
     if (!s->nic.ops)
         return;
-    vm_unlisten(d->object.vm, s->v.state_listener);
     virtio_stop(&s->v);
     nic_detach(&s->nic);
     g_clear_pointer(&s->elements, g_free);
@@ -568,7 +566,7 @@ static void unrealize(Device *d)
 
 static const VirtioClass cls = {
     .id = 1, .config_size = CONFIG, .offer = offer, .get_config = get_config, .set_config = set_config,
-    .start = start, .stop = stop,
+    .start = start, .stop = stop, .run = run,
 };
 #define FEATURE(name, bit_) PROP(VirtioNet, wanted, name, PROP_BIT, .bit = bit_, .init = true)
 static const Field fields[] = {

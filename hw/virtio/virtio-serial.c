@@ -25,6 +25,7 @@ typedef struct VirtioSerial {
     uint32_t max_ports;
     Bus *bus;
     GQueue *messages;           /* GBytes *: control messages the driver has no buffer for yet */
+    GBytes *unsent;             /* those, on the way to another machine */
 } VirtioSerial;
 
 struct Port {
@@ -35,8 +36,9 @@ struct Port {
     uint32_t nr;
     VirtioSerial *serial;
     VirtqElement *pending;      /* output that the chardev did not take whole */
-    size_t pending_at;
+    uint64_t pending_at;        /* in the oldest buffer of the queue */
     bool guest_open, host_open;
+    bool told_open;             /* what the driver knows of host_open */
 };
 
 static bool is_console(const Port *p) { return object_is_a((Object *)p, "virtconsole"); }
@@ -73,6 +75,12 @@ static void send_control(VirtioSerial *s, uint32_t port, uint16_t event, uint16_
     flush_messages(s);
 }
 
+static void tell_open(Port *p)
+{
+    p->told_open = p->host_open || !p->chr;
+    send_control(p->serial, p->nr, PORT_OPEN, p->told_open, NULL);
+}
+
 static void announce(Port *p)
 {
     VirtioSerial *s = p->serial;
@@ -81,7 +89,7 @@ static void announce(Port *p)
     if (p->name)
         send_control(s, p->nr, PORT_NAME, 1, p->name);
     if (p->host_open || !p->chr)
-        send_control(s, p->nr, PORT_OPEN, 1, NULL);
+        tell_open(p);
 }
 
 static void control(VirtioSerial *s, uint32_t nr, uint16_t event, uint16_t value)
@@ -132,7 +140,7 @@ static Port *port_of_queue(VirtioSerial *s, const Virtq *vq)
 }
 
 /* Sends what is left of an element; false when the chardev is full. */
-static bool send_element(Port *p, VirtqElement *e, size_t *at)
+static bool send_element(Port *p, VirtqElement *e, uint64_t *at)
 {
     uint8_t buf[CHUNK];
     size_t n;
@@ -152,14 +160,14 @@ static void serve_out(VirtioDevice *v, Virtq *vq)
         VirtqElement *e = p && p->pending ? p->pending : virtq_pop(vq, 0);
         if (!e)
             break;
-        size_t at = p && p->pending ? p->pending_at : 0;
-        if (p && !send_element(p, e, &at)) {
+        if (p && !send_element(p, e, &p->pending_at)) {
             p->pending = e;
-            p->pending_at = at;
             break;
         }
-        if (p)
+        if (p) {
             p->pending = NULL;
+            p->pending_at = 0;
+        }
         virtq_push(vq, e, 0);
     }
     virtq_flush(vq);
@@ -203,7 +211,7 @@ static void line_event(void *opaque, CharEvent event)
         serve_out(&p->serial->v, p->serial->out[p->nr]);
     } else if (event == CHAR_EVENT_OPENED || event == CHAR_EVENT_CLOSED) {
         p->host_open = event == CHAR_EVENT_OPENED;
-        send_control(p->serial, p->nr, PORT_OPEN, p->host_open, NULL);
+        tell_open(p);
     }
 }
 
@@ -223,11 +231,51 @@ static void stop(VirtioDevice *v)
         Port *p = s->ports[i];
         if (!p)
             continue;
-        p->guest_open = false;
+        p->guest_open = p->told_open = false;
+        p->pending_at = 0;
         if (p->pending)
             virtq_push(s->out[i], g_steal_pointer(&p->pending), 0);
     }
     g_queue_clear_full(s->messages, (GDestroyNotify)g_bytes_unref);
+}
+
+/* The stream may be connected otherwise than where the machine came from. */
+static void run(VirtioDevice *v, bool running)
+{
+    VirtioSerial *s = (VirtioSerial *)v;
+    for (unsigned i = 0; running && i < MAX_PORTS; i++) {
+        Port *p = s->ports[i];
+        if (p && p->guest_open && p->told_open != (p->host_open || !p->chr))
+            tell_open(p);
+    }
+}
+
+static void saving(Device *d)
+{
+    GByteArray *b = g_byte_array_new();
+    for (GList *l = ((VirtioSerial *)d)->messages->head; l; l = l->next) {
+        size_t n;
+        const void *data = g_bytes_get_data(l->data, &n);
+        uint32_t length = GUINT32_TO_LE((uint32_t)n);
+        g_byte_array_append(b, (const uint8_t *)&length, sizeof(length));
+        g_byte_array_append(b, data, n);
+    }
+    ((VirtioSerial *)d)->unsent = g_byte_array_free_to_bytes(b);
+}
+
+static void restored(Device *d)
+{
+    VirtioSerial *s = (VirtioSerial *)d;
+    size_t n = 0;
+    const uint8_t *p = s->unsent ? g_bytes_get_data(s->unsent, &n) : NULL;
+    g_queue_clear_full(s->messages, (GDestroyNotify)g_bytes_unref);
+    for (uint32_t length; n > sizeof(length); p += length, n -= length) {
+        memcpy(&length, p, sizeof(length));
+        p += sizeof(length);
+        n -= sizeof(length);
+        length = MIN(GUINT32_FROM_LE(length), n);
+        g_queue_push_tail(s->messages, g_bytes_new(p, length));
+    }
 }
 
 /* ---- ports and their bus ---- */
@@ -291,22 +339,25 @@ static bool realize(Device *d, GError **error)
 static void unrealize(Device *d)
 {
     VirtioSerial *s = (VirtioSerial *)d;
+    virtio_stop(&s->v);
     g_queue_free_full(g_steal_pointer(&s->messages), (GDestroyNotify)g_bytes_unref);
 }
 
 static const VirtioClass cls = {
     .id = 3, .features = F_MULTIPORT, .config_size = 12, .get_config = get_config, .stop = stop,
+    .run = run,
 };
 static const Field fields[] = {
     HOST(VirtioSerial, v), HOST(VirtioSerial, control_in), HOST(VirtioSerial, control_out),
     HOST(VirtioSerial, in), HOST(VirtioSerial, out), HOST(VirtioSerial, ports),
     PROP(VirtioSerial, max_ports, "max_ports", PROP_U32, .init = MAX_PORTS),
-    HOST(VirtioSerial, bus), HOST(VirtioSerial, messages),
+    HOST(VirtioSerial, bus), HOST(VirtioSerial, messages), BYTES(VirtioSerial, unsent),
 };
 static const DeviceType virtio_serial = {
     .name = "virtio-serial-device", .parent = "virtio-device", .desc = "virtio serial bus",
     .size = sizeof(VirtioSerial), .bus = "virtio-bus", .pluggable = true, .category = DEVICE_INPUT,
-    FIELDS(fields), .realize = realize, .unrealize = unrealize, .ext = &cls,
+    FIELDS(fields), .realize = realize, .unrealize = unrealize, .saving = saving, .restored = restored,
+    .ext = &cls,
 };
 DEVICE_TYPE(virtio_serial);
 
@@ -322,8 +373,8 @@ static void port_unrealize(Device *d) { char_detach(&((Port *)d)->fe); }
 static const Field port_fields[] = {
     PROP(Port, chr, "chardev", PROP_CHARDEV), HOST(Port, fe),
     PROP(Port, name, "name", PROP_STRING), PROP(Port, nr, "nr", PROP_U32, .init = UINT32_MAX),
-    HOST(Port, serial), HOST(Port, pending), HOST(Port, pending_at), SAVED(Port, guest_open),
-    HOST(Port, host_open),
+    HOST(Port, serial), HOST(Port, pending), SAVED(Port, pending_at, .keep = true),
+    SAVED(Port, guest_open, .keep = true), SAVED(Port, told_open, .keep = true), HOST(Port, host_open),
 };
 static const DeviceType virtserialport = {
     .name = "virtserialport", .desc = "port of a virtio serial bus", .size = sizeof(Port),

@@ -28,8 +28,10 @@ uint64_t virtio_offered(VirtioDevice *v) { return v->host_features | core_featur
 void virtio_set_features(VirtioDevice *v, uint64_t features)
 {
     g_mutex_lock(&v->lock);
-    if (!(v->status & VIRTIO_DRIVER_OK))
+    if (!(v->status & VIRTIO_DRIVER_OK)) {
+        v->refused = features & ~virtio_offered(v);
         v->features = features & virtio_offered(v);
+    }
     g_mutex_unlock(&v->lock);
 }
 
@@ -53,7 +55,7 @@ static void kicked(int fd, GIOCondition ready, void *data)
 {
     Virtq *vq = data;
     uint64_t count;
-    if (read(fd, &count, sizeof(count)) < 0 || !virtq_ready(vq))
+    if (read(fd, &count, sizeof(count)) < 0 || !virtq_ready(vq) || !vm_is_running(vq->v->dev.object.vm))
         return;
     trace(kick, "%s queue %u", vq->v->dev.object.type->name, vq->index);
     vq->handler(vq->v, vq);
@@ -65,6 +67,7 @@ static void start_on_loop(void *data)
     if (v->started)
         return;
     v->started = true;
+    v->start_due = false;
     if (v->cls->start)
         v->cls->start(v);
     for (unsigned i = 0; i < v->n_vqs; i++) {
@@ -92,6 +95,37 @@ static void stop_on_loop(void *data)
     v->started = false;
 }
 
+/* While the machine stands nothing happens; what was missed is looked for afterwards. */
+static void run_on_loop(void *data)
+{
+    VirtioDevice *v = data;
+    bool running = vm_is_running(v->dev.object.vm);
+    if (running && v->start_due)
+        start_on_loop(v);
+    if (!v->started)
+        return;
+    if (v->cls->run)
+        v->cls->run(v, running);
+    for (unsigned i = 0; running && i < v->n_vqs; i++)
+        if (v->vq[i].watch)
+            virtq_schedule(&v->vq[i]);
+}
+
+static void state_changed(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
+{
+    VirtioDevice *v = data;
+    loop_call(v->loop, run_on_loop, v);
+}
+
+static void settle_on_loop(void *data)
+{
+    VirtioDevice *v = data;
+    if (v->started && v->cls->run)
+        v->cls->run(v, false);
+    for (unsigned i = 0; i < v->n_vqs; i++)
+        virtq_publish(&v->vq[i]);
+}
+
 static void start(VirtioDevice *v) { loop_call(v->loop, start_on_loop, v); }
 void virtio_stop(VirtioDevice *v) { loop_call(v->loop, stop_on_loop, v); }
 
@@ -116,10 +150,17 @@ static void reset_registers(VirtioDevice *v)
 {
     v->features = 0;
     v->status = 0;
-    v->broken = false;
+    v->broken = v->refused = v->start_due = false;
     for (unsigned i = 0; i < v->n_vqs; i++)
-        v->vq[i].s = (VirtqState){.size = v->vq[i].default_size, .vector = 0xffff,
-                                  .avail_wrap = true, .used_wrap = true};
+        virtq_clear(&v->vq[i]);
+}
+
+/* A driver that asks for what was not offered, or drops VERSION_1 or ACCESS_PLATFORM on a modern
+ * transport, is told so by FEATURES_OK staying clear (3.1.1, 6.1, 6.2). */
+static bool features_are_fine(const VirtioDevice *v)
+{
+    uint64_t needed = VIRTIO_F_VERSION_1 | (v->access_platform ? VIRTIO_F_ACCESS_PLATFORM : 0);
+    return !v->refused && (v->transport->legacy || (v->features & needed) == needed);
 }
 
 /* Called without v->lock: the loop may want it. */
@@ -134,10 +175,7 @@ void virtio_set_status(VirtioDevice *v, uint8_t status)
         return;
     }
     g_mutex_lock(&v->lock);
-    /* A driver that asks for what was not offered, or drops VERSION_1 on a modern transport, is
-     * told so by FEATURES_OK staying clear (3.1.1). */
-    if (status & ~old & VIRTIO_FEATURES_OK && !v->transport->legacy &&
-        !(v->features & VIRTIO_F_VERSION_1))
+    if (status & ~old & VIRTIO_FEATURES_OK && !features_are_fine(v))
         status &= ~VIRTIO_FEATURES_OK;
     v->status = status | (old & VIRTIO_NEEDS_RESET);
     g_mutex_unlock(&v->lock);
@@ -216,6 +254,12 @@ void virtq_set_addresses(VirtioDevice *v, unsigned q, uint64_t desc, uint64_t dr
     vq->s.device = device;
 }
 
+uint64_t virtq_get_address(VirtioDevice *v, unsigned q, int area)
+{
+    const Virtq *vq = queue(v, q);
+    return !vq ? 0 : area == VIRTQ_DESC ? vq->s.desc : area == VIRTQ_DRIVER ? vq->s.driver : vq->s.device;
+}
+
 typedef struct QueueChange {
     Virtq *vq;
     bool ready;
@@ -229,7 +273,10 @@ static void change_queue(void *data)
     vq->s.ready = c->ready;
     if (!vq->v->started)
         return;
+    if (!c->ready && vq->watch && vq->v->cls->run)
+        vq->v->cls->run(vq->v, false);
     if (c->ready && !vq->desc_host && virtq_map(vq)) {
+        vq->signalled_valid = false;
         vq->watch = loop_add_fd(vq->v->loop, vq->kick_fd, G_IO_IN, kicked, vq);
         virtq_schedule(vq);
     } else if (!c->ready && vq->watch) {
@@ -258,11 +305,9 @@ int virtq_kick_fd(VirtioDevice *v, unsigned q) { return q < v->n_vqs ? v->vq[q].
 
 void virtio_set_dma(VirtioDevice *v, AddressSpace *as)
 {
-    bool changed = __atomic_exchange_n(&v->dev.dma, as, __ATOMIC_ACQ_REL) != as;
-    if (!changed || !(v->status & VIRTIO_DRIVER_OK))
-        return;
-    virtio_stop(v);
-    start(v);
+    /* Queues look their memory up anew at their next use. */
+    if (__atomic_exchange_n(&v->dev.dma, as, __ATOMIC_ACQ_REL) != as)
+        mem_remapped(v->dev.object.vm);
 }
 
 /* ---- the device ---- */
@@ -273,7 +318,7 @@ Virtq *virtio_add_queue(VirtioDevice *v, unsigned size, void (*handler)(VirtioDe
     *vq = (Virtq){.v = v, .index = v->n_vqs++, .max_size = VIRTIO_MAX_SIZE, .default_size = size,
                   .handler = handler, .kick_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     vq->max_size = MAX(size, 1);
-    vq->s = (VirtqState){.size = size, .vector = 0xffff, .avail_wrap = true, .used_wrap = true};
+    virtq_clear(vq);
     return vq;
 }
 
@@ -297,6 +342,7 @@ static bool realize(Device *d, GError **error)
 {
     VirtioDevice *v = (VirtioDevice *)d;
     v->loop = v->iothread ? iothread_loop(v->iothread) : d->object.vm->loop;
+    v->run_listener = vm_listen(d->object.vm, VM_EVENT_STATE, state_changed, v);
     return true;
 }
 
@@ -305,8 +351,11 @@ static void unrealize(Device *d)
     VirtioDevice *v = (VirtioDevice *)d;
     if (v->loop)
         virtio_stop(v);
-    for (unsigned i = 0; i < v->n_vqs; i++)
+    vm_unlisten(d->object.vm, v->run_listener);
+    for (unsigned i = 0; i < v->n_vqs; i++) {
+        virtq_clear(&v->vq[i]);
         close(v->vq[i].kick_fd);
+    }
     v->n_vqs = 0;
 }
 
@@ -326,10 +375,25 @@ static void reset(Device *d)
     reset_registers(v);
 }
 
+static void saving(Device *d)
+{
+    VirtioDevice *v = (VirtioDevice *)d;
+    loop_call(v->loop, settle_on_loop, v);
+    g_clear_pointer(&v->queues, g_bytes_unref);
+    v->queues = virtq_save_all(v);
+}
+
+/* The queues begin when the machine runs: memory may still be on its way. */
 static void restored(Device *d)
 {
     VirtioDevice *v = (VirtioDevice *)d;
-    if (v->status & VIRTIO_DRIVER_OK)
+    virtio_stop(v);
+    if (!virtq_load_all(v, v->queues) || v->features & ~virtio_offered(v)) {
+        virtio_error(v, "the state of the queues does not fit this device");
+        return;
+    }
+    v->start_due = v->status & VIRTIO_DRIVER_OK;
+    if (v->start_due && vm_is_running(d->object.vm))
         start(v);
 }
 
@@ -337,7 +401,7 @@ static const Field fields[] = {VIRTIO_FIELDS};
 static const DeviceType virtio_device = {
     .name = "virtio-device", .size = sizeof(VirtioDevice), .abstract = true, .bus = "virtio-bus",
     .no_domain = true, FIELDS(fields), .init = init, .finish = finish, .realize = realize,
-    .unrealize = unrealize, .reset = reset, .restored = restored,
+    .unrealize = unrealize, .reset = reset, .saving = saving, .restored = restored,
 };
 DEVICE_TYPE(virtio_device);
 

@@ -79,6 +79,9 @@ typedef struct Reg {
 /* Bytes behind a pointer that realize allocates; `bytes` is a uint32_t member with their number. Saved,
  * zeroed at reset. */
 #define BUFFER(T, m, bytes) {.kind = FIELD_BUFFER, .name = #m, .stride = offsetof(T, bytes), FIELD_AT(T, m)}
+/* GBytes *: made by .saving and taken apart by .restored, for state of no fixed size; the framework frees
+ * it. Little-endian by convention; a reader checks lengths. */
+#define BYTES(T, m) {.kind = FIELD_BYTES, .name = #m, FIELD_AT(T, m)}
 #define HOST(T, m) {.kind = FIELD_HOST, .name = #m, FIELD_AT(T, m)}
 
 /* ---- the type ---- */

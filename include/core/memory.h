@@ -137,6 +137,10 @@ bool mem_is_mapped(const MemRegion *r);             /* has a parent */
 uint64_t mem_address(const MemRegion *r);           /* in its parent */
 /* Called after each change of an address space of the machine, on the thread that made it. */
 void mem_on_change(Vm *vm, void (*fn)(Vm *vm, void *data), void *data);
+/* Grows with each change of an address space, and when an IOMMU calls mem_remapped(): who keeps pointers
+ * from as_ram() looks them up again then. Any thread. */
+unsigned mem_generation(Vm *vm);
+void mem_remapped(Vm *vm);
 void mem_info_mtree(Vm *vm, GString *out, bool flat);
 
 #endif

@@ -30,6 +30,7 @@ typedef enum FieldKind {
     FIELD_TIMER,        /* saved as its deadline */
     FIELD_HOST,         /* rebuilt by restored(); named so that nothing is forgotten */
     FIELD_BUFFER,       /* saved bytes behind a pointer */
+    FIELD_BYTES,        /* saved GBytes *, of any length */
     FIELD_REG,          /* implied by a register row */
 } FieldKind;
 

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "block/block.h"
 #include "core/testing.h"
+#include "hw/isa.h"
+#include "hw/virtio-mmio.h"
 #include "hw/pci-host.h"
 
 TestDevice *test_machine(void)
@@ -35,7 +38,78 @@ static Bus *pci_bus(TestDevice *t)
     return &gpex_new(t->vm, &config)->bus;
 }
 
-/* The bus of its kind that the test has made. */
+static Bus *isa_bus(TestDevice *t)
+{
+    const Pin none[ISA_IRQS] = {{0}};
+
+    return isa_bus_new(t->vm, none);
+}
+
+static Bus *virtio_bus(TestDevice *t)
+{
+    device_global(t->vm, "virtio-mmio", "force-legacy", "off");
+    return virtio_mmio_new(t->vm, TEST_BASE + 0x100000, (Pin){0});
+}
+
+static Bus *serial_bus(TestDevice *t)
+{
+    Device *d = device_new(t->vm, "virtio-serial-device", NULL);
+
+    return device_realize(d, virtio_bus(t), NULL) ? bus_find(t->vm, NULL, "virtio-serial-bus") : NULL;
+}
+
+static Bus *new_bus(TestDevice *t, const char *kind)
+{
+    static const struct { const char *kind; Bus *(*make)(TestDevice *t); } makers[] = {
+        {"PCI", pci_bus}, {"ISA", isa_bus}, {"virtio-bus", virtio_bus}, {"virtio-serial-bus", serial_bus},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(makers); i++) {
+        if (strcmp(makers[i].kind, kind) == 0) {
+            return makers[i].make(t);
+        }
+    }
+    return NULL;
+}
+
+static bool is_drive(const Field *f, void *data)
+{
+    return f->kind == FIELD_PROP && f->type == PROP_DRIVE;
+}
+
+/* The name of a property that wants a drive: the type's, or one passed on to a part of it. */
+static const char *drive_property(const Device *d)
+{
+    const Field *f = object_type_fields(d->object.type, is_drive, NULL);
+
+    for (unsigned i = 0; !f && d->object.dynamic && i < d->object.dynamic->len; i++) {
+        const Property *p = d->object.dynamic->pdata[i];
+        if (strcmp(p->name, "drive") == 0) {
+            return p->name;
+        }
+    }
+    return f ? f->name : NULL;
+}
+
+/* A disk without a drive gets an empty one. */
+static void give_drive(Device *d)
+{
+    g_autoptr(GError) error = NULL;
+    const char *name = drive_property(d);
+    PropValue v = {0};
+
+    if (!name || !object_get(&d->object, name, &v, NULL) || (v.s && *v.s)) {
+        prop_value_clear(&v);
+        return;
+    }
+    prop_value_clear(&v);
+    bool ok = blockdev_add_option(d->object.vm, "null-co,node-name=test-disk,size=1M,read-zeroes=on", &error) &&
+              object_set_string(&d->object, name, "test-disk", &error);
+    g_assert_no_error(error);
+    g_assert_true(ok);
+}
+
+/* The bus of its kind: that of the test, or a new one. */
 static Bus *bus_for(TestDevice *t, const Device *d)
 {
     const char *kind = NULL;
@@ -45,7 +119,7 @@ static Bus *bus_for(TestDevice *t, const Device *d)
         kind = ((const DeviceType *)o)->bus;
     }
     Bus *bus = kind ? bus_find(t->vm, NULL, kind) : NULL;
-    return bus || g_strcmp0(kind, "PCI") ? bus : pci_bus(t);
+    return bus ? bus : kind ? new_bus(t, kind) : NULL;
 }
 
 static bool add_device(TestDevice *t, const char *type, va_list *props, GError **error)
@@ -62,6 +136,7 @@ static bool add_device(TestDevice *t, const char *type, va_list *props, GError *
             return false;
         }
     }
+    give_drive(d);
     if (!device_realize(d, bus_for(t, d), error)) {
         return false;
     }

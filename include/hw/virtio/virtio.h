@@ -47,6 +47,10 @@ typedef struct VirtioClass {
     void (*start)(VirtioDevice *v);
     /* Reset or stop: finish or cancel what is in flight; queues are not touched after return. Loop. */
     void (*stop)(VirtioDevice *v);
+    /* The machine runs again, or stands: then finish what is in flight, as nothing may touch memory (what
+     * cannot be finished, like a request held back for an error, may stay and is saved). Between the two
+     * all queues seem empty; afterwards their handlers run. May be NULL. Loop; only while started. */
+    void (*run)(VirtioDevice *v, bool running);
 } VirtioClass;
 
 /* What a transport gives; called from any thread. */
@@ -65,21 +69,25 @@ struct VirtioDevice {
     GMutex lock;                /* registers below, config */
     uint64_t host_features, features;
     uint8_t status, generation;
-    bool started, broken;
+    bool started, broken, refused;      /* refused: the driver wants what was not offered */
+    bool start_due;             /* restored; begins when the machine runs */
     Virtq *vq;                  /* VIRTIO_MAX_QUEUES at most */
     unsigned n_vqs;
     uint8_t *config;            /* cls->config_size */
     /* properties of all */
     Object *iothread;           /* row of the types that can use one */
     bool indirect_desc, event_idx, packed, in_order, access_platform, any_layout, notify_on_empty;
-    unsigned state_listener;
+    unsigned run_listener;
+    GBytes *queues;             /* state.c: positions and what is in flight, on the way */
 };
 
 #define VIRTIO_FIELDS                                                                               \
     HOST(VirtioDevice, cls), HOST(VirtioDevice, transport), HOST(VirtioDevice, transport_opaque),   \
     HOST(VirtioDevice, loop), HOST(VirtioDevice, lock), HOST(VirtioDevice, host_features),          \
-    SAVED(VirtioDevice, features), SAVED(VirtioDevice, status), SAVED(VirtioDevice, generation),    \
-    HOST(VirtioDevice, started), SAVED(VirtioDevice, broken), HOST(VirtioDevice, vq),               \
+    SAVED(VirtioDevice, features, .keep = true), SAVED(VirtioDevice, status, .keep = true),         \
+    SAVED(VirtioDevice, generation, .keep = true), SAVED(VirtioDevice, broken, .keep = true),       \
+    SAVED(VirtioDevice, refused, .keep = true), BYTES(VirtioDevice, queues),                        \
+    HOST(VirtioDevice, started), HOST(VirtioDevice, start_due), HOST(VirtioDevice, vq),             \
     HOST(VirtioDevice, n_vqs), HOST(VirtioDevice, config), HOST(VirtioDevice, iothread),            \
     PROP(VirtioDevice, indirect_desc, "indirect_desc", PROP_BOOL, .init = true),                    \
     PROP(VirtioDevice, event_idx, "event_idx", PROP_BOOL, .init = true),                            \
@@ -88,7 +96,7 @@ struct VirtioDevice {
     PROP(VirtioDevice, access_platform, "iommu_platform", PROP_BOOL),                               \
     PROP(VirtioDevice, any_layout, "any_layout", PROP_BOOL, .init = true),                          \
     PROP(VirtioDevice, notify_on_empty, "notify_on_empty", PROP_BOOL, .init = true),                \
-    HOST(VirtioDevice, state_listener)
+    HOST(VirtioDevice, run_listener)
 
 /* The base type "virtio-device": .bus "virtio-bus". A device type names it as .parent and sets .ext.
  * realize of the type runs after the base's and adds queues. */
@@ -99,15 +107,22 @@ typedef struct VirtqElement {
     unsigned n_out, n_in;
     struct iovec *out, *in;     /* host pointers into guest RAM */
     size_t out_bytes, in_bytes;
+    /* The core's: */
+    struct VirtqElement *prev, *next;   /* in flight, the oldest first */
+    uint64_t *pa;               /* guest address of each entry of sg */
+    uint32_t written;
+    bool done;                  /* waits for older ones (in order) */
+    bool again;                 /* was in flight when the state was saved */
     struct iovec sg[];
 } VirtqElement;
 
 /* In realize. handler runs on v->loop after a kick and when the device starts. */
 Virtq *virtio_add_queue(VirtioDevice *v, unsigned size, void (*handler)(VirtioDevice *v, Virtq *vq));
 unsigned virtq_index(const Virtq *vq);
-bool virtq_ready(const Virtq *vq);
+bool virtq_ready(Virtq *vq);
 /* The next buffer, or NULL. Loop. `extra` bytes are allocated before the element for the device's own
- * request struct: the return value points to the element, virtq_extra() to them. */
+ * request struct: the return value points to the element, virtq_extra() to them.
+ * After a migration what was in flight comes again first, in the order in which it was taken. */
 VirtqElement *virtq_pop(Virtq *vq, size_t extra);
 void *virtq_extra(VirtqElement *e);
 /* Gives it back with `written` bytes in its `in` part; batched until virtq_flush(). */
@@ -155,6 +170,8 @@ unsigned virtq_max_size(VirtioDevice *v, unsigned q);
 unsigned virtq_get_size(VirtioDevice *v, unsigned q);
 void virtq_set_size(VirtioDevice *v, unsigned q, unsigned size);
 void virtq_set_addresses(VirtioDevice *v, unsigned q, uint64_t desc, uint64_t driver, uint64_t device);
+enum { VIRTQ_DESC, VIRTQ_DRIVER, VIRTQ_DEVICE };
+uint64_t virtq_get_address(VirtioDevice *v, unsigned q, int area);
 void virtq_set_ready(VirtioDevice *v, unsigned q, bool ready);
 bool virtq_get_ready(VirtioDevice *v, unsigned q);
 void virtq_set_vector(VirtioDevice *v, unsigned q, uint16_t vector);
