@@ -48,6 +48,13 @@ unsigned isa_fetch(Cpu *cpu, IrBuilder *b, uint64_t va, void *buf, unsigned n)
         MemSection s;
         uint64_t pa;
         uint64_t at = va + got;
+        const TlbEntry *e = &cpu->tlb->entries[MEM_FETCH][at >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
+        if (e->tag == PAGE_OF(at)) {
+            unsigned k = (unsigned)MIN(n - got, PAGE_SIZE - PAGE_OFFSET(at));
+            memcpy(to + got, (const uint8_t *)(uintptr_t)(e->addend + at), k);
+            got += k;
+            continue;
+        }
         if (!find(cpu, at, &s, &pa)) {
             break;
         }
