@@ -61,7 +61,7 @@ def main():
     failed = n = 0
     print('1..8')
     for width in ('64', '32'):
-        priv = build(width, 'priv', ['priv-trap.S', 'priv.c'], [], out)
+        priv = build(width, 'priv', ['trap.S', 'harness.c', 'priv.c'], [], out)
         with open(os.path.join(HERE, f'corpus-{width}.txt')) as f:
             want = f.read()
         random = corpus(width, out)

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* First instructions of a bare-metal program: hart 0 gets a stack and runs main(), others wait. */
-#if __riscv_xlen == 64
-#define REG_L ld
-#else
-#define REG_L lw
-#endif
+#include "regs.h"
     .section .text.start, "ax"
     .globl _start
 _start:
@@ -19,7 +15,7 @@ _start:
 park:
     la      t0, park_entry
 1:  wfi
-    REG_L   t1, 0(t0)
+    L       t1, 0(t0)
     beqz    t1, 1b
     la      sp, stack_top
     slli    t2, a0, 12

@@ -1,29 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Traps and changes of privilege for priv.c.
+ * Traps and changes of privilege for programs with harness.c.
  * long enter(fn, arg, mode, stack): runs fn(arg) in that mode; returns its result, or comes back when
  * the trap handler calls leave().
  */
-#if __riscv_xlen == 64
-#define L ld
-#define S sd
-#define N 8
-#else
-#define L lw
-#define S sw
-#define N 4
-#endif
-    .macro  saved op
-    .irp    r, 1,2,8,9,18,19,20,21,22,23,24,25,26,27
-    \op     x\r, N*\r(t0)
-    .endr
-    .endm
+#include "regs.h"
 
     .text
     .globl  enter
 enter:
     la      t0, context
-    saved   S
+    each_saved S, t0
+    S       sp, N*2(t0)
     li      t1, 3 << 11
     csrc    mstatus, t1
     slli    t1, a2, 11
@@ -41,7 +29,8 @@ return_to_m:
     .globl  leave
 leave:                          /* from a trap in M mode: enter() returns a0 */
     la      t0, context
-    saved   L
+    each_saved L, t0
+    L       sp, N*2(t0)
     ret
 
     .globl  trap_m
@@ -49,18 +38,14 @@ leave:                          /* from a trap in M mode: enter() returns a0 */
 trap_m:
     csrw    mscratch, t0
     la      t0, frame
-    .irp    r, 1,2,3,4,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-    S       x\r, N*\r(t0)
-    .endr
+    each_x  S, t0, 1, 3, 4
     csrr    t1, mscratch
     S       t1, N*5(t0)
     la      sp, trap_stack
     mv      a0, t0
     call    handle
     la      t0, frame
-    .irp    r, 1,2,3,4,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-    L       x\r, N*\r(t0)
-    .endr
+    each_x  L, t0, 1, 3, 4
     L       t0, N*5(t0)
     mret
 
