@@ -84,6 +84,12 @@ static void load_reserved(IrBuilder *b, unsigned rd, unsigned rs1, unsigned size
     set_atomic(b, rd, v, size);
 }
 
+static void sc_misaligned(Cpu *cpu, uint64_t va)
+{
+    rv_raise((RvCpu *)cpu, RV_X_STORE_MISALIGNED, va);
+}
+static const IrHelper h_sc_misaligned = {"sc_misaligned", sc_misaligned, IR_VOID, IR_H_ANY};
+
 /*
  * The reservation is an address and the value seen there: the store succeeds if the address is the
  * reserved one and memory still holds the value. A value that came back in between goes unnoticed,
@@ -102,6 +108,10 @@ static void store_conditional(IrBuilder *b, unsigned rd, unsigned rs1, unsigned 
     set(b, rd, ir_setcond(b, unit(b)->t, IR_NE, old, expected));
     ir_br(b, done);
     ir_bind(b, fail);
+    unsigned aligned = ir_label(b);
+    ir_brcond(b, IR_NTST, base, ir_i64(b, IR_MBYTES(size) - 1), aligned);
+    ir_call(b, &h_sc_misaligned, base, 0, 0, 0);
+    ir_bind(b, aligned);
     ir_set(b, RES_ADDR, 8, ir_i64(b, RV_NO_RESERVATION));
     set(b, rd, xconst(b, 1));
     ir_bind(b, done);
@@ -137,9 +147,18 @@ static IrRef block(IrBuilder *b, unsigned rs1, uint64_t permission)
     return to_address(b, ir_andi(b, get(b, rs1), -RV_CACHE_BLOCK));
 }
 
+/* A block that may be read or written may be managed; faults are those of stores. */
+static void cbo_access(Cpu *cpu, uint64_t va)
+{
+    Translation t;
+    if (!rv_translate_va(cpu, va, MEM_LOAD, 0, false, &t))
+        cpu_probe(cpu, va, 1, MEM_STORE, 0);
+}
+static const IrHelper h_cbo_access = {"cbo_access", cbo_access, IR_VOID, IR_H_ANY};
+
 static void cbo(IrBuilder *b, unsigned rs1, uint64_t permission)
 {
-    ir_probe(b, block(b, rs1, permission), 0, 1, false, 0);
+    ir_call(b, &h_cbo_access, block(b, rs1, permission), 0, 0, 0);
 }
 
 INSN(cbo_inval) { cbo(b, rs1, RV_CBIE); }

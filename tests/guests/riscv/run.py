@@ -24,13 +24,13 @@ def build(width, name, sources, flags, out):
     return elf
 
 
-def run(myna, width, engine, elf, out):
+def run(myna, width, engine, elf, out, cpu='max'):
     """Console text and exit status of a program."""
     console = os.path.join(out, 'console.txt')
     if os.path.exists(console):
         os.unlink(console)
     status = subprocess.run(
-        [myna, 'system', f'riscv{width}', '-M', 'virt', '-accel', f'tcg,engine={engine}', '-cpu', 'max',
+        [myna, 'system', f'riscv{width}', '-M', 'virt', '-accel', f'tcg,engine={engine}', '-cpu', cpu,
          '-smp', '1', '-m', '64', '-bios', 'none', '-kernel', elf, '-display', 'none', '-monitor', 'none',
          '-serial', f'file:{console}'],
         stdin=subprocess.DEVNULL, timeout=200).returncode
@@ -58,30 +58,36 @@ def main():
             with open(os.path.join(HERE, f'corpus-{width}.txt'), 'w') as f:
                 f.write(text)
         return 0
-    failed = n = 0
-    print('1..8')
+    results = []
+
+    def result(good, name, text):
+        results.append(good)
+        print(f'{"ok" if good else "not ok"} {len(results)} {name}')
+        if not good:
+            print(''.join(f'# {line}\n' for line in text.splitlines()[:40]), end='', flush=True)
+
     for width in ('64', '32'):
-        priv = build(width, 'priv', ['trap.S', 'harness.c', 'priv.c'], [], out)
+        checks = {name: build(width, name, ['trap.S', 'harness.c', f'{name}.c'], [], out)
+                  for name in ('priv', 'ext')}
+        fp = build(width, 'fp', ['fp-call.S', 'fp.c'], [], out)
+        random = corpus(width, out)
         with open(os.path.join(HERE, f'corpus-{width}.txt')) as f:
             want = f.read()
-        random = corpus(width, out)
+        hashes = []
         for engine in ('jit', 'interp'):
-            text, status = run(myna, width, engine, priv, out)
-            n += 1
-            good = status == 0 and text.endswith('passed\n')
-            failed += not good
-            print(f'{"ok" if good else "not ok"} {n} privilege rv{width} {engine}')
-            if not good:
-                print(''.join(f'# {line}\n' for line in text.splitlines()), end='')
+            for name, elf in checks.items():
+                for cpu in ('max', f'rv{width}'):
+                    text, status = run(myna, width, engine, elf, out, cpu)
+                    result(status == 0 and text.endswith('passed\n'), f'{name} {cpu} rv{width} {engine}', text)
             text, status = run(myna, width, engine, random, out)
-            n += 1
-            good = status == 0 and text == want
-            failed += not good
-            print(f'{"ok" if good else "not ok"} {n} corpus rv{width} {engine}')
-            for a, b in zip(text.splitlines(), want.splitlines()):
-                if a != b:
-                    print(f'# got {a}, want {b}')
-    return failed != 0
+            wrong = '\n'.join(f'got {a}, want {b}'
+                              for a, b in zip(text.splitlines(), want.splitlines()) if a != b)
+            result(status == 0 and text == want, f'corpus rv{width} {engine}', wrong or 'too short')
+            text, status = run(myna, width, engine, fp, out)
+            hashes.append(text)
+            result(status == 0 and text == hashes[0], f'floating point rv{width} {engine}', text)
+    print(f'1..{len(results)}')
+    return not all(results)
 
 
 sys.exit(main())
