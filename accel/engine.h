@@ -71,6 +71,7 @@ enum { TCG_ENGINE_JIT, TCG_ENGINE_INTERP };
 
 /* cpu->engine */
 typedef struct TcgCpu {
+    Tcg *tcg;
     struct InterpCpu *interp;
     struct CheckCpu *check;
     int64_t granted;            /* instructions, with counting */

@@ -11,12 +11,7 @@ enum { PAGE_BITS = 12 };
 
 typedef enum MemKind { MEM_CONTAINER, MEM_IO, MEM_RAM, MEM_ALIAS, MEM_IOMMU } MemKind;
 
-typedef struct Eventfd {
-    uint64_t at, value;
-    unsigned size;
-    bool match;
-    int fd;
-} Eventfd;
+typedef MemEventfd Eventfd;
 
 typedef struct Eventfds {
     unsigned n;
@@ -92,6 +87,7 @@ struct RamMap {
     pthread_mutex_t lock;       /* recursive: the memory map's, third in the order of locks */
     unsigned depth;             /* of transactions */
     bool changed;
+    bool doorbells;             /* eventfds changed */
     GPtrArray *spaces;
     GArray *watchers;           /* Watcher */
     BlockTable *blocks;         /* published */

@@ -60,7 +60,7 @@ typedef struct InterpCpu {
 } InterpCpu;
 
 static InterpCpu *own(Cpu *cpu) { return ((TcgCpu *)cpu->engine)->interp; }
-static bool counting(Cpu *cpu) { return ((Tcg *)cpu->vm->accel)->counting; }
+static bool counting(Cpu *cpu) { return ((TcgCpu *)cpu->engine)->tcg->counting; }
 
 static unsigned bucket(const uint8_t *host, uint32_t mode)
 {

@@ -14,8 +14,9 @@
 #include "util/error.h"
 #include "util/log.h"
 
-static Tcg *tcg_of(const Cpu *cpu) { return (Tcg *)cpu->vm->accel; }
 static TcgCpu *own(const Cpu *cpu) { return cpu->engine; }
+/* Not vm->accel: another accelerator may own this one. */
+static Tcg *tcg_of(const Cpu *cpu) { return own(cpu)->tcg; }
 
 /* ---- instructions and virtual time ---- */
 
@@ -191,7 +192,7 @@ static bool serve(Cpu *cpu, CpuStop *why)
     if (req & CPU_REQ_DEBUG) {
         cpu_unrequest(cpu, CPU_REQ_DEBUG);
     }
-    if (req & CPU_REQ_WORK) {
+    if (req & (CPU_REQ_WORK | CPU_REQ_YIELD)) {
         return true;
     }
     if (req & ~(uint32_t)(CPU_REQ_FLUSH | CPU_REQ_DEBUG) && !cpu->singlestep) {
@@ -341,6 +342,7 @@ static bool tcg_cpu_init(Accel *a, Cpu *cpu, GError **error)
         return error_set(error, "no memory for the TLB of CPU %u", cpu->index);
     }
     cpu->engine = g_new0(TcgCpu, 1);
+    own(cpu)->tcg = tcg;
     own(cpu)->breakpoints = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     tcg_debug_changed(a, cpu);
     tcg_interp.cpu_init(tcg->interp, cpu);

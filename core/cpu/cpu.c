@@ -57,9 +57,18 @@ static void cpu_finish(Object *o)
     g_free(cpu->model);
 }
 
-static const AccelType *accel_of(Vm *vm)
+const AccelType *accel_of(const Vm *vm)
 {
-    return vm->accel ? (const AccelType *)vm->accel->object.type : NULL;
+    const Accel *a = __atomic_load_n(&vm->accel, __ATOMIC_ACQUIRE);
+
+    return a ? (const AccelType *)a->object.type : NULL;
+}
+
+AccelIrqchip accel_irqchip(const Vm *vm)
+{
+    const AccelType *t = accel_of(vm);
+
+    return t && t->irqchip ? t->irqchip(vm->accel) : ACCEL_IRQCHIP_NONE;
 }
 
 static void enlist(Cpu *cpu)

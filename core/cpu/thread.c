@@ -65,7 +65,7 @@ void run_control_free(struct RunControl *r)
 
 static const AccelType *accel_type(const Cpu *cpu)
 {
-    return (const AccelType *)cpu->vm->accel->object.type;
+    return accel_of(cpu->vm);
 }
 
 /* ---- requests ---- */

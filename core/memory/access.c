@@ -54,6 +54,31 @@ MemSection as_find(AddressSpace *as, uint64_t pa)
     return s;
 }
 
+void as_foreach(AddressSpace *as, void (*fn)(uint64_t pa, const MemSection *s, void *data), void *data)
+{
+    rcu_read_lock();
+    const FlatView *v = rcu_get(&as->view);
+    for (unsigned i = 0; i < v->n; i++) {
+        const FlatRange *r = &v->r[i];
+        MemSection s = {
+            .region = r->region, .offset = r->offset, .left = r->last - r->first + 1,
+            .host = r->host, .ram_offset = r->ram_offset, .readonly = r->readonly,
+        };
+        fn(r->first, &s, data);
+    }
+    rcu_read_unlock();
+}
+
+void mem_foreach_eventfd(MemRegion *r, void (*fn)(const MemEventfd *e, void *data), void *data)
+{
+    rcu_read_lock();
+    const Eventfds *all = rcu_get(&r->eventfds);
+    for (unsigned i = 0; all && i < all->n; i++) {
+        fn(&all->e[i], data);
+    }
+    rcu_read_unlock();
+}
+
 /* ---- I/O regions ---- */
 
 static uint64_t swap(uint64_t v, unsigned size)

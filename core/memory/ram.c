@@ -449,7 +449,7 @@ void ram_written(Vm *vm, uint64_t ram_offset, uint64_t n)
             hit = test_bit(code, page);
         }
         set_dirty(vm, b, first, last);
-        const AccelType *accel = vm->accel ? (const AccelType *)vm->accel->object.type : NULL;
+        const AccelType *accel = accel_of(vm);
         if (hit && accel && accel->code_written) {
             accel->code_written(vm->accel, ram_offset, n);
         }
@@ -479,8 +479,12 @@ void map_flush_tlbs(Vm *vm)
 
 bool dirty_fetch_clear(Vm *vm, DirtyClient c, uint64_t ram_offset, uint64_t n, unsigned long *out)
 {
+    const AccelType *accel = accel_of(vm);
     bool any = false;
 
+    if (accel && accel->dirty_sync) {
+        accel->dirty_sync(vm->accel);
+    }
     rcu_read_lock();
     RamBlock *b = block_at(vm, ram_offset);
     unsigned long *bits = b ? bits_of(b, c) : NULL;
@@ -521,6 +525,10 @@ void dirty_track(Vm *vm, DirtyClient c, bool on)
     }
     map_unlock(vm);
     map_flush_tlbs(vm);
+    const AccelType *accel = accel_of(vm);
+    if (accel && accel->dirty_log) {
+        accel->dirty_log(vm->accel, tracking(vm) & ~(1u << DIRTY_CODE));
+    }
 }
 
 bool dirty_wanted(Vm *vm, uint64_t ram_offset)

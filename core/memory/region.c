@@ -275,6 +275,8 @@ static void render_all(struct RamMap *map)
         mem_remapped(map->vm);
         map_flush_tlbs(map->vm);
     }
+    changed |= map->doorbells;
+    map->doorbells = false;
     for (unsigned i = 0; changed && i < map->watchers->len; i++) {
         Watcher *w = &g_array_index(map->watchers, Watcher, i);
         w->fn(map->vm, w->data);
@@ -413,6 +415,8 @@ static void change_eventfds(MemRegion *r, const Eventfd *add, const Eventfd *del
         new->e[new->n++].fd = dup(add->fd);
     }
     rcu_set(&r->eventfds, new);
+    r->object.vm->ram->doorbells = true;
+    map_changed(r->object.vm);
     map_unlock(r->object.vm);
     if (old) {
         rcu_free(old, drop_eventfds);

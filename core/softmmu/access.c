@@ -190,11 +190,6 @@ Place mmu_locate(Cpu *cpu, uint64_t va, unsigned n, MemAccess access, unsigned m
     return p;
 }
 
-static const AccelType *accel_type(const Cpu *cpu)
-{
-    return cpu->vm->accel ? (const AccelType *)cpu->vm->accel->object.type : NULL;
-}
-
 static bool is_code(Cpu *cpu, const Place *p)
 {
     return !dirty_test(cpu->vm, DIRTY_CODE, p->s.ram_offset);
@@ -202,7 +197,7 @@ static bool is_code(Cpu *cpu, const Place *p)
 
 bool mmu_before_store(Cpu *cpu, const Place *p, unsigned n)
 {
-    const AccelType *a = accel_type(cpu);
+    const AccelType *a = accel_of(cpu->vm);
 
     if (p->s.readonly) {
         return false;
@@ -215,7 +210,7 @@ bool mmu_before_store(Cpu *cpu, const Place *p, unsigned n)
 
 void mmu_after_store(Cpu *cpu, const Place *p, uint64_t va, unsigned n, unsigned mmu)
 {
-    const AccelType *a = accel_type(cpu);
+    const AccelType *a = accel_of(cpu->vm);
 
     /* Another CPU may have translated the old bytes in between. */
     if (cpu->vm->n_cpus > 1 && a && a->code_written && is_code(cpu, p)) {

@@ -21,6 +21,13 @@ struct Accel {
     Vm *vm;
 };
 
+/* Which of the board's interrupt chips the accelerator brings. */
+typedef enum AccelIrqchip {
+    ACCEL_IRQCHIP_NONE,         /* none: the board makes its own */
+    ACCEL_IRQCHIP_SPLIT,        /* what is part of the CPUs (local APICs) */
+    ACCEL_IRQCHIP_FULL,         /* all that it has */
+} AccelIrqchip;
+
 typedef struct AccelType {
     ObjectType;                 /* name "tcg-accel", desc */
     const char *accel;          /* "tcg" */
@@ -42,7 +49,18 @@ typedef struct AccelType {
     /* What CPUs may have, as the guest architecture defines it (x86: const X86Caps *, see
      * target/x86-cpuid.h); NULL: all that the target's code can. */
     const void *(*cpu_caps)(struct Accel *a, const struct GuestIsa *isa);
+    /* NULL: ACCEL_IRQCHIP_NONE. Asked by boards only, after start(). */
+    AccelIrqchip (*irqchip)(struct Accel *a);
+    /* A client of dirty bitmaps comes or goes / wants the bitmaps to be complete now. Any thread.
+     * NULL: the engine's stores set them. */
+    void (*dirty_log)(struct Accel *a, bool on);
+    void (*dirty_sync)(struct Accel *a);
 } AccelType;
+
+/* The machine's accelerator's type; NULL while there is none. */
+const AccelType *accel_of(const Vm *vm);
+/* What the machine's accelerator brings. */
+AccelIrqchip accel_irqchip(const Vm *vm);
 
 /* "tcg" to its type; NULL with an error that names the nearest. */
 const AccelType *accel_find(const char *name, GError **error);

@@ -25,6 +25,7 @@ enum {
     CPU_REQ_WORK = 1 << 1,      /* posted work, pause, quit */
     CPU_REQ_FLUSH = 1 << 2,     /* TLB flush asked for by another CPU */
     CPU_REQ_DEBUG = 1 << 3,     /* single step or breakpoints changed */
+    CPU_REQ_YIELD = 1 << 4,     /* leave the engine that another accelerator runs; it clears the bit */
     CPU_REQ_ISA = 1 << 8,       /* from here on: the guest architecture's own */
 };
 

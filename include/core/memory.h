@@ -68,6 +68,15 @@ void mem_transaction_commit(Vm *vm);
 void mem_add_eventfd(MemRegion *io, uint64_t at, unsigned size, bool match, uint64_t value, int fd);
 void mem_del_eventfd(MemRegion *io, uint64_t at, unsigned size, bool match, uint64_t value, int fd);
 
+typedef struct MemEventfd {
+    uint64_t at, value;         /* offset in the region */
+    unsigned size;              /* of the access; 0: any */
+    bool match;                 /* only stores of `value` */
+    int fd;
+} MemEventfd;
+/* The region's, for accelerators that serve them; mem_on_change() tells of changes. */
+void mem_foreach_eventfd(MemRegion *r, void (*fn)(const MemEventfd *e, void *data), void *data);
+
 AddressSpace *address_space_new(Vm *vm, MemRegion *root, const char *name);
 void address_space_free(AddressSpace *as);
 MemRegion *address_space_root(AddressSpace *as);
@@ -98,6 +107,9 @@ typedef struct MemSection {
     bool readonly;
 } MemSection;
 MemSection as_find(AddressSpace *as, uint64_t pa);
+/* All sections in the order of their addresses, with `left` their whole lengths (0: 2^64). In an RCU
+ * section; fn must not change the map. */
+void as_foreach(AddressSpace *as, void (*fn)(uint64_t pa, const MemSection *s, void *data), void *data);
 /* One I/O access. Takes the domain's lock. From inside device code: a write to another device's
  * registers in a domain that is not further in is posted to the machine's loop (DMA must not
  * nest); such a read works within the same domain only and else gives all ones. */

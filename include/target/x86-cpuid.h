@@ -56,6 +56,11 @@ unsigned x86_cpuid_table(Cpu *cpu, X86CpuidEntry *out, unsigned max);
 /* Fills caps->words (CPUID ones only) from a table like KVM_GET_SUPPORTED_CPUID's. */
 void x86_caps_from_cpuid(X86Caps *caps, const X86CpuidEntry *table, unsigned n);
 
+/* What Myna's engine knows: the limit of machines that may be handed to it. */
+void x86_engine_words(uint32_t words[X86_WORDS]);
+/* A word of a realized vCPU becomes what the guest is shown elsewhere; true if it changes. */
+bool x86_cpu_adopt_word(Cpu *cpu, X86Word word, uint32_t bits);
+
 /* A feature word of a realized vCPU: e.g. W_ARCH_CAP for the MSR's value. */
 uint32_t x86_cpu_word(Cpu *cpu, X86Word word);
 

@@ -114,8 +114,9 @@ enum {
 enum {
     X86_REQ_NMI = CPU_REQ_ISA, X86_REQ_SMI = CPU_REQ_ISA << 1, X86_REQ_INIT = CPU_REQ_ISA << 2,
     X86_REQ_SIPI = CPU_REQ_ISA << 3, X86_REQ_RESET = CPU_REQ_ISA << 4,
-    X86_REQ_A20 = CPU_REQ_ISA << 5,
-    X86_REQ_ALL = X86_REQ_NMI | X86_REQ_SMI | X86_REQ_INIT | X86_REQ_SIPI | X86_REQ_RESET | X86_REQ_A20,
+    X86_REQ_A20 = CPU_REQ_ISA << 5, X86_REQ_QUEUED = CPU_REQ_ISA << 6,
+    X86_REQ_ALL = X86_REQ_NMI | X86_REQ_SMI | X86_REQ_INIT | X86_REQ_SIPI | X86_REQ_RESET | X86_REQ_A20 |
+                  X86_REQ_QUEUED,
 };
 
 typedef union X86Vec {
@@ -141,6 +142,13 @@ typedef struct X86Stack X86Stack;
 
 /* What is delivered: a fault, a trap (returns after the instruction), int n, an outside event. */
 typedef enum X86Event { EVENT_FAULT, EVENT_TRAP, EVENT_SOFTWARE, EVENT_EXTERNAL } X86Event;
+
+/* An event that another engine had begun to deliver; kind: X86QueuedKind (target/x86-state.h). */
+typedef struct X86Queued {
+    uint8_t kind, vector;
+    bool has_error;
+    uint32_t error;
+} X86Queued;
 
 enum { MMU_CURRENT = 0, MMU_SYSTEM = 1 };       /* mmu index: implicit supervisor accesses */
 
@@ -199,6 +207,7 @@ typedef struct X86Cpu {
     uint32_t fault_error;
     int fault_vector;           /* EXC_PF, or EXC_GP for a non-canonical address */
     bool in_delivery;
+    X86Queued queued;
     int delivering;             /* vector, while in_delivery */
     X86Event event;
     uint64_t regime;            /* key of the current translation regime */
@@ -221,6 +230,7 @@ typedef struct X86Cpu {
     bool kvm, prop_check, prop_enforce, expose_tcg, pmu, migratable, l3_cache, host_cache_info;
     bool host_phys_bits, legacy_cache, auto_level, leaf_b;
     uint64_t tsc_hz;
+    bool tsc_default;           /* tsc_hz is not the user's */
     const X86IrqSource *irq;
     void *irq_opaque;
     Irq ferr;
@@ -333,7 +343,10 @@ void x86_io_check(X86Cpu *x, uint16_t port, unsigned size);
 uint64_t x86_io_in(X86Cpu *x, uint16_t port, unsigned size);
 void x86_io_out(X86Cpu *x, uint16_t port, uint64_t v, unsigned size);
 
-/* xstate.c: the whole of MXCSR, with the flags that the engine accrues. */
+/* xstate.c: the standard XSAVE image of x87, SSE and AVX (832 bytes). */
+void x86_xsave_image(X86Cpu *x, uint8_t *m);
+void x86_xsave_load(X86Cpu *x, const uint8_t *m);
+/* The whole of MXCSR, with the flags that the engine accrues. */
 uint32_t x86_get_mxcsr(X86Cpu *x);
 void x86_set_mxcsr(X86Cpu *x, uint32_t v);
 

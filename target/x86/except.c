@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exceptions and interrupts. Intel SDM vol. 3A, chapter 6 and 20.3 (virtual-8086). */
+#include "target/x86-state.h"
 #include "target/x86/cpu.h"
 #include "util/log.h"
 
@@ -395,9 +396,25 @@ static bool take(X86Cpu *x, uint32_t bit)
     return true;
 }
 
+/* What another engine began; a fault, not an instruction, is what it returns to. */
+static void deliver_queued(X86Cpu *x)
+{
+    static const X86Event events[] = {
+        [X86_QUEUED_FAULT] = EVENT_FAULT, [X86_QUEUED_TRAP] = EVENT_TRAP,
+        [X86_QUEUED_SOFTWARE] = EVENT_SOFTWARE, [X86_QUEUED_EXTERNAL] = EVENT_EXTERNAL,
+    };
+    X86Queued q = x->queued;
+    x->queued.kind = X86_QUEUED_NONE;
+    x86_deliver(x, q.vector, q.error, events[q.kind], x86_ip(x));
+}
+
 bool x86_interrupt(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
+    if (take(x, X86_REQ_QUEUED) && x->queued.kind) {
+        deliver_queued(x);
+        return true;
+    }
     if (take(x, X86_REQ_A20)) {
         x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
         softmmu_flush(cpu);
@@ -436,7 +453,7 @@ bool x86_has_work(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
     uint32_t req = __atomic_load_n(&cpu->req, __ATOMIC_SEQ_CST);
-    if (req & (X86_REQ_INIT | X86_REQ_RESET))
+    if (req & (X86_REQ_INIT | X86_REQ_RESET | X86_REQ_QUEUED))
         return true;
     if (x->wait_sipi)
         return req & X86_REQ_SIPI;

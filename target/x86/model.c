@@ -2,6 +2,7 @@
 /* CPU types and their properties. Models in models.inc, features in features.inc. */
 #include <string.h>
 #include "core/accel.h"
+#include "target/x86-state.h"
 #include "target/x86/cpu.h"
 #include "util/error.h"
 
@@ -98,13 +99,30 @@ static void change_words(uint32_t words[X86_WORDS], const char *list)
     }
 }
 
-static void supported(const X86Cpu *x, uint32_t words[X86_WORDS])
+void x86_engine_words(uint32_t words[X86_WORDS])
 {
     memset(words, 0, sizeof(uint32_t) * X86_WORDS);
     for (unsigned k = 0; k < G_N_ELEMENTS(features); k++) {
         if (features[k].have)
             words[features[k].word] |= 1u << features[k].bit;
     }
+}
+
+bool x86_cpu_adopt_word(Cpu *cpu, X86Word word, uint32_t bits)
+{
+    X86Cpu *x = x86_of(cpu);
+    if (word == W_1_ECX)
+        bits &= ~(1u << (X86_F_osxsave & 31));      /* follow CR4 */
+    if (word == W_7_0_ECX)
+        bits &= ~(1u << (X86_F_ospke & 31));
+    bool changed = x->features[word] != bits;
+    x->features[word] = bits;
+    return changed;
+}
+
+static void supported(const X86Cpu *x, uint32_t words[X86_WORDS])
+{
+    x86_engine_words(words);
     if (x->caps)
         memcpy(words, x->caps->words, sizeof(uint32_t) * X86_WORDS);
 }
@@ -295,7 +313,8 @@ bool x86_realize(Cpu *cpu, GError **error)
         return false;
     if (x->apic_id == UINT32_MAX)
         x->apic_id = default_apic_id(x);
-    if (!x->tsc_hz)
+    x->tsc_default = !x->tsc_hz;
+    if (x->tsc_default)
         x->tsc_hz = 1000000000;
     if (!x->ucode_rev)
         x->ucode_rev = x->vendor && !strcmp(x->vendor, INTEL) ? 0x100000000 : 0x01000065;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Model-specific registers and the time stamp. Intel SDM vol. 4; AMD APM vol. 2 appendix A. */
 #include "core/clock.h"
+#include "target/x86-state.h"
 #include "target/x86/cpu.h"
 
 typedef struct Msr {
@@ -399,4 +400,29 @@ bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v)
         return m->write(x, msr, v);
     *member(x, m, msr) = v;
     return true;
+}
+
+/* ---- raw access for hand-over ---- */
+
+/* Rows with effects on writing keep their value in a member all the same. */
+static uint64_t *stored(X86Cpu *x, uint32_t msr)
+{
+    const Msr *m = find(x, msr);
+    return m && m->offset ? member(x, m, msr) : NULL;
+}
+
+bool x86_state_msr_get(Cpu *cpu, uint32_t msr, uint64_t *value)
+{
+    uint64_t *at = stored(x86_of(cpu), msr);
+    if (at)
+        *value = *at;
+    return at;
+}
+
+bool x86_state_msr_set(Cpu *cpu, uint32_t msr, uint64_t value)
+{
+    uint64_t *at = stored(x86_of(cpu), msr);
+    if (at)
+        *at = value;
+    return at;
 }

@@ -124,6 +124,7 @@ void x86_reset(Cpu *cpu)
     x->tsc_adjust = 0;
     x->kvm_clock = x->kvm_wall_clock = 0;
     reset_mtrrs(x);
+    x->queued.kind = 0;
     x->in_smm = x->nmi_masked = x->shadow = x->in_delivery = x->monitor_armed = false;
     x->smbase = 0x30000;
     x->a20_mask = ~0ull;

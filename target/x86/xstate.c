@@ -252,6 +252,42 @@ static void x86_helper_xrstor(Cpu *cpu, uint64_t at, uint64_t wide, uint64_t sup
 }
 HELPER(xrstor, VOID, IR_H_ANY | IR_H_FP);
 
+/* ---- hand-over to other engines ---- */
+
+void x86_xsave_image(X86Cpu *x, uint8_t *m)
+{
+    uint64_t all = X_X87 | X_SSE | (x86_has(x, X86_F_avx) ? X_AVX : 0);
+    memset(m, 0, AREA + 256);
+    store_x87(x, m, true);
+    store_mxcsr(x, m);
+    for (unsigned n = 0; n < 16; n++) {
+        put(m, 160 + 16 * n, &x->xmm[n], 16);
+        put(m, AREA + 16 * n, &x->xmm[n].d[2], 16);
+    }
+    put(m, LEGACY, &all, 8);
+}
+
+/* Components that the header says are initial are so, whatever the area holds. */
+void x86_xsave_load(X86Cpu *x, const uint8_t *m)
+{
+    uint64_t have;
+    uint32_t mxcsr;
+    take(m, LEGACY, &have, 8);
+    if (have & X_X87)
+        load_x87(x, m, true);
+    else
+        init_x87(x);
+    for (unsigned n = 0; n < 16; n++) {
+        memset(&x->xmm[n], 0, 32);
+        if (have & X_SSE)
+            take(m, 160 + 16 * n, &x->xmm[n], 16);
+        if (have & X_AVX)
+            take(m, AREA + 16 * n, &x->xmm[n].d[2], 16);
+    }
+    take(m, 24, &mxcsr, 4);
+    x86_set_mxcsr(x, mxcsr & MXCSR_MASK);
+}
+
 /* ---- rows ---- */
 
 static IrRef area(X86Xlate *x)

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* x86 hosts: life, interrupts from our chips, exits, debugging. Linux Documentation/virt/kvm/api.rst. */
+#include <errno.h>
+#include <string.h>
+
+#include "accel/kvm/x86/x86.h"
+#include "util/error.h"
+#include "util/log.h"
+
+char *kvm_arch_unavailable(void) { return NULL; }
+uint32_t kvm_arch_events(void) { return x86_req_events; }
+unsigned long kvm_arch_cpu_id(Cpu *cpu) { return x86_cpu_apic_id(cpu); }
+
+/* Whether the kernel uses the processor's second level of page tables. */
+static bool second_level(void)
+{
+    static const char *const files[] = {"/sys/module/kvm_intel/parameters/ept",
+                                        "/sys/module/kvm_amd/parameters/npt"};
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(files); i++) {
+        g_autofree char *text = NULL;
+        if (g_file_get_contents(files[i], &text, NULL, NULL)) {
+            return *text == 'Y' || *text == '1';
+        }
+    }
+    return false;
+}
+
+bool kvm_arch_start(Kvm *k, GError **error)
+{
+    X86Kvm *x = k->arch = g_new0(X86Kvm, 1);
+
+    x->sregs2 = kvm_check(k, KVM_CAP_SREGS2);
+    x->xsave = kvm_check(k, KVM_CAP_XSAVE);
+    x->xcrs = kvm_check(k, KVM_CAP_XCRS);
+    x->debugregs = kvm_check(k, KVM_CAP_DEBUGREGS);
+    x->events = kvm_check(k, KVM_CAP_VCPU_EVENTS);
+    x->user_msrs = x86_kvm_catch_msrs(k);
+    k->shadow_paging = !second_level();
+    return x86_kvm_read_cpuid(k, error);
+}
+
+void kvm_arch_finish(Kvm *k) { g_free(k->arch); }
+
+static bool set_tsc(KvmCpu *c, GError **error)
+{
+    uint64_t wanted = x86_cpu_tsc_hz(c->cpu);
+    int khz = kvm_ioctl(c->fd, KVM_GET_TSC_KHZ, 0);
+
+    if (khz <= 0) {
+        return true;
+    }
+    if (x86_cpu_tsc_set_by_user(c->cpu) && wanted / 1000 != (uint64_t)khz) {
+        if (kvm_ioctl(c->fd, KVM_SET_TSC_KHZ, (void *)(uintptr_t)(wanted / 1000)) < 0) {
+            return error_set_errno(error, errno, "tsc-frequency: the host runs at %d kHz and cannot scale",
+                                   khz);
+        }
+        return true;
+    }
+    x86_cpu_set_tsc_hz(c->cpu, (uint64_t)khz * 1000);
+    return true;
+}
+
+bool kvm_arch_cpu_init(KvmCpu *c, GError **error)
+{
+    X86KvmCpu *x = c->arch = g_new0(X86KvmCpu, 1);
+
+    if (!set_tsc(c, error) || !x86_kvm_set_cpuid(c, error)) {
+        return false;
+    }
+    x->avx = x86_cpu_has(c->cpu, "avx");
+    x->pku = x86_cpu_has(c->cpu, "pku");
+    return true;
+}
+
+void kvm_arch_cpu_finish(KvmCpu *c) { g_free(c->arch); }
+
+/* ---- interrupts from our own chips ---- */
+
+void kvm_arch_before(KvmCpu *c)
+{
+    struct kvm_run *run = c->run;
+    Cpu *cpu = c->cpu;
+
+    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+        return;
+    }
+    run->cr8 = x86_kvm_cpu(c)->cr8 = x86_cpu_tpr(cpu) >> 4;
+    run->request_interrupt_window = 0;
+    if (!x86_cpu_intr(cpu)) {
+        return;
+    }
+    if (c->window) {
+        int vector = x86_cpu_ack(cpu);
+        if (vector >= 0) {
+            struct kvm_interrupt irq = {.irq = (uint32_t)vector};
+            kvm_ioctl(c->fd, KVM_INTERRUPT, &irq);
+            c->n.interrupts++;
+        }
+        c->window = false;
+    }
+    run->request_interrupt_window = x86_cpu_intr(cpu);
+}
+
+void kvm_arch_after(KvmCpu *c)
+{
+    struct kvm_run *run = c->run;
+    X86KvmCpu *x = x86_kvm_cpu(c);
+
+    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+        return;
+    }
+    c->window = run->ready_for_interrupt_injection && run->if_flag;
+    if ((run->cr8 & 15) != x->cr8) {
+        x->cr8 = run->cr8 & 15;
+        x86_cpu_set_tpr(c->cpu, (uint8_t)(x->cr8 << 4));
+    }
+}
+
+bool kvm_arch_exit(KvmCpu *c)
+{
+    switch (c->run->exit_reason) {
+    case KVM_EXIT_SET_TPR:
+        return true;
+    case KVM_EXIT_X86_RDMSR:
+    case KVM_EXIT_X86_WRMSR:
+        return x86_kvm_msr_exit(c);
+    default:
+        return false;
+    }
+}
+
+/* ---- the engine's part ---- */
+
+/* System management mode: one implementation serves all hosts. */
+bool kvm_arch_engine_only(KvmCpu *c) { return x86_cpu_in_smm(c->cpu); }
+
+const char *kvm_arch_movable(KvmCpu *c)
+{
+    X86State s;
+
+    x86_state_get(c->cpu, &s);
+    return s.xcr0 & ~x86_cpu_xcr0_known(c->cpu)
+               ? "an instruction that the kernel cannot emulate, while the guest uses vector registers that"
+                 " the engine does not know" : NULL;
+}
+
+/* ---- the debugger ---- */
+
+bool kvm_arch_debug(KvmCpu *c)
+{
+    const Cpu *cpu = c->cpu;
+    struct kvm_guest_debug d = {0};
+    bool fits = cpu->breakpoints->len <= 4 && !cpu->watchpoints->len;
+
+    if (fits && (cpu->singlestep || cpu->breakpoints->len)) {
+        d.control = KVM_GUESTDBG_ENABLE;
+        if (cpu->singlestep) {
+            d.control |= KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_BLOCKIRQ;
+        }
+        if (cpu->breakpoints->len) {
+            d.control |= KVM_GUESTDBG_USE_HW_BP;
+            d.arch.debugreg[7] = 0x600;
+        }
+        for (unsigned i = 0; i < cpu->breakpoints->len; i++) {
+            d.arch.debugreg[i] = g_array_index(cpu->breakpoints, uint64_t, i);
+            d.arch.debugreg[7] |= 2u << 2 * i;
+        }
+    }
+    c->guest_debug = d.control;
+    /* A step is counted from the registers that the kernel has then. */
+    return kvm_load(c) && kvm_ioctl(c->fd, KVM_SET_GUEST_DEBUG, &d) == 0 && fits;
+}
+
+bool kvm_arch_debug_stop(KvmCpu *c) { return c->guest_debug; }

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* x86 hosts, private to this folder. */
+#ifndef ACCEL_KVM_X86_H
+#define ACCEL_KVM_X86_H
+
+#include "accel/kvm/kvm.h"
+#include "target/x86-cpuid.h"
+#include "target/x86-state.h"
+#include "target/x86.h"
+
+enum { MAX_CPUID = 256, MAX_MSRS = 128, MSR_TSC = 0x10 };
+
+typedef struct Cpuid {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 e[MAX_CPUID];
+} Cpuid;
+
+typedef struct Msrs {
+    struct kvm_msrs head;
+    struct kvm_msr_entry e[MAX_MSRS];
+} Msrs;
+
+/* Kvm.arch */
+typedef struct X86Kvm {
+    X86Caps caps;
+    uint32_t msrs[MAX_MSRS];    /* that both sides know */
+    unsigned n_msrs;
+    bool sregs2, xsave, xcrs, debugregs, events, user_msrs;
+} X86Kvm;
+
+/* KvmCpu.arch */
+typedef struct X86KvmCpu {
+    uint64_t msr[MAX_MSRS];     /* what the kernel holds */
+    bool msr_known[MAX_MSRS];
+    int64_t tsc_offset;
+    bool tsc_known;
+    bool avx, pku;
+    uint8_t cr8;                /* as told to the kernel */
+} X86KvmCpu;
+
+static inline X86Kvm *x86_kvm(const KvmCpu *c) { return c->kvm->arch; }
+static inline X86KvmCpu *x86_kvm_cpu(const KvmCpu *c) { return c->arch; }
+
+/* msr.c */
+bool x86_kvm_put_msrs(KvmCpu *c);
+bool x86_kvm_get_msrs(KvmCpu *c);
+bool x86_kvm_catch_msrs(Kvm *k);        /* accesses that our chips answer */
+bool x86_kvm_msr_exit(KvmCpu *c);
+/* cpuid.c */
+bool x86_kvm_read_cpuid(Kvm *k, GError **error);
+bool x86_kvm_set_cpuid(KvmCpu *c, GError **error);
+
+#endif
