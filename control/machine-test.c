@@ -102,7 +102,7 @@ static const struct {
     {"query-target", NULL, "{\"arch\": \"x86_64\"}"},
     {"query-qmp-schema", NULL, "\"meta-type\": \"command\""},
     {"query-commands", NULL, "{\"name\": \"query-cpus-fast\"}"},
-    {"query-kvm", NULL, "\"enabled\": false"},
+    {"query-kvm", NULL, "\"enabled\": "},
     {"qom-list-types", NULL, "\"name\": \"virtio-blk-device\""},
     {"device-list-properties", "{'typename':'virtio-balloon-device'}", "\"name\": \"deflate-on-oom\""},
     {"device-list-properties", "{'typename':'virtio-net-ccw'}", "DeviceNotFound: Device 'virtio-net-ccw' not found"},
