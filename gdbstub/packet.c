@@ -64,7 +64,7 @@ GdbInput gdb_framer_byte(GdbFramer *f, uint8_t byte)
         return GDB_NOTHING;
     case GDB_SUM1:
         f->bad |= digit < 0;
-        f->want = (uint8_t)(digit << 4);
+        f->want = (uint8_t)((unsigned)digit << 4);
         f->state = GDB_SUM2;
         return GDB_NOTHING;
     default:

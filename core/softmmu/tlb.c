@@ -586,6 +586,9 @@ void softmmu_flush_all(Vm *vm)
 
 bool softmmu_init(Cpu *cpu)
 {
+    if (cpu->mmu) {
+        return true;
+    }
     struct Softmmu *m = g_new0(struct Softmmu, 1);
     size_t size = sizeof(L2Entry) * L2_SETS * L2_WAYS;
 

@@ -9,8 +9,7 @@ static void bus_finish(Object *o)
 {
     PciRoot *r = ((PciBus *)o)->host;
     if (r) {
-        if (r->nowhere && !o->vm->freeing)
-            address_space_free(r->nowhere);
+        address_space_free(r->nowhere);
         g_mutex_clear(&r->lock);
         g_free(r);
     }
