@@ -93,7 +93,7 @@ static void evex_prefix(X86Insn *i, Reader *r)
     i->evex = true;
     i->rex = 0x40 | (~p0 >> 5 & 7) | (p1 >> 7 & 1) << 3;
     i->w = p1 >> 7;
-    i->vvvv = (~p1 >> 3 & 15) | (~p2 << 1 & 16);
+    i->vvvv = (~p1 >> 3 & 15) | (~p2 & 8) << 1;
     i->l = p2 >> 5 & 3;
     i->evex_z = p2 >> 7;
     i->evex_b = p2 >> 4 & 1;

@@ -92,7 +92,22 @@ IrRef x_low(X86Xlate *x, IrRef v, unsigned size)
 
 static void cold(X86Xlate *x, unsigned label, int vector, uint64_t pc)
 {
+    if (x->n_cold == X86_MAX_COLD) {
+        x->b->overflow = true;          /* to be translated again, one by one */
+        return;
+    }
     x->cold[x->n_cold++] = (X86Cold){label, vector, pc};
+}
+
+/* Where the instruction raises this exception; all its checks share the place. */
+static unsigned raise_label(X86Xlate *x, int vector)
+{
+    for (unsigned k = x->n_cold; k-- > 0 && x->cold[k].pc == x->pc;)
+        if (x->cold[k].vector == vector)
+            return x->cold[k].label;
+    unsigned label = ir_label(x->b);
+    cold(x, label, vector, x->pc);
+    return label;
 }
 
 /* ---- registers ---- */
@@ -394,10 +409,8 @@ void x_raise(X86Xlate *x, int vector, uint32_t error)
 
 void x_raise_if(X86Xlate *x, IrCond cc, IrRef a, IrRef b, int vector)
 {
-    unsigned label = ir_label(x->b);
     x_cc_flush(x);
-    ir_brcond(x->b, cc, a, b, label);
-    cold(x, label, vector, x->pc);
+    ir_brcond(x->b, cc, a, b, raise_label(x, vector));
 }
 
 static bool special_exit(const X86Xlate *x) { return x->mode & (MODE_TF | MODE_SHADOW); }

@@ -10,7 +10,7 @@
 #include "target/x86.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { CODE = 0x8000, TABLES = 0x1000, UNITS = 24, MAX_CODE = 256, LARGE = 0x83 };
+enum { CODE = 0x8000, TABLES = 0x1000, UNITS = 24, MAX_CODE = 256, LARGE = 0x83, HLT = 0xf4 };
 
 typedef struct Guest {
     const char *isa;
@@ -55,6 +55,14 @@ static void print(Cpu *cpu, const uint8_t *code, unsigned n)
     }
 }
 
+static void translate(Cpu *cpu, IrUnit *unit, bool single)
+{
+    ir_unit_reset(unit, cpu->pc, cpu->mode);
+    unit->single = single;
+    cpu->page_base = cpu->pc & ~0xfffull;
+    cpu->isa->translate(cpu, unit);
+}
+
 static void run_unit(Cpu *cpu, IrUnit *unit)
 {
     cpu->can_exit = true;
@@ -62,9 +70,11 @@ static void run_unit(Cpu *cpu, IrUnit *unit)
         if (__atomic_load_n(&cpu->req, __ATOMIC_SEQ_CST)) {
             cpu->isa->interrupt(cpu);
         }
-        ir_unit_reset(unit, cpu->pc, cpu->mode);
-        cpu->page_base = cpu->pc & ~0xfffull;
-        cpu->isa->translate(cpu, unit);
+        translate(cpu, unit, false);
+        if (unit->overflow) {   /* as engines do with what does not fit */
+            translate(cpu, unit, true);
+            g_assert_false(unit->overflow);
+        }
         ir_optimize(unit);
         g_autofree char *bad = ir_verify(unit);
         if (bad) {
@@ -75,26 +85,47 @@ static void run_unit(Cpu *cpu, IrUnit *unit)
     cpu->can_exit = false;
 }
 
+/* Machines are kept from input to input: making one takes longer than running it. */
+static Cpu *fresh_cpu(const Guest *g, TestDevice **t)
+{
+    static TestDevice *kept[G_N_ELEMENTS(guests)];
+    unsigned i = (unsigned)(g - guests);
+
+    if (!kept[i]) {
+        const char *model = strcmp(g->isa, "riscv32") ? "max" : "rv32";
+        g_autoptr(GError) error = NULL;
+        kept[i] = test_machine();
+        Cpu *cpu = cpu_new(kept[i]->vm, isa_find(g->isa), model, 0, &error);
+        g_assert_no_error(error);
+        g_assert_true(softmmu_init(cpu));
+    }
+    *t = kept[i];
+    static const uint8_t nothing[TEST_RAM];
+    as_write((*t)->vm->memory, 0, nothing, sizeof(nothing));
+    Cpu *cpu = (*t)->vm->cpus[0];
+    device_reset(&cpu->dev);
+    softmmu_flush(cpu);
+    return cpu;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static IrUnit *unit;
     FuzzInput in = {data, size};
     const Guest *g = &guests[fuzz_int(&in, 1) % G_N_ELEMENTS(guests)];
-    g_autoptr(TestDevice) t = test_machine();
-    g_autoptr(GError) error = NULL;
-    Cpu *cpu = cpu_new(t->vm, isa_find(g->isa), g_str_has_prefix(g->isa, "riscv32") ? "rv32" : "max",
-                       0, &error);
-    g_assert_no_error(error);
-    g_assert_true(softmmu_init(cpu));
-    start(t, cpu, g, &in);
+    TestDevice *t;
+    Cpu *cpu = fresh_cpu(g, &t);
     uint8_t code[MAX_CODE];
+
+    unit = unit ? unit : ir_unit_new();
+    start(t, cpu, g, &in);
     unsigned n = (unsigned)fuzz_bytes(&in, code, sizeof(code));
+    memset(code + n, HLT, sizeof(code) - n);
     g_assert_true(as_write(t->vm->memory, CODE, code, sizeof(code)));
     print(cpu, code, n);
-    IrUnit *unit = ir_unit_new();
     for (unsigned i = 0; i < UNITS && !cpu->halted; i++) {
         run_unit(cpu, unit);
     }
-    ir_unit_free(unit);
     return 0;
 }
 
