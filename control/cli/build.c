@@ -12,6 +12,7 @@
 #include "control/events.h"
 #include "control/gdb.h"
 #include "control/monitors.h"
+#include "control/qtest.h"
 #include "core/accel.h"
 #include "net/net.h"
 #include "qapi/event.h"
@@ -562,6 +563,10 @@ static bool build(Vm *vm, Config *c, GError **error)
         (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
         return false;
     vm_reset(vm, CAUSE_NONE);
+    if (c->qtest && !qtest_open(vm, c->qtest, c->qtest_log, error)) {
+        g_prefix_error(error, "-qtest %s: ", c->qtest);
+        return false;
+    }
     if (c->gdb && !gdb_open(vm, c->gdb, error)) {
         g_prefix_error(error, "-gdb %s: ", c->gdb);
         return false;

@@ -27,7 +27,7 @@ typedef struct Config {
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *display, *vga, *layout, *pidfile;
+    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *qtest, *qtest_log, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
     bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;

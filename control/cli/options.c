@@ -252,6 +252,8 @@ static bool add_net(Parse *p, const char *arg) { return add(&p->c->nets, arg); }
 /* ---- running ---- */
 
 static bool set_stopped(Parse *p, const char *arg) { return p->c->stopped = true; }
+static bool set_qtest(Parse *p, const char *arg) { return keep(&p->c->qtest, arg); }
+static bool set_qtest_log(Parse *p, const char *arg) { return keep(&p->c->qtest_log, arg); }
 static bool set_gdb(Parse *p, const char *arg) { return keep(&p->c->gdb, arg); }
 static bool set_gdb_default(Parse *p, const char *arg) { return keep(&p->c->gdb, "tcp::1234"); }
 static bool set_no_reboot(Parse *p, const char *arg) { return keep(&p->c->action_reboot, "shutdown"); }
@@ -512,7 +514,7 @@ void config_clear(Config *c)
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
                           c->vncs, c->monitors, c->globals, c->data_dirs};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
-                     c->process_name,
+                     c->process_name, c->qtest, c->qtest_log,
                      c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->layout, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
