@@ -260,6 +260,7 @@ bool check_unwound(Tcg *tcg, Cpu *cpu)
     c->trial = false;
     mem_overlay_end(cpu);
     take_back(cpu, c);
+    cpu->watch_hit = NULL;      /* met again when it is real, then with the right pc */
     c->skip = true;
     c->skip_pc = cpu->pc;
     return true;

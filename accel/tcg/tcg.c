@@ -244,6 +244,16 @@ static bool unwound(Tcg *tcg, Cpu *cpu)
     return cpu->singlestep;
 }
 
+/* The instruction that was watched is done. */
+static CpuStop watched(Cpu *cpu)
+{
+    if (!cpu->watch_hit || !cpu->watch_hit->guest || !cpu->isa->debug_exception) {
+        return CPU_STOP_DEBUG;
+    }
+    cpu->isa->debug_exception(cpu);
+    return CPU_STOP_NONE;
+}
+
 static CpuStop tcg_run(Accel *a, Cpu *cpu)
 {
     Tcg *tcg = (Tcg *)a;
@@ -259,11 +269,13 @@ static CpuStop tcg_run(Accel *a, Cpu *cpu)
     cpu->can_exit = true;
     if (again && watch_step) {
         tcg_interp.unwound(tcg->interp, cpu);       /* a fault in the instruction that was watched */
+        why = cpu->watch_hit && cpu->watch_hit->guest ? CPU_STOP_NONE : CPU_STOP_DEBUG;
     } else if (again && unwound(tcg, cpu)) {
         /* the single step ended in an exception */
     } else if (cpu->watch_hit) {
         watch_step = true;      /* the instruction is done, then the debugger hears of it */
         interp_step(tcg->interp, cpu);
+        why = watched(cpu);
     } else {
         why = loop(tcg, cpu);
     }

@@ -341,7 +341,7 @@ bool cpu_watchpoint_del(Cpu *cpu, CpuWatch watch)
 {
     for (unsigned i = 0; i < cpu->watchpoints->len; i++) {
         CpuWatch *w = &g_array_index(cpu->watchpoints, CpuWatch, i);
-        if (w->addr == watch.addr && w->len == watch.len && w->access == watch.access) {
+        if (w->addr == watch.addr && w->len == watch.len && w->access == watch.access && w->guest == watch.guest) {
             g_array_remove_index(cpu->watchpoints, i);
             cpu->watch_hit = NULL;
             debug_changed(cpu);
@@ -354,7 +354,11 @@ bool cpu_watchpoint_del(Cpu *cpu, CpuWatch watch)
 void cpu_debug_clear(Cpu *cpu)
 {
     g_array_set_size(cpu->breakpoints, 0);
-    g_array_set_size(cpu->watchpoints, 0);
+    for (unsigned i = cpu->watchpoints->len; i-- > 0;) {
+        if (!g_array_index(cpu->watchpoints, CpuWatch, i).guest) {
+            g_array_remove_index(cpu->watchpoints, i);
+        }
+    }
     cpu->watch_hit = NULL;
     cpu->singlestep = false;
     debug_changed(cpu);

@@ -89,6 +89,7 @@ enum { FP_ROUND_MASK = 7, FP_FTZ = 1 << 3, FP_DAZ = 1 << 4, FP_UNMASKED_SHIFT = 
 typedef struct CpuWatch {
     uint64_t addr, len;
     uint8_t access;             /* 1 read, 2 write, 3 both */
+    bool guest;                 /* the guest's own: isa->debug_exception() instead of a stop */
 } CpuWatch;
 
 /* One row per guest register: gdb, info registers, KVM, migration and tests read it. */
@@ -150,7 +151,8 @@ struct GuestIsa {
     bool (*interrupt)(Cpu *cpu);
     /* Whether a halted CPU has a reason to wake up. Any thread, racy by nature. */
     bool (*has_work)(Cpu *cpu);
-    /* Debug exception for the guest's own debugging; NULL if none. */
+    /* An access met one of the guest's own watchpoints (cpu->watch_hit): called behind its instruction,
+     * delivers what the guest asked for. NULL if none. */
     void (*debug_exception)(Cpu *cpu);
     /* Raises a non-maskable interrupt; NULL: there is none. Any thread. */
     void (*nmi)(Cpu *cpu);

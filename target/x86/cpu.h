@@ -71,7 +71,7 @@ enum {
     MODE_LMA = 1 << 13,
     MODE_TF = 1 << 14,          /* trap after each instruction */
     MODE_SHADOW = 1 << 15,      /* the one instruction after sti / mov ss */
-    MODE_BP = 1 << 16,          /* instruction breakpoints are armed in dr7 */
+    MODE_BP = 1 << 16,          /* breakpoints on instructions or ports are armed in dr7 */
     MODE_AC = 1 << 17,          /* alignment is checked */
     MODE_IOPL_OK = 1 << 18,     /* cpl <= iopl */
     MODE_TS = 1 << 19, MODE_EM = 1 << 20, MODE_MP = 1 << 21, MODE_OSFXSR = 1 << 22,
@@ -115,8 +115,9 @@ enum {
     X86_REQ_NMI = CPU_REQ_ISA, X86_REQ_SMI = CPU_REQ_ISA << 1, X86_REQ_INIT = CPU_REQ_ISA << 2,
     X86_REQ_SIPI = CPU_REQ_ISA << 3, X86_REQ_RESET = CPU_REQ_ISA << 4,
     X86_REQ_A20 = CPU_REQ_ISA << 5, X86_REQ_QUEUED = CPU_REQ_ISA << 6,
+    X86_REQ_TRAP = CPU_REQ_ISA << 7,        /* #DB behind the instruction, as dr6_pending says */
     X86_REQ_ALL = X86_REQ_NMI | X86_REQ_SMI | X86_REQ_INIT | X86_REQ_SIPI | X86_REQ_RESET | X86_REQ_A20 |
-                  X86_REQ_QUEUED,
+                  X86_REQ_QUEUED | X86_REQ_TRAP,
 };
 
 typedef union X86Vec {

@@ -440,6 +440,10 @@ bool x86_interrupt(Cpu *cpu)
         x86_smm_enter(x);
         return true;
     }
+    if (take(x, X86_REQ_TRAP)) {
+        x86_deliver(x, EXC_DB, 0, EVENT_TRAP, x86_ip(x));
+        return true;
+    }
     if (!x->nmi_masked && !x->shadow && take(x, X86_REQ_NMI)) {
         wake(x);
         x->nmi_masked = true;
@@ -468,7 +472,8 @@ void x86_debug_exception(Cpu *cpu)
     X86Cpu *x = x86_of(cpu);
     const CpuWatch *hit = cpu->watch_hit;
     for (unsigned n = 0; hit && n < 4; n++) {
-        if (x->dr[7] >> (2 * n) & 3 && hit->addr == x->dr[n])
+        const CpuWatch *w = &x->watching[n];
+        if (w->len && hit->addr < w->addr + w->len && w->addr < hit->addr + hit->len)
             x->dr6_pending |= 1 << n;
     }
     x86_deliver(x, EXC_DB, 0, EVENT_TRAP, x86_ip(x));

@@ -20,14 +20,31 @@ void x86_io_check(X86Cpu *x, uint16_t port, unsigned size)
         x86_raise_gp(x, 0);
 }
 
+/* Breakpoints on ports trap behind the instruction. */
+static void check_breakpoints(X86Cpu *x, uint16_t port, unsigned size)
+{
+    static const uint8_t lengths[4] = {1, 2, 8, 4};
+    for (unsigned n = 0; n < 4 && x->dr[7] & 0xff && x->cr4 & CR4_DE; n++) {
+        unsigned len = lengths[x->dr[7] >> (18 + 4 * n) & 3];
+        uint64_t at = x->dr[n] & -(uint64_t)len;
+        bool on = x->dr[7] >> 2 * n & 3 && (x->dr[7] >> (16 + 4 * n) & 3) == 2;
+        if (on && port < at + len && at < (uint64_t)port + size) {
+            x->dr6_pending |= 1 << n;
+            cpu_request(&x->cpu, X86_REQ_TRAP);
+        }
+    }
+}
+
 uint64_t x86_io_in(X86Cpu *x, uint16_t port, unsigned size)
 {
+    check_breakpoints(x, port, size);
     uint64_t v = ~0ull >> (64 - 8 * size), got = v;
     return x->cpu.io && as_load(x->cpu.io, port, size, &got) ? got : v;
 }
 
 void x86_io_out(X86Cpu *x, uint16_t port, uint64_t v, unsigned size)
 {
+    check_breakpoints(x, port, size);
     if (x->cpu.io)
         as_store(x->cpu.io, port, size, v);
 }

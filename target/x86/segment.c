@@ -426,6 +426,7 @@ void x86_task_switch(X86Cpu *x, uint16_t sel, const uint32_t desc[2], int how, u
     }
     x->seg[CS].limit = 0xffffffff;
     x->dr[7] &= ~0x155ull;
+    x86_update_watchpoints(x);
     x86_set_arith(x, t.flags);
     x->eflags = t.flags & mask & ~(FLAGS_ARITH | FLAG_1);
     x->cpu.pc = t.ip;

@@ -114,6 +114,7 @@ void x86_smm_enter(X86Cpu *x)
     x->cr0 &= ~(uint64_t)(CR0_PE | CR0_EM | CR0_TS | CR0_PG);
     x->cr4 = 0;
     x->dr[7] = 0x400;
+    x86_update_watchpoints(x);
     x->cpu.mode = 0;
     x86_load_seg_cache(x, CS, (uint16_t)(x->smbase >> 4), x->smbase, 0xffffffff, 0x93 | ATTR_G);
     for (int n = 0; n < 6; n++) {
@@ -135,6 +136,7 @@ void x86_smm_leave(X86Cpu *x)
     x86_set_arith(x, rflags);
     x->eflags = rflags & 0x3f7fff & ~(FLAGS_ARITH | FLAG_1);
     softmmu_flush(&x->cpu);
+    x86_update_watchpoints(x);
     if (x->cr0 & CR0_PG && x->cr4 & CR4_PAE && !x86_long(x))
         x86_load_pdptes(x, x->cr3);
     x86_update_mode(x);

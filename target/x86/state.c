@@ -55,7 +55,8 @@ void x86_update_mode(X86Cpu *x)
     m |= cpl == 3 && x->cr0 & CR0_AM && x->eflags & FLAG_AC ? MODE_AC : 0;
     m |= x->in_smm ? MODE_SMM : 0;
     for (unsigned n = 0; n < 4 && x->dr[7] & 0xff; n++) {
-        if (x->dr[7] >> 2 * n & 3 && !(x->dr[7] >> (16 + 4 * n) & 3))
+        unsigned kind = x->dr[7] >> (16 + 4 * n) & 3;
+        if (x->dr[7] >> 2 * n & 3 && (kind == 0 || (kind == 2 && x->cr4 & CR4_DE)))
             m |= MODE_BP;
     }
     x->cpu.mode = m;
@@ -77,14 +78,20 @@ void x86_update_watchpoints(X86Cpu *x)
 {
     static const uint8_t lengths[4] = {1, 2, 8, 4};
     for (unsigned n = 0; n < 4; n++) {
-        if (x->watching[n].len)
-            cpu_watchpoint_del(&x->cpu, x->watching[n]);
-        unsigned kind = x->dr[7] >> (16 + 4 * n) & 3;
+        unsigned kind = x->dr[7] >> (16 + 4 * n) & 3, len = lengths[x->dr[7] >> (18 + 4 * n) & 3];
         bool on = x->dr[7] >> 2 * n & 3 && (kind == 1 || kind == 3);
-        x->watching[n] = (CpuWatch){x->dr[n], on ? lengths[x->dr[7] >> (18 + 4 * n) & 3] : 0,
-                                    kind == 1 ? 2 : 3};
+        CpuWatch want = {.addr = x->dr[n] & -(uint64_t)len, .len = len, .access = kind == 1 ? 2 : 3,
+                         .guest = true};
+        if (!on)
+            want = (CpuWatch){0};
+        CpuWatch *now = &x->watching[n];
+        if (now->addr == want.addr && now->len == want.len && now->access == want.access)
+            continue;
+        if (now->len)
+            cpu_watchpoint_del(&x->cpu, *now);
         if (on)
-            cpu_watchpoint_add(&x->cpu, x->watching[n]);
+            cpu_watchpoint_add(&x->cpu, want);
+        *now = want;
     }
 }
 
@@ -152,6 +159,7 @@ void x86_reset(Cpu *cpu)
     softmmu_flush(cpu);
     x86_update_fp_mode(x);
     cpu_set_fp_flags(cpu, 0);
+    x86_update_watchpoints(x);
     x86_update_mode(x);
 }
 
@@ -166,6 +174,7 @@ static void state_restored(Cpu *cpu)
     softmmu_flush(cpu);
     x86_update_fp_mode(x);
     cpu_set_fp_flags(cpu, x->mxcsr & 0x3f);
+    x86_update_watchpoints(x);
     x86_update_mode(x);
     x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
 }

@@ -210,6 +210,8 @@ INSN(in)
     unsigned size = x_size(x, 0);
     IrRef v = x_call(x, &h_in, port(x, 1), num(x, size), must_check(x), 0);
     x_set_reg(x, RAX, size, ir_trunc(x->b, v));
+    if (x->mode & MODE_BP)
+        x_resync_next(x);
 }
 
 INSN(out)

@@ -22,6 +22,7 @@ void x_transfer(X86Xlate *x, const IrHelper *h, IrRef arg)
 {
     IrRef to = x_call(x, h, arg, 0, 0, 0);
     x_cc_unknown(x);
+    x->tf_after = true;
     x_resync(x, to);
 }
 
@@ -46,6 +47,12 @@ static void load_seg(X86Xlate *x, unsigned seg, IrRef sel)
 /* The mode word may have changed: always with ss, otherwise only outside 64-bit mode. */
 static void after_load(X86Xlate *x, unsigned seg)
 {
+    if (seg == SS && x->mode & MODE_TF) {       /* no step trap until esp is loaded, too */
+        x_cc_flush(x);
+        ir_resync(x->b, ir_pcrel(x->b, x->next));
+        x->done = true;
+        return;
+    }
     if (x->code != 8 || seg == SS)
         x_resync_next(x);
 }

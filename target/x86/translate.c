@@ -26,13 +26,14 @@ static void x86_helper_end_shadow(Cpu *cpu)
 }
 HELPER(end_shadow, VOID, IR_H_STATE);
 
-static void x86_helper_trap_step(Cpu *cpu, uint64_t pc)
+/* The step trap behind an instruction that began with TF set; `after`: if it is still set. */
+static void x86_helper_trap_step(Cpu *cpu, uint64_t pc, uint64_t after)
 {
     X86Cpu *x = x86_of(cpu);
     cpu->pc = pc;
     x->shadow = false;
     x86_update_mode(x);
-    if (x->eflags & FLAG_T) {
+    if (!after || x->eflags & FLAG_T) {
         x->dr6_pending |= 1 << 14;
         x86_deliver(x, EXC_DB, 0, EVENT_TRAP, x86_ip(x));
     }
@@ -418,7 +419,7 @@ static bool special_exit(const X86Xlate *x) { return x->mode & (MODE_TF | MODE_S
 static void leave_special(X86Xlate *x, IrRef linear)
 {
     if (x->mode & MODE_TF) {
-        x_call(x, &h_trap_step, linear, 0, 0, 0);
+        x_call(x, &h_trap_step, linear, ir_i64(x->b, x->tf_after), 0, 0);
     } else {
         x_call(x, &h_end_shadow, 0, 0, 0, 0);
     }

@@ -26,6 +26,7 @@ struct X86Xlate {
     uint32_t mode;
     uint8_t code;               /* 2, 4, 8: size of the code segment */
     bool done;                  /* the main path has ended */
+    bool tf_after;              /* its step trap goes by the flags that it leaves */
 
     /* Flags as known statically; refs are valid while cc_op is known. */
     int cc_op;

@@ -6,6 +6,8 @@ void test_exceptions(void);
 void test_gates(void);
 void test_tasks(void);
 void test_vm86(void);
+void test_paging(void);
+void test_debug(void);
 
 int main(void)
 {
@@ -13,5 +15,7 @@ int main(void)
     test_gates();
     test_tasks();
     test_vm86();
+    test_paging();
+    test_debug();
     return 0;
 }
