@@ -1,42 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* -drive: the short form that names a file, its caching and what it hangs on. */
-#include <stdio.h>
-#include <stdlib.h>
+/* Drives: what stands between a device and its medium. */
+#include <errno.h>
 #include <string.h>
 #include "block/internal.h"
+#include "block/drive-internal.h"
+#include "block/throttle.h"
 #include "qapi/keyval.h"
+#include "qapi/qapi-events.h"
 #include "qapi/type.h"
-#include "util/suggest.h"
-
-static const char *const interfaces[] = {"none", "virtio", "ide", "scsi", "floppy", "pflash", "mtd", "sd", NULL};
-
-/* cache= stands for three switches. */
-static const struct { const char *name; bool writeback, direct, no_flush; } caches[] = {
-    {"none", true, true, false}, {"off", true, true, false}, {"directsync", false, true, false},
-    {"writeback", true, false, false}, {"unsafe", true, false, true}, {"writethrough", false, false, false},
-};
-
-static int index_of(const char *const *list, const char *text)
-{
-    for (int i = 0; list[i]; i++)
-        if (!strcmp(list[i], text))
-            return i;
-    return -1;
-}
-
-static bool bad_value(GError **error, const char *key, const char *value, const char *const *valid)
-{
-    error_set(error, "%s=%s is not possible", key, value);
-    if (valid)
-        suggest_append(error, value, valid);
-    return false;
-}
 
 static void drive_finish(Object *o)
 {
     Drive *d = (Drive *)o;
     if (d->id && vm_service_find(o->vm, "drive", d->id) == d)
         vm_service_remove(o->vm, "drive", d->id);
+    drive_set_throttle(d, NULL);
     g_free(d->id);
     g_free(d->serial);
 }
@@ -46,176 +24,20 @@ static const ObjectType drive_type = {
 };
 OBJECT_TYPE(drive_type);
 
-/* Options that are understood by nobody end the start. */
-static const char *const known[] = {
-    "file", "if", "id", "format", "cache", "aio", "readonly", "read-only", "index", "bus", "unit", "media",
-    "serial", "discard", "detect-zeroes", "werror", "rerror", "snapshot", "locking", "file.locking",
-    "node-name", "cache.direct", "cache.no-flush", "cache.writeback", "force-share", "auto-read-only",
-    NULL,
-};
-
-static bool check_known(const Json *o, GError **error)
+Drive *drive_new(Vm *vm, const char *id)
 {
-    for (size_t i = 0; i < json_length(o); i++)
-        if (!g_strv_contains(known, json_key_at(o, i))) {
-            error_set(error, "option '%s' is not known or not implemented yet", json_key_at(o, i));
-            suggest_append(error, json_key_at(o, i), known);
-            return false;
-        }
-    return true;
+    Drive *d = (Drive *)object_new(vm, &drive_type);
+    d->id = g_strdup(id);
+    d->writeback = true;
+    d->werror = d->rerror = BLOCKDEV_ON_ERROR_AUTO;
+    return d;
 }
 
-static bool is_on(const Json *o, const char *key)
+void drive_keep(Drive *d)
 {
-    const char *v = json_get_text(o, key);
-    return v && (!strcmp(v, "on") || !strcmp(v, "yes") || !strcmp(v, "true"));
-}
-
-static void copy_text(const Json *from, const char *key, Json *to, const char *as)
-{
-    if (json_get_text(from, key))
-        json_set_text(to, as, json_get_text(from, key));
-}
-
-static bool add_cache(const Json *o, Json *node, Drive *d, GError **error)
-{
-    const char *name = json_get_text(o, "cache");
-    Json *cache = json_object();
-    d->writeback = json_get(o, "cache.writeback") ? is_on(o, "cache.writeback") : true;
-    bool direct = is_on(o, "cache.direct"), no_flush = is_on(o, "cache.no-flush");
-    if (name) {
-        unsigned i = 0;
-        while (i < G_N_ELEMENTS(caches) && strcmp(caches[i].name, name))
-            i++;
-        if (i == G_N_ELEMENTS(caches)) {
-            json_unref(cache);
-            return bad_value(error, "cache", name, (const char *const[]){
-                "none", "directsync", "writeback", "unsafe", "writethrough", NULL});
-        }
-        d->writeback = caches[i].writeback;
-        direct = caches[i].direct;
-        no_flush = caches[i].no_flush;
-    }
-    json_set_text(cache, "direct", direct ? "on" : "off");
-    json_set_text(cache, "no-flush", no_flush ? "on" : "off");
-    json_set(node, "cache", cache);
-    return true;
-}
-
-/* Without format= the content decides; only raw is there, and what looks otherwise is refused. */
-static bool check_format(const Json *o, const char *file, GError **error)
-{
-    const char *format = json_get_text(o, "format");
-    static const struct { const char *magic, *name; } others[] = {
-        {"QFI\xfb", "qcow2"}, {"KDMV", "vmdk"}, {"conectix", "vpc"}, {"vhdxfile", "vhdx"}, {"LUKS\xba\xbe", "luks"},
-    };
-    if (format)
-        return !strcmp(format, "raw") ||
-               error_set(error, "Unknown driver '%s': this build has raw images only", format);
-    char head[8] = {0};
-    FILE *f = fopen(file, "rb");
-    size_t n = f ? fread(head, 1, sizeof(head), f) : 0;
-    if (f)
-        fclose(f);
-    for (unsigned i = 0; i < G_N_ELEMENTS(others); i++)
-        if (n >= strlen(others[i].magic) && !memcmp(head, others[i].magic, strlen(others[i].magic)))
-            return error_set(error, "'%s' is a %s image, which this build does not read yet (say "
-                             "format=raw if its bytes are meant)", file, others[i].name);
-    return true;
-}
-
-static Json *node_options(const Json *o, Drive *d, const char *file, GError **error)
-{
-    g_autoptr(Json) storage = json_object(), node = json_object();
-    bool read_only = is_on(o, "readonly") || is_on(o, "read-only") || d->cdrom;
-    json_set_text(storage, "driver", g_str_has_prefix(file, "/dev/") ? "host_device" : "file");
-    json_set_text(storage, "filename", file);
-    copy_text(o, "aio", storage, "aio");
-    copy_text(o, "locking", storage, "locking");
-    copy_text(o, "file.locking", storage, "locking");
-    if (!add_cache(o, storage, d, error))
-        return NULL;
-    for (Json *const *j = (Json *const[]){storage, node, NULL}; *j; j++) {
-        json_set_text(*j, "read-only", read_only ? "on" : "off");
-        copy_text(o, "force-share", *j, "force-share");
-        if (json_get_text(o, "discard"))
-            json_set_text(*j, "discard", strcmp(json_get_text(o, "discard"), "on") &&
-                                         strcmp(json_get_text(o, "discard"), "unmap") ? "ignore" : "unmap");
-    }
-    json_set_text(node, "driver", "raw");
-    copy_text(o, "node-name", node, "node-name");
-    copy_text(o, "detect-zeroes", node, "detect-zeroes");
-    json_set(node, "file", json_ref(storage));
-    return g_steal_pointer(&node);
-}
-
-static bool read_place(const Json *o, Drive *d, int dflt, GError **error)
-{
-    const char *interface = json_get_text(o, "if"), *media = json_get_text(o, "media");
-    d->interface = interface ? index_of(interfaces, interface) : dflt;
-    if (d->interface < 0)
-        return bad_value(error, "if", interface, interfaces);
-    if (media && strcmp(media, "disk") && strcmp(media, "cdrom"))
-        return bad_value(error, "media", media, (const char *const[]){"disk", "cdrom", NULL});
-    d->cdrom = media && !strcmp(media, "cdrom");
-    const char *index = json_get_text(o, "index");
-    d->index = index ? strtoul(index, NULL, 10) : 0;
-    if (is_on(o, "snapshot"))
-        return error_set(error, "snapshot=on is not implemented yet");
-    return true;
-}
-
-static bool read_policy(const Json *o, const char *key, BlockdevOnError *policy, GError **error)
-{
-    const char *text = json_get_text(o, key);
-    int v = text ? qapi_enum_parse(&blockdev_on_error_type, text) : BLOCKDEV_ON_ERROR_AUTO;
-    *policy = v;
-    return v >= 0 || bad_value(error, key, text, blockdev_on_error_type.values);
-}
-
-static char *new_id(Vm *vm, const Drive *d)
-{
-    for (unsigned i = d->index;; i++) {
-        char *id = g_strdup_printf("%s%u", interfaces[d->interface], i);
-        if (!vm_service_find(vm, "drive", id))
-            return id;
-        g_free(id);
-    }
-}
-
-static void keep(Vm *vm, Drive *d)
-{
+    Vm *vm = d->object.vm;
     vm_service_add(vm, "drive", d->id, d);
     object_add_child(vm->backends, "drive[*]", &d->object);
-}
-
-Drive *drive_add_option(Vm *vm, const char *text, int dflt, GError **error)
-{
-    g_autoptr(Json) o = keyval_parse(text, "file", KEYVAL_LEGACY, error);
-    Drive *d = (Drive *)object_new(vm, &drive_type);
-    const char *file;
-    if (!o || !check_known(o, error) || !read_place(o, d, dflt, error) ||
-        !read_policy(o, "werror", &d->werror, error) || !read_policy(o, "rerror", &d->rerror, error))
-        goto failed;
-    d->id = json_get_text(o, "id") ? g_strdup(json_get_text(o, "id")) : new_id(vm, d);
-    d->serial = g_strdup(json_get_text(o, "serial"));
-    if (vm_service_find(vm, "drive", d->id)) {
-        error_set(error, "Duplicate ID '%s' for drive", d->id);
-        goto failed;
-    }
-    if ((file = json_get_text(o, "file"))) {
-        g_autoptr(Json) node = check_format(o, file, error) ? node_options(o, d, file, error) : NULL;
-        g_autoptr(BlockdevOptions) options =
-            node ? qapi_from_json(&blockdev_options_type, node, QAPI_KEYVAL, error) : NULL;
-        if (!options || !(d->node = block_open(vm, options, error)))
-            goto failed;
-    }
-    keep(vm, d);
-    return d;
-failed:
-    object_unref(&d->object);
-    g_prefix_error(error, "-drive %s: ", text);
-    return NULL;
 }
 
 Drive *drive_find(Vm *vm, const char *name)
@@ -224,13 +46,23 @@ Drive *drive_find(Vm *vm, const char *name)
     BlockNode *n = d ? NULL : block_find(vm, name);
     if (!n)
         return d;
-    d = (Drive *)object_new(vm, &drive_type);
-    d->id = g_strdup(name);
+    d = drive_new(vm, name);
     d->node = n;
-    d->writeback = true;
-    d->werror = d->rerror = BLOCKDEV_ON_ERROR_AUTO;
-    keep(vm, d);
+    drive_keep(d);
     return d;
+}
+
+Drive *drive_new_empty(Vm *vm)
+{
+    for (unsigned i = 0;; i++) {
+        g_autofree char *id = g_strdup_printf("#drive%u", i);
+        if (vm_service_find(vm, "drive", id))
+            continue;
+        Drive *d = drive_new(vm, id);
+        d->cdrom = true;
+        drive_keep(d);
+        return d;
+    }
 }
 
 Drive *drive_of_interface(Vm *vm, int interface, unsigned n)
@@ -239,6 +71,18 @@ Drive *drive_of_interface(Vm *vm, int interface, unsigned n)
     for (unsigned i = 0; ids && ids[i]; i++) {
         Drive *d = vm_service_find(vm, "drive", ids[i]);
         if (d->interface == interface && n-- == 0)
+            return d;
+    }
+    return NULL;
+}
+
+Drive *drive_at(Vm *vm, int interface, unsigned bus, unsigned unit, unsigned units)
+{
+    g_auto(GStrv) ids = vm_service_ids(vm, "drive");
+    for (unsigned i = 0; ids && ids[i]; i++) {
+        Drive *d = vm_service_find(vm, "drive", ids[i]);
+        unsigned place = d->index != UINT_MAX ? d->index : d->bus * units + d->unit;
+        if (d->interface == interface && place == bus * units + unit)
             return d;
     }
     return NULL;
@@ -258,4 +102,230 @@ bool blockdev_add_option(Vm *vm, const char *text, GError **error)
     }
     drive_find(vm, options->node_name);
     return true;
+}
+
+/* ---- devices ---- */
+
+static bool take_node(Drive *d, GError **error)
+{
+    if (!block_attach_shared(d->node, d->device, d->want_write && !block_read_only(d->node), d->share_rw, d->loop, error))
+        return false;
+    d->node->throttle = d->throttle;
+    return true;
+}
+
+bool drive_attach(Drive *d, Device *device, const DriveUse *use, GError **error)
+{
+    if (d->device)
+        return error_set(error, "Drive '%s' is already in use by another device", d->id);
+    if (!d->node && !(use->ops && use->ops->removable))
+        return error_set(error, "Device needs media, but drive is empty");
+    if (d->node && use->write && block_read_only(d->node))
+        return error_set(error, "Block node is read-only");
+    d->device = device;
+    d->ops = use->ops;
+    d->want_write = use->write || (use->ops && use->ops->removable && !d->cdrom);
+    d->share_rw = use->share_rw;
+    d->loop = use->loop ? use->loop : d->object.vm->loop;
+    if (d->node && !take_node(d, error)) {
+        d->device = NULL;
+        return false;
+    }
+    d->in_use = true;
+    return true;
+}
+
+void drive_detach(Drive *d)
+{
+    if (!d->device)
+        return;
+    if (d->node) {
+        block_drain(d->node);
+        d->node->throttle = NULL;
+        block_detach(d->node);
+    }
+    d->device = NULL;
+    d->ops = NULL;
+    d->in_use = false;
+    /* An empty drive that a device made for itself goes with it. */
+    if (*d->id == '#' && vm_service_find(d->object.vm, "drive", d->id) == d)
+        object_remove(&d->object);
+}
+
+char *drive_device_name(const Drive *d)
+{
+    return !d->device ? NULL : object_path(&d->device->object);
+}
+
+/* Name for events and "device" members: empty for those that only a node's name gave. */
+const char *drive_public_id(const Drive *d)
+{
+    return *d->id == '#' || (d->node && !strcmp(d->id, block_name(d->node)) && !d->owns_node) ? "" : d->id;
+}
+
+BlockErrorAction drive_error(Drive *d, bool read, int error)
+{
+    BlockdevOnError policy = read ? d->rerror : d->werror;
+    if (policy == BLOCKDEV_ON_ERROR_AUTO)
+        policy = read ? BLOCKDEV_ON_ERROR_REPORT : BLOCKDEV_ON_ERROR_ENOSPC;
+    bool stop = policy == BLOCKDEV_ON_ERROR_STOP || (policy == BLOCKDEV_ON_ERROR_ENOSPC && error == ENOSPC);
+    BlockErrorAction action = stop ? BLOCK_ERROR_ACTION_STOP
+                              : policy == BLOCKDEV_ON_ERROR_IGNORE ? BLOCK_ERROR_ACTION_IGNORE
+                                                                   : BLOCK_ERROR_ACTION_REPORT;
+    Vm *vm = d->object.vm;
+    g_autofree char *path = d->device ? object_path(&d->device->object) : g_strdup("");
+    if (stop && d->io_status == BLOCK_DEVICE_IO_STATUS_OK)
+        d->io_status = error == ENOSPC ? BLOCK_DEVICE_IO_STATUS_NOSPACE : BLOCK_DEVICE_IO_STATUS_FAILED;
+    qapi_event_block_io_error(vm, path, drive_public_id(d), d->node ? block_name(d->node) : NULL,
+                              read ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE, action, stop,
+                              error == ENOSPC, g_strerror(error));
+    if (stop)
+        vm_request_stop(vm, RUN_IO_ERROR);
+    return action;
+}
+
+/* ---- removable media ---- */
+
+void drive_move_tray(Drive *d, bool open)
+{
+    if (d->tray_open == open)
+        return;
+    d->tray_open = open;
+    g_autofree char *path = drive_device_name(d);
+    const char *id = d->device && d->device->id ? d->device->id : path ? path : "";
+    qapi_event_device_tray_moved(d->object.vm, drive_public_id(d), id, open);
+}
+
+static const char *shown_name(const Drive *d)
+{
+    return d->device && d->device->id ? d->device->id : d->id;
+}
+
+static bool check_removable(const Drive *d, GError **error)
+{
+    return (d->ops && d->ops->removable) || error_set(error, "Device '%s' is not removable", shown_name(d));
+}
+
+bool drive_open_tray(Drive *d, bool force, GError **error)
+{
+    if (!check_removable(d, error))
+        return false;
+    if (d->tray_open)
+        return true;
+    bool locked = d->ops->is_locked && d->ops->is_locked(d->device);
+    if (d->ops->eject_request && (locked || force))
+        d->ops->eject_request(d->device, force);
+    if (locked && !force)
+        return error_set(error, "Device '%s' is locked and force was not specified, wait for tray to open and try "
+                         "again", shown_name(d));
+    drive_move_tray(d, true);
+    if (d->ops->medium)
+        d->ops->medium(d->device, false);
+    return true;
+}
+
+bool drive_close_tray(Drive *d, GError **error)
+{
+    if (!check_removable(d, error))
+        return false;
+    if (d->tray_open) {
+        drive_move_tray(d, false);
+        if (d->ops->medium && d->node)
+            d->ops->medium(d->device, true);
+    }
+    return true;
+}
+
+bool drive_remove_medium(Drive *d, GError **error)
+{
+    if (!check_removable(d, error))
+        return false;
+    if (!d->tray_open)
+        return error_set(error, "Tray of device '%s' is not open", shown_name(d));
+    BlockNode *n = d->node;
+    if (!n)
+        return true;
+    block_drain(n);
+    n->throttle = NULL;
+    block_detach(n);
+    d->node = NULL;
+    if (d->ops->medium)
+        d->ops->medium(d->device, false);
+    if (d->owns_node)
+        block_free(n);
+    d->owns_node = false;
+    return true;
+}
+
+bool drive_insert_medium(Drive *d, BlockNode *n, GError **error)
+{
+    if (!check_removable(d, error))
+        return false;
+    if (!d->tray_open)
+        return error_set(error, "Tray of device '%s' is not open", shown_name(d));
+    if (d->node)
+        return error_set(error, "There already is a medium in device '%s'", shown_name(d));
+    if (block_user(n))
+        return error_set(error, "Node '%s' is already in use", block_name(n));
+    d->node = n;
+    if (!take_node(d, error)) {
+        d->node = NULL;
+        return false;
+    }
+    return true;
+}
+
+/* ---- finding ---- */
+
+typedef struct Search {
+    Vm *vm;
+    Object *device;
+} Search;
+
+static bool is_part_of(Object *o, const Object *ancestor)
+{
+    for (; o; o = o->parent)
+        if (o == ancestor)
+            return true;
+    return false;
+}
+
+Drive *drive_find_any(Vm *vm, const char *device, const char *id, GError **error)
+{
+    g_auto(GStrv) ids = vm_service_ids(vm, "drive");
+    Object *o = NULL;
+    if (!device == !id) {
+        error_set(error, "Need exactly one of 'device' and 'id'");
+        return NULL;
+    }
+    Drive *named = device ? vm_service_find(vm, "drive", device) : NULL;
+    if (named && *drive_public_id(named))
+        return named;
+    if (id && *id == '/')
+        o = object_resolve(vm, id, NULL, NULL);
+    else if (id)
+        o = object_child(vm->peripheral, id);
+    for (unsigned i = 0; o && ids && ids[i]; i++) {
+        Drive *d = vm_service_find(vm, "drive", ids[i]);
+        if (d->device && is_part_of(&d->device->object, o))
+            return d;
+    }
+    if (o)
+        error_set(error, "Device '%s' has no drive", id);
+    else
+        error_set_class(error, MYNA_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", device ? device : id);
+    return NULL;
+}
+
+/* ---- limits ---- */
+
+void drive_set_throttle(Drive *d, Throttle *t)
+{
+    if (t == d->throttle)
+        return;
+    if (d->throttle)
+        throttle_unref(d->throttle);
+    d->throttle = t;
+    if (d->node && d->device)
+        d->node->throttle = t;
 }

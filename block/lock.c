@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "block/block.h"
 #include "util/error.h"
 
 enum { USES = 100, DENIES = 200, CONSISTENT_READ = 0, WRITE = 1, RESIZE = 3, PERMISSIONS = 4 };
@@ -81,12 +82,28 @@ static bool conflict(int fd, const char *path, const char *what, GError **error)
 
 static const char *const names[PERMISSIONS] = {"consistent read", "write", "write unchanged", "resize"};
 
-bool image_lock(int fd, const char *path, bool write, bool share, GError **error)
+/* Our permissions in QEMU's bits. */
+static unsigned as_bits(unsigned uses)
 {
-    if (share)
-        return true;
-    unsigned uses = 1u << CONSISTENT_READ | (write ? 1u << WRITE | 1u << RESIZE : 0);
-    unsigned denies = 1u << WRITE | 1u << RESIZE;
+    return (uses & BLOCK_USE_READ ? 1u << CONSISTENT_READ : 0) | (uses & BLOCK_USE_WRITE ? 1u << WRITE : 0) |
+           (uses & BLOCK_USE_RESIZE ? 1u << RESIZE : 0);
+}
+
+/* Keeps just those bytes locked. */
+static void give_back(int fd, unsigned uses, unsigned denies)
+{
+    for (unsigned p = 0; p < PERMISSIONS; p++) {
+        struct flock use = range(F_UNLCK, USES + p), deny = range(F_UNLCK, DENIES + p);
+        if (!(uses & 1u << p))
+            fcntl(fd, F_OFD_SETLK, &use);
+        if (!(denies & 1u << p))
+            fcntl(fd, F_OFD_SETLK, &deny);
+    }
+}
+
+bool image_lock(int fd, const char *path, unsigned uses_, unsigned shares, GError **error)
+{
+    unsigned uses = as_bits(uses_), denies = as_bits(BLOCK_USE_ALL & ~shares);
     for (unsigned p = 0; p < PERMISSIONS; p++) {
         bool ok = (!(uses & 1u << p) || take(fd, USES + p)) &&
                   (!(denies & 1u << p) || take(fd, DENIES + p));
@@ -99,5 +116,6 @@ bool image_lock(int fd, const char *path, bool write, bool share, GError **error
         if ((uses & 1u << p && held_by_other(fd, DENIES + p)) ||
             (denies & 1u << p && held_by_other(fd, USES + p)))
             return conflict(fd, path, names[p], error);
+    give_back(fd, uses, denies);
     return true;
 }

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <glib.h>
 
-/* Locks for as long as fd is open. share: others may do anything. The error names who holds it. */
-bool image_lock(int fd, const char *path, bool write, bool share, GError **error);
+/* What fd does with the image and what others may do meanwhile, as BLOCK_USE_*; replaces what was said
+ * before, and ends when fd is closed. The error names who holds it, and then nothing has changed. */
+bool image_lock(int fd, const char *path, unsigned uses, unsigned shares, GError **error);
 
 #endif

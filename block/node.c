@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Block nodes: making, finding, and the way of a request through them. */
+/* The way of a request through block nodes. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "block/internal.h"
+#include "qapi/qapi-events.h"
 #include "util/log.h"
-
-extern const BlockDriver *const __start_myna_block_drivers[], *const __stop_myna_block_drivers[];
 
 /* ---- inside fibers ---- */
 
-static void *aligned_buffer(BlockNode *n, uint64_t bytes)
+void *block_buffer(uint64_t bytes)
 {
-    size_t align = MAX(n->align, 16);
-    return aligned_alloc(align, (bytes + align - 1) / align * align);
+    enum { ALIGN = 4096 };
+    return aligned_alloc(ALIGN, (MAX(bytes, 1) + ALIGN - 1) / ALIGN * ALIGN);
 }
 
 static bool is_aligned(const BlockNode *n, const BlockIo *io)
@@ -25,11 +26,24 @@ static bool is_aligned(const BlockNode *n, const BlockIo *io)
     return all % n->align == 0;
 }
 
-static void copy_iov(const BlockIo *io, char *buf, bool to_iov)
+void block_io_copy(const BlockIo *io, void *to, bool to_iov)
 {
+    char *buf = to;
     for (unsigned i = 0; i < io->n_iov; buf += io->iov[i].iov_len, i++)
         memcpy(to_iov ? io->iov[i].iov_base : buf, to_iov ? buf : io->iov[i].iov_base,
                io->iov[i].iov_len);
+}
+
+void block_io_part(const BlockIo *io, uint64_t skip, uint64_t bytes, struct iovec *iov, BlockIo *part)
+{
+    *part = (BlockIo){.offset = io->offset + skip, .bytes = bytes, .iov = iov, .flags = io->flags};
+    for (unsigned i = 0; i < io->n_iov && bytes; i++) {
+        uint64_t cut = MIN(skip, io->iov[i].iov_len), n = MIN(bytes, io->iov[i].iov_len - cut);
+        skip -= cut;
+        bytes -= n;
+        if (n)
+            iov[part->n_iov++] = (struct iovec){(char *)io->iov[i].iov_base + cut, n};
+    }
 }
 
 /* A request widened to whole units in a buffer of our own; writes read their edges first. */
@@ -37,7 +51,7 @@ static int bounce(BlockNode *n, const BlockIo *io, bool write)
 {
     uint64_t start = io->offset / n->align * n->align;
     uint64_t end = (io->offset + io->bytes + n->align - 1) / n->align * n->align;
-    char *buf = aligned_buffer(n, end - start);
+    char *buf = block_buffer(end - start);
     struct iovec iov = {buf, end - start};
     BlockIo wide = {.offset = start, .bytes = end - start, .iov = &iov, .n_iov = 1, .flags = io->flags};
     int err = 0;
@@ -46,10 +60,10 @@ static int bounce(BlockNode *n, const BlockIo *io, bool write)
     if (!write || start != io->offset || end != io->offset + io->bytes)
         err = n->driver->read(n, &wide);
     if (!err && write) {
-        copy_iov(io, buf + (io->offset - start), false);
+        block_io_copy(io, buf + (io->offset - start), false);
         err = n->driver->write(n, &wide);
     } else if (!err) {
-        copy_iov(io, buf + (io->offset - start), true);
+        block_io_copy(io, buf + (io->offset - start), true);
     }
     free(buf);
     return err;
@@ -60,12 +74,57 @@ int block_read(BlockNode *n, const BlockIo *io)
     return is_aligned(n, io) ? n->driver->read(n, io) : bounce(n, io, false);
 }
 
+/* A widened write must not overtake others in the same units. */
+static int write_aligned(BlockNode *n, const BlockIo *io)
+{
+    int err;
+    if (n->align <= 1)
+        return n->driver->write(n, io);
+    if ((io->offset | io->bytes) % n->align == 0) {
+        fiber_lock_shared(&n->edges);
+        err = is_aligned(n, io) ? n->driver->write(n, io) : bounce(n, io, true);
+        fiber_unlock_shared(&n->edges);
+        return err;
+    }
+    fiber_lock(&n->edges);
+    err = bounce(n, io, true);
+    fiber_unlock(&n->edges);
+    return err;
+}
+
+static void report_threshold(BlockNode *n, uint64_t end)
+{
+    qapi_event_block_write_threshold(n->vm, n->name, end - n->threshold, n->threshold);
+    n->threshold = 0;
+}
+
+void block_set_threshold(BlockNode *n, uint64_t offset) { n->threshold = offset; }
+uint64_t block_threshold(const BlockNode *n) { return n->threshold; }
+
 int block_write(BlockNode *n, const BlockIo *io)
 {
     if (n->read_only)
         return EPERM;
-    int err = is_aligned(n, io) ? n->driver->write(n, io) : bounce(n, io, true);
+    if (n->threshold && io->offset + io->bytes > n->threshold)
+        report_threshold(n, io->offset + io->bytes);
+    int err = write_aligned(n, io);
+    if (!err)
+        n->facts.highest = MAX(n->facts.highest, io->offset + io->bytes);
     return err || !(io->flags & BLOCK_FUA) ? err : block_flush(n);
+}
+
+int block_read_buf(BlockNode *n, uint64_t offset, void *buf, uint64_t bytes)
+{
+    struct iovec iov = {buf, bytes};
+    BlockIo io = {.offset = offset, .bytes = bytes, .iov = &iov, .n_iov = 1};
+    return block_read(n, &io);
+}
+
+int block_write_buf(BlockNode *n, uint64_t offset, const void *buf, uint64_t bytes)
+{
+    struct iovec iov = {(void *)buf, bytes};
+    BlockIo io = {.offset = offset, .bytes = bytes, .iov = &iov, .n_iov = 1};
+    return block_write(n, &io);
 }
 
 int block_flush(BlockNode *n)
@@ -81,7 +140,8 @@ int block_discard(BlockNode *n, uint64_t offset, uint64_t bytes)
         return EPERM;
     if (!n->discard || !n->can_discard)
         return 0;               /* a hint that may be ignored */
-    return n->driver->discard(n, offset, bytes);
+    return n->driver->discard ? n->driver->discard(n, offset, bytes)
+           : n->driver->filter && n->file ? block_discard(n->file, offset, bytes) : 0;
 }
 
 int block_write_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned flags)
@@ -91,9 +151,12 @@ int block_write_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned f
         return EPERM;
     if (!n->discard)
         flags &= ~BLOCK_MAY_UNMAP;
-    int err = n->driver->write_zeroes ? n->driver->write_zeroes(n, offset, bytes, flags) : ENOTSUP;
+    int err = n->driver->write_zeroes ? n->driver->write_zeroes(n, offset, bytes, flags & ~BLOCK_FUA)
+                                      : ENOTSUP;
+    if (!err)
+        n->facts.highest = MAX(n->facts.highest, offset + bytes);
     if (err != ENOTSUP && err != EOPNOTSUPP)
-        return err;
+        return err || !(flags & BLOCK_FUA) ? err : block_flush(n);
     g_autofree char *zeros = g_malloc0(MIN(bytes, PIECE));
     for (err = 0; bytes && !err;) {
         struct iovec iov = {zeros, MIN(bytes, PIECE)};
@@ -102,7 +165,7 @@ int block_write_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned f
         offset += io.bytes;
         bytes -= io.bytes;
     }
-    return err;
+    return err || !(flags & BLOCK_FUA) ? err : block_flush(n);
 }
 
 void block_io_fill(const BlockIo *io, int byte)
@@ -113,7 +176,7 @@ void block_io_fill(const BlockIo *io, int byte)
 
 /* ---- requests ---- */
 
-static bool all_zero(const BlockIo *io)
+bool block_io_is_zero(const BlockIo *io)
 {
     for (unsigned i = 0; i < io->n_iov; i++) {
         const char *p = io->iov[i].iov_base;
@@ -124,13 +187,22 @@ static bool all_zero(const BlockIo *io)
     return true;
 }
 
+static int64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
 static int perform(BlockNode *n, BlockRequest *r)
 {
     BlockIo io = {r->offset, r->bytes, r->iov, r->n_iov, r->flags};
+    if (n->throttle && r->op != BLOCK_FLUSH)
+        throttle_wait(n->throttle, n->loop, r->op != BLOCK_READ, r->bytes);
     switch (r->op) {
     case BLOCK_READ: return block_read(n, &io);
     case BLOCK_WRITE:
-        if (n->detect_zeroes && all_zero(&io))
+        if (n->detect_zeroes && block_io_is_zero(&io))
             return block_write_zeroes(n, r->offset, r->bytes, n->unmap_zeroes ? BLOCK_MAY_UNMAP : 0);
         return block_write(n, &io);
     case BLOCK_FLUSH: return block_flush(n);
@@ -141,9 +213,12 @@ static int perform(BlockNode *n, BlockRequest *r)
 
 static void finish(BlockNode *n, BlockRequest *r, int err)
 {
-    n->ops[r->op]++;
-    n->bytes[r->op] += r->bytes;
-    n->failed[r->op] += err != 0;
+    BlockFacts *f = &n->facts;
+    f->ops[r->op] += err == 0;
+    f->bytes[r->op] += err ? 0 : r->bytes;
+    f->failed[r->op] += err != 0;
+    f->last_ns = now_ns();
+    f->ns[r->op] += f->last_ns - r->started;
     trace(done, "%s op %d offset %llu bytes %llu: %d", n->name, r->op, (unsigned long long)r->offset,
           (unsigned long long)r->bytes, err);
     r->done(r, err);
@@ -161,6 +236,7 @@ static void run(void *data)
 void block_submit(BlockNode *n, BlockRequest *r)
 {
     bool ranged = r->op != BLOCK_FLUSH;
+    r->started = now_ns();
     if (ranged && (r->offset > n->size || r->bytes > n->size - r->offset)) {
         finish(n, r, EINVAL);
         return;
@@ -218,7 +294,6 @@ bool block_can_discard(const BlockNode *n) { return n->can_discard && n->discard
 const char *block_name(const BlockNode *n) { return n->name; }
 const char *block_driver_name(const BlockNode *n) { return n->driver->name; }
 Loop *block_loop(const BlockNode *n) { return n->loop; }
-Device *block_user(const BlockNode *n) { return n->user; }
 
 const char *block_filename(const BlockNode *n)
 {
@@ -229,158 +304,57 @@ const char *block_filename(const BlockNode *n)
 
 BlockNode *block_file(const BlockNode *n) { return n->file; }
 
+BlockNode *block_backing(const BlockNode *n) { return n->backing; }
+
 BlockFacts block_facts(const BlockNode *n)
 {
-    BlockFacts f = {.direct = n->direct, .no_flush = n->no_flush, .detect_zeroes = n->detect_zeroes,
-                    .unmap_zeroes = n->unmap_zeroes};
-    memcpy(f.ops, n->ops, sizeof(f.ops));
-    memcpy(f.bytes, n->bytes, sizeof(f.bytes));
-    memcpy(f.failed, n->failed, sizeof(f.failed));
+    BlockFacts f = n->facts;
+    f.direct = n->direct;
+    f.no_flush = n->no_flush;
+    f.detect_zeroes = n->detect_zeroes;
+    f.unmap_zeroes = n->unmap_zeroes;
     return f;
 }
 
-/* ---- making ---- */
+/* ---- how it is stored ---- */
 
-static const BlockDriver *find_driver(BlockdevDriver id)
+static int map_one(BlockNode *n, uint64_t offset, uint64_t bytes, BlockExtent *e)
 {
-    for (const BlockDriver *const *d = __start_myna_block_drivers; d < __stop_myna_block_drivers; d++)
-        if ((*d)->id == id)
-            return *d;
-    return NULL;
+    *e = (BlockExtent){.bytes = bytes, .where = n};
+    if (n->driver->map)
+        return n->driver->map(n, offset, bytes, e);
+    if (n->driver->filter && n->file)
+        return map_one(n->file, offset, bytes, e);
+    e->flags = EXTENT_ALLOCATED | EXTENT_DATA | EXTENT_AT;
+    e->at = offset;
+    return 0;
 }
 
-static void free_node(BlockNode *n)
+static BlockNode *next_below(BlockNode *n)
 {
-    vm_service_remove(n->vm, "node", n->name);
-    if (n->file && n->own_file)
-        free_node(n->file);
-    else if (n->file)
-        n->file->parent = NULL;
-    g_free(n->name);
-    g_free(n->filename);
-    g_free(n);
+    while (!n->backing && n->driver->filter && n->file)
+        n = n->file;
+    return n->backing;
 }
 
-static void apply_options(BlockNode *n, const BlockdevOptions *o)
+int block_map(BlockNode *n, BlockNode *base, uint64_t offset, uint64_t bytes, BlockExtent *e)
 {
-    n->read_only = o->has_read_only && o->read_only;
-    n->discard = o->has_discard && o->discard == BLOCKDEV_DISCARD_OPTIONS_UNMAP;
-    n->direct = o->cache && o->cache->has_direct && o->cache->direct;
-    n->no_flush = o->cache && o->cache->has_no_flush && o->cache->no_flush;
-    n->detect_zeroes = o->has_detect_zeroes && o->detect_zeroes != BLOCKDEV_DETECT_ZEROES_OPTIONS_OFF;
-    n->unmap_zeroes = o->has_detect_zeroes && o->detect_zeroes == BLOCKDEV_DETECT_ZEROES_OPTIONS_UNMAP;
-}
-
-static void own_nodes(Vm *vm);
-
-BlockNode *block_open(Vm *vm, const BlockdevOptions *o, GError **error)
-{
-    const BlockDriver *driver = find_driver(o->driver);
-    if (!driver) {
-        error_set(error, "this build has no such block driver");
-        return NULL;
+    unsigned depth = 0;
+    for (;; depth++) {
+        int err = map_one(n, offset, bytes, e);
+        BlockNode *below = next_below(n);
+        if (err || e->flags & EXTENT_ALLOCATED || !below || below == base) {
+            e->depth = depth;
+            if (!err && !(e->flags & EXTENT_ALLOCATED) && !below)
+                e->flags |= EXTENT_ZERO;
+            return err;
+        }
+        bytes = e->bytes;
+        if (offset >= below->size) {            /* behind the end of a shorter image: zeroes */
+            *e = (BlockExtent){.bytes = bytes, .flags = EXTENT_ZERO, .depth = depth + 1, .where = below};
+            return 0;
+        }
+        bytes = MIN(bytes, below->size - offset);
+        n = below;
     }
-    g_autofree char *name = g_strdup(o->node_name);
-    for (unsigned i = 100; !name; i++) {
-        g_autofree char *made = g_strdup_printf("#block%u", i);
-        if (!block_find(vm, made))
-            name = g_steal_pointer(&made);
-    }
-    if (block_find(vm, name) || vm_service_find(vm, "drive", name)) {
-        error_set(error, "Duplicate nodes with node-name='%s'", name);
-        return NULL;
-    }
-    BlockNode *n = g_malloc0(driver->size);
-    n->driver = driver;
-    n->vm = vm;
-    n->loop = vm->loop;
-    n->name = g_steal_pointer(&name);
-    n->align = 1;
-    apply_options(n, o);
-    if (!driver->open(n, o, error)) {
-        free_node(n);
-        return NULL;
-    }
-    vm_service_add(vm, "node", n->name, n);
-    own_nodes(vm);
-    return n;
-}
-
-BlockNode *block_find(Vm *vm, const char *name) { return vm_service_find(vm, "node", name); }
-
-static void close_node(BlockNode *n)
-{
-    BlockNode *file = n->file;
-    block_drain(n);
-    if (n->driver->close)
-        n->driver->close(n);
-    if (file && n->own_file) {
-        n->file = NULL;
-        free_node(n);
-        close_node(file);
-    } else {
-        free_node(n);
-    }
-}
-
-bool block_close(Vm *vm, const char *name, GError **error)
-{
-    BlockNode *n = block_find(vm, name);
-    if (!n)
-        return error_set(error, "Failed to find node with node-name='%s'", name);
-    if (n->user || n->parent)
-        return error_set(error, "Node %s is in use", name);
-    close_node(n);
-    return true;
-}
-
-/* Hangs in the machine's tree from the first node on; its end is the end of all nodes. */
-static void close_all(Object *o)
-{
-    for (;;) {
-        g_auto(GStrv) names = vm_service_ids(o->vm, "node");
-        if (!names || !names[0])
-            return;
-        BlockNode *n = block_find(o->vm, names[0]);
-        while (n->parent)
-            n = n->parent;
-        close_node(n);
-    }
-}
-
-static const ObjectType graph_type = {
-    .name = "block-graph", .parent = "object", .size = sizeof(Object), .finish = close_all,
-};
-OBJECT_TYPE(graph_type);
-
-static void own_nodes(Vm *vm)
-{
-    if (!object_child(vm->backends, "block-graph"))
-        object_add_child(vm->backends, "block-graph", object_new(vm, &graph_type));
-}
-
-void block_foreach(Vm *vm, void (*fn)(BlockNode *, void *), void *data)
-{
-    g_auto(GStrv) names = vm_service_ids(vm, "node");
-    for (unsigned i = 0; names && names[i]; i++)
-        fn(block_find(vm, names[i]), data);
-}
-
-bool block_attach(BlockNode *n, Device *user, bool write, Loop *loop, GError **error)
-{
-    if (n->user || n->parent)
-        return error_set(error, "Node '%s' is in use by another device", n->name);
-    if (write && n->read_only)
-        return error_set(error, "Block node is read-only");
-    n->user = user;
-    for (BlockNode *i = n; i; i = i->file)
-        i->loop = loop;
-    return true;
-}
-
-void block_detach(BlockNode *n)
-{
-    n->user = NULL;
-    for (BlockNode *i = n; i; i = i->file)
-        i->loop = n->vm->loop;
 }

@@ -12,7 +12,7 @@ static void wake(void *fiber) { fiber_resume(fiber); }
 
 static void wait_latency(Null *s)
 {
-    if (s->latency_ns) {
+    if (s->latency_ns && fiber_self()) {
         loop_after(s->node.loop, MAX(1, s->latency_ns / 1000000), wake, fiber_self());
         fiber_wait();
     }

@@ -62,32 +62,12 @@ static void complete(Request *q, uint8_t status)
 
 static void submit(Request *q) { block_submit(node(q->s), &q->r); }
 
-static void report(const Request *q, int error, BlockErrorAction action)
-{
-    Device *d = &q->s->v.dev;
-    const char *name = block_name(node(q->s)), *id = q->s->drive->id;
-    g_autofree char *path = object_path(&d->object);
-    qapi_event_block_io_error(d->object.vm, path, strcmp(id, name) ? id : "", name,
-                              q->r.op == BLOCK_READ ? IO_OPERATION_TYPE_READ : IO_OPERATION_TYPE_WRITE,
-                              action, true, error == ENOSPC, g_strerror(error));
-}
-
 /* After an error with policy stop: the machine stands, and the request is tried again on cont. */
 static bool hold_back(Request *q, int error)
 {
-    VirtioBlk *s = q->s;
-    bool read = q->r.op == BLOCK_READ;
-    BlockdevOnError policy = read ? s->drive->rerror : s->drive->werror;
-    if (policy == BLOCKDEV_ON_ERROR_AUTO)
-        policy = read ? BLOCKDEV_ON_ERROR_REPORT : BLOCKDEV_ON_ERROR_ENOSPC;
-    bool stop = policy == BLOCKDEV_ON_ERROR_STOP ||
-                (policy == BLOCKDEV_ON_ERROR_ENOSPC && error == ENOSPC);
-    report(q, error, stop ? BLOCK_ERROR_ACTION_STOP
-              : policy == BLOCKDEV_ON_ERROR_IGNORE ? BLOCK_ERROR_ACTION_IGNORE : BLOCK_ERROR_ACTION_REPORT);
-    if (!stop)
+    if (drive_error(q->s->drive, q->r.op == BLOCK_READ, error) != BLOCK_ERROR_ACTION_STOP)
         return false;
-    g_queue_push_tail(s->stopped, q);
-    vm_request_stop(s->v.dev.object.vm, RUN_IO_ERROR);
+    g_queue_push_tail(q->s->stopped, q);
     return true;
 }
 
@@ -288,11 +268,10 @@ static void set_config(VirtioDevice *v, const uint8_t *c, unsigned at, unsigned 
 
 static bool check(VirtioBlk *s, GError **error)
 {
-    if (!s->drive || !s->drive->node)
-        return error_set(error, s->drive ? "Device needs media, but drive is empty"
-                                         : "drive property not set");
-    if (s->drive->in_use)
-        return error_set(error, "Drive '%s' is already in use by another device", s->drive->id);
+    if (!s->drive)
+        return error_set(error, "drive property not set");
+    if (!s->drive->node)
+        return error_set(error, "Device needs media, but drive is empty");
     if (s->num_queues < 1 || s->num_queues > VIRTIO_MAX_QUEUES)
         return error_set(error, "num-queues must be between 1 and %d", VIRTIO_MAX_QUEUES);
     if (s->queue_size < 4 || s->queue_size > VIRTIO_MAX_SIZE || s->queue_size & (s->queue_size - 1))
@@ -305,6 +284,9 @@ static bool check(VirtioBlk *s, GError **error)
     return true;
 }
 
+static void resized(Device *d) { virtio_config_changed((VirtioDevice *)d); }
+static const DriveOps drive_ops = {.resized = resized};
+
 static bool realize(Device *d, GError **error)
 {
     VirtioBlk *s = (VirtioBlk *)d;
@@ -312,10 +294,12 @@ static bool realize(Device *d, GError **error)
         s->num_queues = MAX(d->object.vm->n_cpus, 1);
     if (s->v.iothread)
         s->v.loop = iothread_loop(s->v.iothread);
-    if (!check(s, error) ||
-        !block_attach(node(s), d, !block_read_only(node(s)), s->v.loop, error))
+    if (!check(s, error))
         return false;
-    s->drive->in_use = true;
+    DriveUse use = {.ops = &drive_ops, .write = !block_read_only(node(s)), .share_rw = s->share_rw,
+                    .loop = s->v.loop};
+    if (!drive_attach(s->drive, d, &use, error))
+        return false;
     s->wce = s->write_cache == 0 ? s->drive->writeback : s->write_cache == 1;
     s->stopped = g_queue_new();
     for (unsigned i = 0; i < s->num_queues; i++)
@@ -326,10 +310,9 @@ static bool realize(Device *d, GError **error)
 static void unrealize(Device *d)
 {
     VirtioBlk *s = (VirtioBlk *)d;
-    if (s->drive && s->drive->in_use) {
+    if (s->drive && s->drive->device == d) {
         virtio_stop(&s->v);
-        block_detach(node(s));
-        s->drive->in_use = false;
+        drive_detach(s->drive);
     }
     g_clear_pointer(&s->stopped, g_queue_free);
 }

@@ -29,6 +29,7 @@ typedef struct BlockRequest {
     /* On the node's loop; error is 0 or a positive errno. May be called inside block_submit(). */
     void (*done)(struct BlockRequest *r, int error);
     BlockNode *node;            /* private */
+    int64_t started;            /* private */
 } BlockRequest;
 
 /* Node's loop. Checks bounds and permission. */
@@ -49,17 +50,74 @@ const char *block_driver_name(const BlockNode *n);
 const char *block_filename(const BlockNode *n);         /* "" without a file */
 Loop *block_loop(const BlockNode *n);
 
-/* What query-block and query-blockstats tell. The node below this one, or NULL. */
+/* What query-block and query-blockstats tell. The nodes below this one, or NULL. */
 BlockNode *block_file(const BlockNode *n);
+BlockNode *block_backing(const BlockNode *n);
 typedef struct BlockFacts {
     uint64_t ops[BLOCK_OPS], bytes[BLOCK_OPS], failed[BLOCK_OPS];
+    int64_t ns[BLOCK_OPS];      /* time spent */
+    int64_t last_ns;            /* end of the last request, monotonic; 0: none yet */
+    uint64_t highest;           /* end of the furthest write */
+    uint64_t discards, discards_failed, discarded;      /* of files: what the host was asked */
     bool direct, no_flush, detect_zeroes, unmap_zeroes;
 } BlockFacts;
 BlockFacts block_facts(const BlockNode *n);
+/* What qemu-img info tells of one image; deep: with the images below. The caller frees. */
+ImageInfo *block_image_info(BlockNode *n, bool deep);
 
-/* ---- making ---- */
+/* How a range of a disk is stored. */
+typedef enum BlockExtentFlags {
+    EXTENT_ALLOCATED = 1,       /* this image says what is there, none below */
+    EXTENT_ZERO = 2,            /* reads as zeroes */
+    EXTENT_DATA = 4,            /* takes space */
+    EXTENT_COMPRESSED = 8,
+    EXTENT_AT = 16,             /* `at` is valid */
+} BlockExtentFlags;
+typedef struct BlockExtent {
+    uint64_t bytes;             /* from the offset asked for; at least 1 */
+    uint64_t at;                /* offset in the storage of `where` */
+    unsigned flags, depth;      /* depth: number of images above */
+    BlockNode *where;
+} BlockExtent;
+/* Looks the beginning of a range up, through images below. Idle node, its loop's thread, or a fiber.
+ * base: stop above this image; NULL: go to the bottom. */
+int block_map(BlockNode *n, BlockNode *base, uint64_t offset, uint64_t bytes, BlockExtent *e);
+
+/* ---- making ----
+ * These wait for the storage; the control thread. */
 BlockNode *block_open(Vm *vm, const BlockdevOptions *options, GError **error);
+/* By file name: a path, nbd:…, json:{…}. format NULL: what the content says. options: members of
+ * BlockdevOptions for the format's node, {"file": {…}} for the storage; may be NULL. */
+typedef struct BlockOpen {
+    const char *filename, *format;
+    const Json *options;
+    bool read_only, no_backing;
+    bool quiet;                 /* no warning when raw was guessed */
+    bool check;                 /* to be checked: damage is no reason not to open it */
+} BlockOpen;
+BlockNode *block_open_file(Vm *vm, const BlockOpen *what, GError **error);
 bool block_close(Vm *vm, const char *node_name, GError **error);
+/* For those who opened it themselves. */
+void block_free(BlockNode *n);
+/* New size in bytes. Waits for requests in flight. */
+bool block_resize(BlockNode *n, uint64_t size, PreallocMode prealloc, GError **error);
+/* Looks for errors in an image's tables; fix: bits BLOCK_FIX_*. False: it could not be checked. */
+enum { BLOCK_FIX_LEAKS = 1, BLOCK_FIX_ERRORS = 2 };
+typedef struct BlockCheck {
+    uint64_t corruptions, leaks, errors, corruptions_fixed, leaks_fixed;
+    uint64_t end, total, allocated, fragmented, compressed;     /* bytes; clusters */
+    bool has_clusters;
+} BlockCheck;
+bool block_check(BlockNode *n, BlockCheck *result, unsigned fix, GError **error);
+/* One unit of the format's cluster size, stored compressed; ENOTSUP: the format has no such. */
+int block_write_compressed(BlockNode *n, uint64_t offset, void *buf, uint64_t bytes);
+unsigned block_cluster(const BlockNode *n);             /* unit of allocation, 0: none */
+/* Another image below, by name ("" or NULL: none), in the image and in the graph. */
+bool block_change_backing(BlockNode *n, const char *name, const char *format, GError **error);
+/* Makes an image: blockdev-create. */
+bool block_create(Vm *vm, const BlockdevCreateOptions *options, GError **error);
+/* Changes options of a node that exists: blockdev-reopen. */
+bool block_reopen(Vm *vm, const BlockdevOptions *options, GError **error);
 BlockNode *block_find(Vm *vm, const char *node_name);
 /* All nodes, in order of creation. */
 void block_foreach(Vm *vm, void (*fn)(BlockNode *n, void *data), void *data);
@@ -67,25 +125,19 @@ void block_foreach(Vm *vm, void (*fn)(BlockNode *n, void *data), void *data);
  * tree to a loop. */
 bool block_attach(BlockNode *n, Device *user, bool write, Loop *loop, GError **error);
 void block_detach(BlockNode *n);
+/* For tools, jobs and exports: uses and shares are made of BLOCK_USE_*. Ends with block_release(). */
+enum { BLOCK_USE_READ = 1, BLOCK_USE_WRITE = 2, BLOCK_USE_RESIZE = 4, BLOCK_USE_ALL = 7 };
+bool block_take(BlockNode *n, const char *who, unsigned uses, unsigned shares, GError **error);
+void block_release(BlockNode *n, const char *who);
 Device *block_user(const BlockNode *n);
+bool block_is_used(const BlockNode *n);
+/* Sends BLOCK_WRITE_THRESHOLD once when it is written to beyond that offset; 0: not. */
+void block_set_threshold(BlockNode *n, uint64_t offset);
+uint64_t block_threshold(const BlockNode *n);
 
-/* -drive: a node under the drive's id and, for if=virtio, the device. */
-typedef struct Drive {
-    Object object;
-    char *id, *serial;
-    BlockNode *node;            /* NULL: no medium */
-    int interface;              /* DRIVE_* */
-    unsigned index, bus, unit;
-    bool cdrom, writeback, in_use;
-    BlockdevOnError werror, rerror;
-} Drive;
-enum { DRIVE_NONE, DRIVE_VIRTIO, DRIVE_IDE, DRIVE_SCSI, DRIVE_FLOPPY, DRIVE_PFLASH, DRIVE_MTD, DRIVE_SD };
-Drive *drive_add_option(Vm *vm, const char *text, int default_interface, GError **error);
-/* What a device's drive= names: a drive's id, or a node's name (then a Drive is made for it). */
-Drive *drive_find(Vm *vm, const char *id_or_node);
-/* The n-th drive of an interface, or NULL: boards wire them. */
-Drive *drive_of_interface(Vm *vm, int interface, unsigned n);
-/* -blockdev: options in keyval or JSON form. */
-bool blockdev_add_option(Vm *vm, const char *text, GError **error);
+/* Runs fn on the node's loop, outside of requests, and waits until it has run. Control thread. */
+void block_call(BlockNode *n, void (*fn)(void *data), void *data);
+
+#include "block/drive.h"
 
 #endif
