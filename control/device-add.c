@@ -51,14 +51,15 @@ bool object_set_json(Object *o, const Json *options, const char *const *skip, GE
 
 static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, GError **error)
 {
+    const char *kind = device_type_bus(t);
     *bus = NULL;
-    if (!t->bus)
+    if (!kind)
         return true;
     if (name) {
         *bus = bus_find(vm, name, NULL);
         if (!*bus)
             return error_set(error, "Bus '%s' not found", name);
-        if (!object_is_a(&(*bus)->object, t->bus))
+        if (!object_is_a(&(*bus)->object, kind))
             return error_set(error, "Device '%s' can't go on %s bus", t->name,
                              (*bus)->object.type->name);
         return true;
@@ -66,9 +67,9 @@ static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, G
     *bus = vm->machine->type_->default_bus ? vm->machine->type_->default_bus(vm->machine, t) : NULL;
     /* Where the board has no say: the first one, which another device brings. */
     if (!*bus)
-        *bus = bus_find(vm, NULL, t->bus);
+        *bus = bus_find(vm, NULL, kind);
     if (!*bus)
-        return error_set(error, "No '%s' bus found for device '%s'", t->bus, t->name);
+        return error_set(error, "No '%s' bus found for device '%s'", kind, t->name);
     return true;
 }
 

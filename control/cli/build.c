@@ -461,7 +461,8 @@ static bool make_disks(Vm *vm, Config *c, GError **error)
 static bool add_drive_device(Vm *vm, const Drive *d, GError **error)
 {
     g_autoptr(Json) o = json_object();
-    json_set_text(o, "driver", "virtio-blk-device");
+    const char *type = vm->machine->type_->default_disk;
+    json_set_text(o, "driver", type ? type : "virtio-blk-device");
     json_set_text(o, "drive", d->id);
     return device_add(vm, o, error);
 }

@@ -147,6 +147,17 @@ const DeviceType *device_type_find(const char *name, GError **error)
     return s.found;
 }
 
+const char *device_type_bus(const DeviceType *t)
+{
+    for (const ObjectType *o = (const ObjectType *)t; o && strcmp(o->name, "device") != 0;
+         o = object_type_parent(o)) {
+        if (((const DeviceType *)o)->bus) {
+            return ((const DeviceType *)o)->bus;
+        }
+    }
+    return NULL;
+}
+
 /* ---- -global ---- */
 
 typedef struct Global {

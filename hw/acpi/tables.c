@@ -25,6 +25,7 @@ typedef struct Sum {
 struct AcpiTables {
     GByteArray *blob, *rsdp;
     GArray *links, *sums, *roots;       /* Link, Sum, unsigned offsets listed in the root table */
+    char oem[15];
 };
 
 AcpiTables *acpi_tables_new(void)
@@ -35,7 +36,13 @@ AcpiTables *acpi_tables_new(void)
     t->links = g_array_new(false, false, sizeof(Link));
     t->sums = g_array_new(false, false, sizeof(Sum));
     t->roots = g_array_new(false, false, sizeof(unsigned));
+    acpi_set_oem(t, NULL, NULL);
     return t;
+}
+
+void acpi_set_oem(AcpiTables *t, const char *id, const char *table_id)
+{
+    g_snprintf(t->oem, sizeof(t->oem), "%-6.6s%-8.8s", id ? id : "BOCHS ", table_id ? table_id : "BXPC    ");
 }
 
 void acpi_tables_free(AcpiTables *t)
@@ -84,11 +91,19 @@ GByteArray *acpi_begin(AcpiTables *t, const char *signature, uint8_t revision, u
     append_int(t->blob, 0, 4);          /* length, at the end */
     append(t->blob, &revision, 1);
     append_int(t->blob, 0, 1);          /* checksum, by whoever places the table */
-    append(t->blob, "BOCHS BXPC    ", 14);
+    append(t->blob, t->oem, 14);
     append_int(t->blob, 1, 4);
     append(t->blob, "BXPC", 4);
     append_int(t->blob, 1, 4);
     return t->blob;
+}
+
+unsigned acpi_raw(AcpiTables *t, const void *data, unsigned n, unsigned align)
+{
+    while (t->blob->len % align)
+        append(t->blob, "", 1);
+    append(t->blob, data, n);
+    return t->blob->len - n;
 }
 
 void acpi_end(AcpiTables *t, unsigned start, bool listed)
@@ -269,6 +284,110 @@ void acpi_madt(AcpiTables *t, const AcpiMadt *m)
     append_int(b, 0xff, 1);
     append_int(b, 0, 2);
     append_int(b, 1, 1);
+    acpi_end(t, start, true);
+}
+
+/* ---- full machines ---- */
+
+/* 5.2.10; firmware wants a multiple of 64. */
+unsigned acpi_facs(AcpiTables *t)
+{
+    static const uint8_t facs[64] = {'F', 'A', 'C', 'S', 64};
+    return acpi_raw(t, facs, sizeof(facs), 64);
+}
+
+static void put(GByteArray *b, unsigned at, uint64_t v, unsigned n)
+{
+    v = GUINT64_TO_LE(v);
+    memcpy(b->data + at, &v, n);
+}
+
+/* 5.2.3.2 */
+static void put_address(GByteArray *b, unsigned at, uint8_t space, uint8_t bits, uint64_t address)
+{
+    put(b, at, space, 1);
+    put(b, at + 1, bits, 1);
+    put(b, at + 4, address, 8);
+}
+
+enum { SPACE_IO = 1 };
+
+static void fadt_extended(GByteArray *b, unsigned start, const AcpiFadt *f)
+{
+    put_address(b, start + 116, SPACE_IO, 8, f->reset_port);
+    put(b, start + 128, f->reset_value, 1);
+    put_address(b, start + 148, SPACE_IO, 32, f->pm_base);
+    put_address(b, start + 172, SPACE_IO, 16, f->pm_base + 4);
+    put_address(b, start + 208, SPACE_IO, 32, f->pm_base + 8);
+    put_address(b, start + 220, SPACE_IO, f->gpe_length * 8, f->gpe_base);
+}
+
+/* 5.2.9 */
+void acpi_fadt(AcpiTables *t, const AcpiFadt *f, unsigned facs, unsigned dsdt)
+{
+    unsigned start, size = f->revision >= 3 ? 244 : 116;
+    GByteArray *b = acpi_begin(t, "FACP", f->revision, &start);
+    g_byte_array_set_size(b, start + size);
+    memset(b->data + start + HEADER, 0, size - HEADER);
+    acpi_pointer(t, start + 36, 4, facs);
+    acpi_pointer(t, start + 40, 4, dsdt);
+    put(b, start + 44, f->revision >= 3 ? 0 : 1, 1);
+    put(b, start + 46, f->sci, 2);
+    put(b, start + 48, f->smi_port, 4);
+    put(b, start + 52, f->acpi_on, 1);
+    put(b, start + 53, f->acpi_off, 1);
+    put(b, start + 56, f->pm_base, 4);
+    put(b, start + 64, f->pm_base + 4, 4);
+    put(b, start + 76, f->pm_base + 8, 4);
+    put(b, start + 80, f->gpe_base, 4);
+    put(b, start + 88, 4, 1);           /* lengths: PM1 event, control, timer, GPE0 */
+    put(b, start + 89, 2, 1);
+    put(b, start + 91, 4, 1);
+    put(b, start + 92, f->gpe_length, 1);
+    put(b, start + 96, 0xfff, 2);       /* no C2, no C3 */
+    put(b, start + 98, 0xfff, 2);
+    put(b, start + 108, 0x32, 1);       /* century byte of the clock */
+    put(b, start + 109, f->boot_flags, 2);
+    put(b, start + 112, f->flags, 4);
+    if (f->revision >= 3) {
+        acpi_pointer(t, start + 140, 8, dsdt);
+        fadt_extended(b, start, f);
+    }
+    acpi_end(t, start, true);
+}
+
+/* IA-PC HPET 1.0a, 3.2.4 */
+void acpi_hpet(AcpiTables *t, uint64_t base, uint32_t id)
+{
+    unsigned start;
+    GByteArray *b = acpi_begin(t, "HPET", 1, &start);
+    append_int(b, id, 4);
+    append_int(b, 0, 4);                /* address: memory, no width */
+    append_int(b, base, 8);
+    append_int(b, 0, 4);                /* number, minimum tick, protection */
+    acpi_end(t, start, true);
+}
+
+/* PCI Firmware 3.2, 4.1.2 */
+void acpi_mcfg(AcpiTables *t, uint64_t base, uint8_t first_bus, uint8_t last_bus)
+{
+    unsigned start;
+    GByteArray *b = acpi_begin(t, "MCFG", 1, &start);
+    append_int(b, 0, 8);
+    append_int(b, base, 8);
+    append_int(b, 0, 2);
+    append_int(b, first_bus, 1);
+    append_int(b, last_bus, 1);
+    append_int(b, 0, 4);
+    acpi_end(t, start, true);
+}
+
+/* Windows ACPI Emulated Devices Table */
+void acpi_waet(AcpiTables *t, uint32_t flags)
+{
+    unsigned start;
+    GByteArray *b = acpi_begin(t, "WAET", 1, &start);
+    append_int(b, flags, 4);
     acpi_end(t, start, true);
 }
 

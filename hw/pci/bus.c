@@ -118,14 +118,36 @@ static void unplug(Bus *bus, Device *d)
         __atomic_store_n(&b->slot[p->devfn], NULL, __ATOMIC_RELEASE);
 }
 
+/* IEEE 1275 names by class (PCI Bus Binding 2.1, 2.2.1.4). */
+static const struct { uint16_t class; const char *name; } class_names[] = {
+    {0x0100, "scsi"}, {0x0101, "ide"}, {0x0102, "fdc"}, {0x0104, "raid"}, {0x0106, "ide"},
+    {0x0200, "ethernet"}, {0x0300, "display"}, {0x0401, "sound"}, {0x0403, "sound"}, {0x0600, "host"},
+    {0x0601, "isa"}, {0x0604, "pci-bridge"}, {0x0700, "serial"}, {0x0780, "communication-device"},
+    {0x0900, "keyboard"}, {0x0902, "mouse"}, {0x0c03, "usb"}, {0x0c05, "smb"},
+};
+
+static char *fw_name(Bus *bus, Device *d)
+{
+    const PciDevice *p = (const PciDevice *)d;
+    uint16_t class = pci_get16(p, PCI_CLASS + 1);
+    g_autofree char *name = NULL;
+    for (unsigned i = 0; !name && i < G_N_ELEMENTS(class_names); i++)
+        if (class_names[i].class == class)
+            name = g_strdup(class_names[i].name);
+    if (!name)
+        name = g_strdup_printf("pci%04x,%04x", pci_get16(p, PCI_VENDOR_ID), pci_get16(p, PCI_DEVICE_ID));
+    return p->devfn & 7 ? g_strdup_printf("%s@%x,%x", name, p->devfn >> 3, p->devfn & 7)
+                        : g_strdup_printf("%s@%x", name, p->devfn >> 3);
+}
+
 static const BusType pci_bus = {
     .name = "PCI", .parent = "bus", .size = sizeof(PciBus), .plug = plug, .plugged = plugged,
-    .unplug = unplug, .finish = bus_finish,
+    .unplug = unplug, .fw_name = fw_name, .finish = bus_finish,
 };
 OBJECT_TYPE(pci_bus);
 static const BusType pcie_bus = {
     .name = "PCIE", .parent = "PCI", .size = sizeof(PciBus), .plug = plug, .plugged = plugged,
-    .unplug = unplug,
+    .unplug = unplug, .fw_name = fw_name,
 };
 OBJECT_TYPE(pcie_bus);
 
@@ -147,6 +169,16 @@ PciBus *pci_root_new(Device *host, const PciRootConfig *config)
     b->memory = config->memory;
     b->io = config->io;
     return b;
+}
+
+void pci_root_route(PciBus *root, unsigned n_lines, unsigned (*map_pin)(void *, unsigned, unsigned),
+                    void (*set_line)(void *, unsigned, bool), void *opaque)
+{
+    PciRootConfig *c = &root->host->c;
+    c->n_lines = n_lines;
+    c->map_pin = map_pin;
+    c->set_line = set_line;
+    c->opaque = opaque;
 }
 
 PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, MemRegion *memory,

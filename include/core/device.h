@@ -151,6 +151,8 @@ static inline const DeviceType *device_type(const Device *d) { return (const Dev
 
 /* The type that -device NAME means: by name or alias; NULL with an error naming the nearest. */
 const DeviceType *device_type_find(const char *name, GError **error);
+/* The type of bus it plugs into, its own or its ancestors'; NULL: none. */
+const char *device_type_bus(const DeviceType *t);
 /* -global DRIVER.PROPERTY=VALUE: for all devices of the type made from now on. */
 void device_global(Vm *vm, const char *driver, const char *property, const char *value);
 /* A -global that no device has used, as "driver.property", or NULL. The caller frees. */

@@ -36,12 +36,46 @@ Aml *aml_notify(const char *path, uint64_t value);
 Aml *aml_region(const char *name, uint8_t space, uint64_t offset, uint32_t length);
 /* Field with one unit: access 1, 2, 3 (byte, word, dword); width in bits. */
 Aml *aml_field(const char *region, uint8_t access, const char *unit, unsigned bits);
+/* Fields of several units in order; name NULL: a gap. `update` 0 preserve, 1 write as ones, 2 as zeros. */
+typedef struct AmlUnit { const char *name; unsigned bits; } AmlUnit;
+Aml *aml_fields(const char *region, uint8_t access, bool lock, uint8_t update, const AmlUnit *units,
+                unsigned n);
+Aml *aml_else(void);
+Aml *aml_while(Aml *condition);
+Aml *aml_or(Aml *a, Aml *b, Aml *to);                   /* to NULL: result only; likewise below */
+Aml *aml_add(Aml *a, Aml *b, Aml *to);
+Aml *aml_shift_left(Aml *a, Aml *b);
+Aml *aml_shift_right(Aml *a, Aml *b);
+Aml *aml_not_equal(Aml *a, Aml *b);
+Aml *aml_less(Aml *a, Aml *b);
+Aml *aml_logical_and(Aml *a, Aml *b);
+Aml *aml_logical_or(Aml *a, Aml *b);
+Aml *aml_index(Aml *object, Aml *at);
+Aml *aml_deref(Aml *reference);
+Aml *aml_sizeof(Aml *object);
+Aml *aml_increment(Aml *x);
+Aml *aml_break(void);
+Aml *aml_create_dword_field(Aml *buffer, uint64_t at, const char *name);
+Aml *aml_call(const char *method, Aml *const *args, unsigned n);
+Aml *aml_notify_object(Aml *object, Aml *value);
+Aml *aml_mutex(const char *name, uint8_t level);
+Aml *aml_acquire(const char *mutex);                    /* waits for ever */
+Aml *aml_release(const char *mutex);
+Aml *aml_uuid(const char *uuid);                        /* buffer in the mixed order of ToUUID */
+Aml *aml_processor(const char *name, uint8_t id);
 /* Resource templates: descriptors appended to a template, which becomes a buffer. */
 Aml *aml_resources(void);
 void aml_res_memory32(Aml *res, uint32_t base, uint32_t length, bool writable);
 void aml_res_io(Aml *res, uint16_t base, uint8_t length);
 void aml_res_irq(Aml *res, uint32_t gsi, bool edge);    /* extended interrupt, active high */
 void aml_res_irq_legacy(Aml *res, uint8_t irq);
+/* Interrupt descriptor, level, active high, shared; several numbers are a choice. */
+void aml_res_interrupts(Aml *res, const uint32_t *irqs, unsigned n);
+/* Windows of a bridge [first, last]. */
+void aml_res_bus(Aml *res, uint16_t first, uint16_t last);
+void aml_res_window_io(Aml *res, uint16_t first, uint16_t last);
+void aml_res_window32(Aml *res, uint32_t first, uint32_t last, bool cacheable);
+void aml_res_window64(Aml *res, uint64_t first, uint64_t last);
 Aml *aml_name_resources(const char *name, Aml *res);
 
 /* ---- tables ---- */
@@ -51,6 +85,10 @@ AcpiTables *acpi_tables_new(void);
 void acpi_tables_free(AcpiTables *t);
 /* Begins a table in the blob "etc/acpi/tables"; returns its byte array and start offset. */
 GByteArray *acpi_begin(AcpiTables *t, const char *signature, uint8_t revision, unsigned *start);
+/* Bytes that are not a table with a header (FACS), at a multiple of `align`; returns their offset. */
+unsigned acpi_raw(AcpiTables *t, const void *data, unsigned n, unsigned align);
+/* OEM id (6) and table id (8) of all tables; NULL: BOCHS, BXPC. Before the first table. */
+void acpi_set_oem(AcpiTables *t, const char *id, const char *table_id);
 /* Ends it: length and checksum, an entry in the root table. dsdt: not listed there. */
 void acpi_end(AcpiTables *t, unsigned start, bool listed);
 /* A pointer field of `size` bytes at `at` to offset `target` of the tables' blob. */
@@ -76,6 +114,24 @@ typedef struct AcpiReducedFadt {
     uint8_t reset_value;
     uint32_t extra_flags;
 } AcpiReducedFadt;
+/* With the fixed hardware of PCs. */
+typedef struct AcpiFadt {
+    uint8_t revision;           /* 1: 116 bytes, 3: 244 with reset register */
+    uint16_t sci;
+    uint32_t smi_port;
+    uint8_t acpi_on, acpi_off;
+    uint32_t pm_base, gpe_base;
+    uint8_t gpe_length;
+    uint32_t flags;
+    uint16_t boot_flags;
+    uint16_t reset_port;        /* 0: none */
+    uint8_t reset_value;
+} AcpiFadt;
+void acpi_fadt(AcpiTables *t, const AcpiFadt *f, unsigned facs, unsigned dsdt);
+unsigned acpi_facs(AcpiTables *t);
+void acpi_hpet(AcpiTables *t, uint64_t base, uint32_t id);
+void acpi_mcfg(AcpiTables *t, uint64_t base, uint8_t first_bus, uint8_t last_bus);
+void acpi_waet(AcpiTables *t, uint32_t flags);
 void acpi_fadt_reduced(AcpiTables *t, const AcpiReducedFadt *f, unsigned dsdt);
 
 /* ---- the generic event device: selector at base, registers at regs ---- */

@@ -227,6 +227,10 @@ typedef struct PciRootConfig {
     const MsiTarget *msi;       /* NULL: messages are lost */
 } PciRootConfig;
 PciBus *pci_root_new(Device *host, const PciRootConfig *config);
+/* A chip made later (a south bridge) takes the lines. Before any function drives one. */
+void pci_root_route(PciBus *root, unsigned n_lines,
+                    unsigned (*map_pin)(void *opaque, unsigned devfn, unsigned pin),
+                    void (*set_line)(void *opaque, unsigned line, bool level), void *opaque);
 /* Under the lock that set_line is called with: state of a router that both it and registers use. */
 void pci_lines_lock(PciBus *root);
 void pci_lines_unlock(PciBus *root);

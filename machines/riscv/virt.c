@@ -147,7 +147,7 @@ static bool build(Machine *m, GError **error)
 static Bus *default_bus(Machine *m, const DeviceType *t)
 {
     RiscvVirt *s = (RiscvVirt *)m;
-    if (g_strcmp0(t->bus, "virtio-bus") != 0)
+    if (g_strcmp0(device_type_bus(t), "virtio-bus") != 0)
         return NULL;
     for (int i = SLOTS - 1; i >= 0; i--) {
         if (s->slot[i]->devices->len == 0)

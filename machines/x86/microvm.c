@@ -11,12 +11,13 @@
 #include "hw/virtio-mmio.h"
 #include "machines/common.h"
 #include "machines/x86/boot.h"
+#include "machines/x86/interrupts.h"
 #include "util/error.h"
 
 enum {
     GED_GSI = 9, GED_SELECTOR = 0xfea00000, GED_REGS = 0xfea00200, GED_RESET = GED_REGS + 2,
     GED_RESET_VALUE = 0x42,
-    VIRTIO_BASE = 0xfeb00000, IOAPIC_BASE = 0xfec00000, IOAPIC2_BASE = 0xfec10000, IOAPIC_PINS = 24,
+    VIRTIO_BASE = 0xfeb00000, 
     MAX_SLOTS = 24, FEW_SLOTS = 8,
 };
 #define LOW_LIMIT (3ull << 30)
@@ -25,12 +26,12 @@ typedef struct MicroVm {
     Machine m;
     int acpi, pcie, rtc, pic, pit, usb, ioapic2;        /* OnOffAuto */
     bool isa_serial, auto_cmdline, option_roms;
-    Device *pic_pair, *ioapic[2], *rtc_dev;
+    X86Interrupts irq;
+    Device *rtc_dev;
     Bus *isa, *slot[MAX_SLOTS];
     unsigned taken;             /* slots in use, from the highest down */
     unsigned taken_order[MAX_SLOTS];
     uint64_t low_size, high_size;
-    uint32_t apic_ids[288];
     AcpiTables *tables;
     X86BootInfo boot;
 } MicroVm;
@@ -42,57 +43,7 @@ static bool two_ioapics(const MicroVm *s) { return has_acpi(s) && on(s->ioapic2,
 
 /* ---- interrupts ---- */
 
-/* An ISA line reaches the PIC and the IOAPIC (line 0 on pin 2). */
-typedef struct Splitter {
-    Device dev;
-    Irq pic[ISA_IRQS], ioapic[ISA_IRQS];
-} Splitter;
-
-static void split_pin(Device *d, uint32_t n, bool level)
-{
-    irq_set(&((Splitter *)d)->pic[n], level);
-    irq_set(&((Splitter *)d)->ioapic[n], level);
-}
-
-static const Field splitter_fields[] = {IRQ(Splitter, pic), IRQ(Splitter, ioapic)};
-static const DeviceType isa_splitter = {
-    .name = "isa-irq-splitter", .desc = "ISA lines to PIC and IOAPIC", .size = sizeof(Splitter),
-    .intc_domain = true, .fields = splitter_fields, .n_fields = G_N_ELEMENTS(splitter_fields),
-    .pin = split_pin, .n_pins = ISA_IRQS,
-};
-DEVICE_TYPE(isa_splitter);
-
-static Pin gsi(MicroVm *s, unsigned n)
-{
-    return device_pin(s->ioapic[n / IOAPIC_PINS], n % IOAPIC_PINS);
-}
-
-static void make_interrupts(MicroVm *s, Pin lines[ISA_IRQS])
-{
-    Vm *vm = s->m.vm;
-    ApicBus *bus = apic_bus_new(vm);
-    for (unsigned i = 0; i < vm->n_cpus; i++) {
-        const X86IrqSource *source;
-        s->apic_ids[i] = x86_cpu_apic_id(vm->cpus[i]);
-        Device *apic = apic_new(bus, vm->cpus[i], s->apic_ids[i], i == 0, &source);
-        x86_cpu_connect(vm->cpus[i], source, apic);
-    }
-    s->ioapic[0] = ioapic_new(bus, IOAPIC_BASE, 0);
-    if (two_ioapics(s))
-        s->ioapic[1] = ioapic_new(bus, IOAPIC2_BASE, 1);
-    if (on(s->pic, true)) {
-        s->pic_pair = i8259_pair_new(vm, apic_bus_lint0(bus));
-        apic_bus_set_pic(bus, i8259_ack, s->pic_pair);
-    }
-    Splitter *split = (Splitter *)device_make(vm, "isa-irq-splitter");
-    for (unsigned n = 0; n < ISA_IRQS; n++) {
-        if (s->pic_pair)
-            irq_connect(&split->pic[n], i8259_pin(s->pic_pair, n));
-        if (n != 2)
-            irq_connect(&split->ioapic[n], device_pin(s->ioapic[0], n ? n : 2));
-        lines[n] = device_pin(&split->dev, n);
-    }
-}
+static Pin gsi(MicroVm *s, unsigned n) { return x86_gsi(&s->irq, n); }
 
 /* ---- chips ---- */
 
@@ -100,7 +51,9 @@ static bool make_chips(MicroVm *s, GError **error)
 {
     Vm *vm = s->m.vm;
     Pin lines[ISA_IRQS];
-    make_interrupts(s, lines);
+    x86_interrupts_new(vm, &s->irq, on(s->pic, true), two_ioapics(s));
+    for (unsigned n = 0; n < ISA_IRQS; n++)
+        lines[n] = x86_isa_line(&s->irq, LINE_ISA, n);
     s->isa = isa_bus_new(vm, lines);
     if (on(s->pit, true))
         pcspk_new(vm, i8254_new(vm, lines[0]));
@@ -152,15 +105,15 @@ static unsigned slots(const MicroVm *s) { return two_ioapics(s) ? MAX_SLOTS : FE
 
 static unsigned slot_gsi(const MicroVm *s, unsigned slot)
 {
-    return slot + (!has_acpi(s) ? 5 : two_ioapics(s) ? IOAPIC_PINS : 16);
+    return slot + (!has_acpi(s) ? 5 : two_ioapics(s) ? X86_IOAPIC_PINS : 16);
 }
 
 static Bus *default_bus(Machine *m, const DeviceType *t)
 {
     MicroVm *s = (MicroVm *)m;
-    if (!g_strcmp0(t->bus, "ISA"))
+    if (!g_strcmp0(device_type_bus(t), "ISA"))
         return s->isa;
-    if (g_strcmp0(t->bus, "virtio-bus") || s->taken == slots(s))
+    if (g_strcmp0(device_type_bus(t), "virtio-bus") || s->taken == slots(s))
         return NULL;
     unsigned slot = slots(s) - 1 - s->taken;
     s->taken_order[s->taken++] = slot;
@@ -229,9 +182,9 @@ static void make_tables(MicroVm *s)
                             .reset = GED_RESET, .reset_value = GED_RESET_VALUE};
     acpi_fadt_reduced(s->tables, &fadt, dsdt);
     AcpiMadt madt = {
-        .lapic_base = 0xfee00000, .apic_ids = s->apic_ids, .cpus = s->m.vm->n_cpus,
+        .lapic_base = 0xfee00000, .apic_ids = s->irq.apic_ids, .cpus = s->m.vm->n_cpus,
         .ioapics = two_ioapics(s) ? 2 : 1,
-        .ioapic = {{IOAPIC_BASE, 0, 0}, {IOAPIC2_BASE, IOAPIC_PINS, 1}},
+        .ioapic = {{X86_IOAPIC_BASE, 0, 0}, {X86_IOAPIC2_BASE, X86_IOAPIC_PINS, 1}},
     };
     acpi_madt(s->tables, &madt);
     acpi_finish(s->tables, true);

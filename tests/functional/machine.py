@@ -312,20 +312,20 @@ def initramfs(kernel):
     return path
 
 
-def linux_args(guest, append='', memory=512, smp=1, machine='', kernel=None):
+def linux_args(guest, append='', memory=512, smp=1, machine='', kernel=None, board=None):
     """The arguments that boot a Linux guest of LINUX with parameters on its command line."""
     row = LINUX[guest]
-    return ['-M', row.machine + (',' + machine if machine else ''), '-m', memory, '-smp', smp,
+    return ['-M', (board or row.machine) + (',' + machine if machine else ''), '-m', memory, '-smp', smp,
             '-kernel', kernel or guest_file(row.kernel), '-initrd', initramfs(row.initramfs),
             '-append', f'console={row.console} {append} {APPEND}']
 
 
 def linux(guest, test='boot', *args, append='', memory=512, smp=1, end='poweroff', reboot=False,
-          machine='', kernel=None, **kw):
+          machine='', kernel=None, board=None, **kw):
     """A Machine that runs the scripts `test` of tests/guest in a Linux guest."""
     line = f'myna.test={test} myna.end={end} {append}'
     extra = [] if reboot else ['-no-reboot']
-    return Machine(LINUX[guest].arch, *linux_args(guest, line, memory, smp, machine, kernel),
+    return Machine(LINUX[guest].arch, *linux_args(guest, line, memory, smp, machine, kernel, board),
                    *extra, *args, **kw)
 
 

@@ -112,12 +112,7 @@ static void give_drive(Device *d)
 /* The bus of its kind: that of the test, or a new one. */
 static Bus *bus_for(TestDevice *t, const Device *d)
 {
-    const char *kind = NULL;
-
-    for (const ObjectType *o = d->object.type; !kind && strcmp(o->name, "device") != 0;
-         o = object_type_parent(o)) {
-        kind = ((const DeviceType *)o)->bus;
-    }
+    const char *kind = device_type_bus(device_type(d));
     Bus *bus = kind ? bus_find(t->vm, NULL, kind) : NULL;
     return bus ? bus : kind ? new_bus(t, kind) : NULL;
 }

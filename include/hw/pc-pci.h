@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Chip sets of PCs: host bridges, their south bridges, and what the boards wire to them. */
+#ifndef HW_PC_PCI_H
+#define HW_PC_PCI_H
+
+#include "hw/pci.h"
+
+/* ---- host bridges ---- */
+typedef struct PcHostConfig {
+    MemRegion *system, *ram;    /* system memory; all of RAM, low part first */
+    MemRegion *pci;             /* the PCI memory space, mapped beneath RAM by the board */
+    uint64_t low_size;          /* RAM below 4 GiB */
+    const MsiTarget *msi;
+    bool smm;
+} PcHostConfig;
+/* q35: "pcie.0" with the MCH at 00.0, ECAM by PCIEXBAR; i440fx: "pci.0" with the PMC at 00.0. Interrupt
+ * lines go to the south bridge, which the board makes next. */
+PciBus *q35_host_new(Vm *vm, const PcHostConfig *config);
+PciBus *i440fx_host_new(Vm *vm, const PcHostConfig *config);
+/* Bytes at 0xcf9: reset control, the south bridge's. */
+void pc_host_reset_port(PciBus *root, uint64_t (*read)(void *opaque, uint64_t at, unsigned size),
+                        void (*write)(void *opaque, uint64_t at, uint64_t value, unsigned size),
+                        void *opaque);
+/* Size of the window above 4 GiB. */
+uint64_t pc_host_hole64(PciBus *root);
+/* Address of ECAM as the guest has set it; 0: off. */
+uint64_t q35_ecam(PciBus *root);
+
+/* ---- south bridges: PCI lines to interrupts, ACPI PM, reset control, ISA ---- */
+typedef struct PcSouthConfig {
+    Pin isa[16];                /* where lines routed to ISA interrupts end */
+    Pin gsi[8];                 /* q35: PIRQA-H at the I/O APIC */
+    Pin sci, smi;
+    bool smm;
+    Bus *isa_bus;
+} PcSouthConfig;
+/* ICH9 LPC at 1f.0 with the PM block. */
+PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *config);
+/* PIIX3 ISA bridge at 01.0 and PIIX4 PM at 01.3. */
+PciDevice *piix3_new(PciBus *root, const PcSouthConfig *config);
+PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *config);
+/* The PM block of the machine, for hotplug and power events. */
+Device *acpi_pm_of(Vm *vm);
+
+/* ---- ACPI power management block (hw/acpi/pm.c) ---- */
+/* "ich9-pm" or "piix4-pm": registers in d->mmio (0x80 bytes), mapped by its owner. */
+Device *acpi_pm_new(Vm *vm, const char *type, Pin sci, Pin smi, bool smm);
+/* Sets general purpose event n (0-31) pending. Any thread. */
+void acpi_pm_gpe(Device *pm, unsigned n);
+/* A byte to the SMI command port; `enable` and `disable` are the values that switch to ACPI and back. */
+void acpi_pm_command(Device *pm, uint8_t value, uint8_t enable, uint8_t disable);
+/* GPE registers on a port block of their own (piix4: 0xafe0); NULL: within the block. */
+MemRegion *acpi_pm_gpe_region(Device *pm);
+
+/* ---- small parts ---- */
+Device *hpet_new(Vm *vm, uint64_t base, const Pin *gsi, Pin pit_gate);      /* 24 pins */
+Device *port92_new(Vm *vm, Pin a20);
+/* Keyboard controller at 0x60, 0x64 with keyboard (IRQ 1) and mouse (IRQ 12). */
+Device *i8042_new(Bus *isa, Pin a20);
+/* Ports that exist so that software finds something: DMA controllers, 0x80, coprocessor error 0xf0. */
+Device *pc_ports_new(Vm *vm);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Interrupt controllers of x86 boards, and lines that go to all CPUs. */
+#ifndef MACHINES_X86_INTERRUPTS_H
+#define MACHINES_X86_INTERRUPTS_H
+
+#include "core/msi.h"
+#include "hw/apic.h"
+#include "hw/isa.h"
+#include "target/x86.h"
+
+enum { X86_IOAPIC_BASE = 0xfec00000, X86_IOAPIC2_BASE = 0xfec10000, X86_IOAPIC_PINS = 24 };
+
+/* Who drives an ISA line; the line is high while any of them does. */
+typedef enum X86LineSource { LINE_ISA, LINE_PCI, LINE_SCI, LINE_HPET, LINE_SOURCES } X86LineSource;
+
+typedef struct X86Interrupts {
+    ApicBus *bus;
+    Device *pic, *ioapic[2];    /* pic, second IOAPIC: may be NULL */
+    Device *lines, *cpu_lines;
+    MsiTarget msi;
+    uint32_t apic_ids[288];
+} X86Interrupts;
+
+/* Local APICs for vm->cpus, IOAPICs, PIC pair. */
+void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic);
+/* An ISA line, which reaches PIC and IOAPIC (line 0 on pin 2). */
+Pin x86_isa_line(X86Interrupts *s, X86LineSource source, unsigned n);
+Pin x86_gsi(X86Interrupts *s, unsigned n);
+/* One pin for all CPUs: X86_PIN_A20, X86_PIN_SMI. */
+Pin x86_all_cpus(X86Interrupts *s, unsigned pin);
+
+#endif

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the boards with PCI share: memory, chips, firmware, what firmware is told. */
+#include "machines/x86/pc.h"
+#include <string.h>
+#include "hw/pc-chips.h"
+#include "machines/common.h"
+#include "util/error.h"
+
+enum { AUTO, ON, OFF };
+static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON; }
+
+enum {
+    HPET_BASE = 0xfed00000, OPTION_ROMS = 0xc0000, OPTION_ROMS_SIZE = 0x20000, LOW_COPY = 128 * 1024,
+    MAX_BIOS = 16 << 20, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_EQUIPMENT = 0x14,
+};
+#define HOLE_AT_1T 0xfd00000000ull
+#define HOLE_SIZE 0x300000000ull
+
+const char *const pc_archs[] = {"x86_64", "i386", NULL};
+
+bool pc_has_acpi(const Pc *s) { return on(s->acpi, true); }
+bool pc_has_smm(const Pc *s) { return on(s->smm, false); }
+
+/* ---- memory ---- */
+
+static bool make_memory(Pc *s, GError **error)
+{
+    Machine *m = &s->m;
+    MemRegion *root = m->vm->memory_root;
+    s->ram = machine_make_ram(m, error);
+    if (!s->ram)
+        return false;
+    uint64_t limit = s->max_low ? s->max_low : s->kind->low_limit;
+    uint64_t split = s->max_low ? s->max_low : s->kind->low_split;
+    s->low_size = m->ram_size >= limit ? MIN(split, m->ram_size) : m->ram_size;
+    s->high_size = m->ram_size - s->low_size;
+    mem_add(root, 0, mem_alias(&m->object, "ram-below-4g", s->ram, 0, s->low_size), 0);
+    if (s->high_size)
+        mem_add(root, 1ull << 32,
+                mem_alias(&m->object, "ram-above-4g", s->ram, s->low_size, s->high_size), 0);
+    s->pci = mem_container(&m->object, "pci", UINT64_MAX);
+    mem_add(root, 0, s->pci, -1);
+    return true;
+}
+
+bool pc_begin(Pc *s, GError **error)
+{
+    if (s->m.ram_size < 1 << 20)
+        return error_set(error, "a PC needs at least 1 MiB of memory (-m)");
+    if (on(s->smm, false))
+        return error_set(error, "-machine smm=on: system management RAM is not implemented yet");
+    if (on(s->vmport, false))
+        return error_set(error, "-machine vmport=on: not implemented yet");
+    if (s->max_low > 4ull << 30)
+        return error_set(error, "max-ram-below-4g must not be above 4 GiB");
+    if (!make_memory(s, error) || !machine_make_cpus(&s->m, error))
+        return false;
+    x86_interrupts_new(s->m.vm, &s->irq, on(s->pic_prop, true), false);
+    Pin lines[ISA_IRQS];
+    for (unsigned n = 0; n < ISA_IRQS; n++)
+        lines[n] = x86_isa_line(&s->irq, LINE_ISA, n);
+    s->isa = isa_bus_new(s->m.vm, lines);
+    return true;
+}
+
+void pc_south_config(Pc *s, PcSouthConfig *c)
+{
+    *c = (PcSouthConfig){.sci = x86_isa_line(&s->irq, LINE_SCI, 9),
+                         .smi = x86_all_cpus(&s->irq, X86_PIN_SMI), .smm = pc_has_smm(s),
+                         .isa_bus = s->isa};
+    for (unsigned n = 0; n < 16; n++)
+        c->isa[n] = x86_isa_line(&s->irq, LINE_PCI, n);
+    for (unsigned n = 0; n < 8; n++)
+        c->gsi[n] = x86_gsi(&s->irq, 16 + n);
+}
+
+/* ---- chips ---- */
+
+static void make_hpet(Pc *s)
+{
+    Pin pins[X86_IOAPIC_PINS];
+    for (unsigned n = 0; n < X86_IOAPIC_PINS; n++)
+        pins[n] = n == 2 ? x86_isa_line(&s->irq, LINE_HPET, 0)
+                  : n < 16 ? x86_isa_line(&s->irq, LINE_HPET, n) : x86_gsi(&s->irq, n);
+    hpet_new(s->m.vm, HPET_BASE, pins, (Pin){0});
+}
+
+static bool make_serials(Pc *s, GError **error)
+{
+    for (unsigned n = 0; n < 4; n++) {
+        if (!machine_serial(&s->m, n))
+            continue;
+        Device *serial = device_new(s->m.vm, "isa-serial", error);
+        if (!serial || !machine_set_chardev(&s->m, serial, n, error) ||
+            !device_realize(serial, s->isa, error))
+            return false;
+    }
+    return true;
+}
+
+/* Letters of -boot order= as the BIOS numbers its classes of devices. */
+static void set_boot_letters(Pc *s)
+{
+    const char *order = s->m.vm->boot.once ? s->m.vm->boot.once : s->m.vm->boot.order;
+    uint8_t code[3] = {0};
+    for (unsigned i = 0; i < 3 && order && order[i]; i++)
+        code[i] = order[i] == 'a' ? 1 : order[i] == 'c' ? 2 : order[i] == 'd' ? 3 : order[i] == 'n' ? 4 : 0;
+    if (!order)
+        code[0] = 2, code[1] = 1, code[2] = 3;          /* disk, floppy, CD */
+    mc146818_set(s->rtc, CMOS_BOOT, code[1] << 4 | code[0]);
+    mc146818_set(s->rtc, CMOS_BOOT_LATE, code[2] << 4 | !s->fd_bootchk);
+}
+
+static void set_cmos(Pc *s)
+{
+    mc146818_set_memory(s->rtc, s->low_size, s->high_size);
+    mc146818_set(s->rtc, CMOS_CPUS, s->m.vm->n_cpus - 1);
+    mc146818_set(s->rtc, CMOS_EQUIPMENT, 0x06);
+    set_boot_letters(s);
+}
+
+static bool load_bios(Pc *s, GError **error)
+{
+    Machine *m = &s->m;
+    g_autofree char *path = loader_find(m->vm, m->firmware ? m->firmware : "bios-256k.bin", error);
+    g_autoptr(GBytes) bios = path ? loader_file(path, error) : NULL;
+    if (!bios)
+        return false;
+    size_t size = g_bytes_get_size(bios);
+    if (size == 0 || size > MAX_BIOS || size % 65536)
+        return error_set(error, "firmware '%s' has %zu bytes; a BIOS image is a multiple of 64 KiB, "
+                         "at most 16 MiB", path, size);
+    s->bios = mem_rom(&m->object, "pc.bios", size, error);
+    MemRegion *roms = s->bios ? mem_rom(&m->object, "pc.rom", OPTION_ROMS_SIZE, error) : NULL;
+    if (!roms)
+        return false;
+    uint64_t low = MIN(size, LOW_COPY);
+    mem_add(s->pci, OPTION_ROMS, roms, 1);
+    mem_add(s->pci, (1ull << 32) - size, s->bios, 0);
+    mem_add(s->pci, 0x100000 - low, mem_alias(&m->object, "isa-bios", s->bios, size - low, low), 2);
+    loader_add(m, bios, (1ull << 32) - size);
+    return true;
+}
+
+/* ---- what firmware is told ---- */
+
+static void add_e820(Pc *s)
+{
+    struct __attribute__((packed)) { uint64_t base, length; uint32_t type; } map[3] = {
+        {0, GUINT64_TO_LE(s->low_size), GUINT32_TO_LE(1)},
+        {GUINT64_TO_LE(HOLE_AT_1T), GUINT64_TO_LE(HOLE_SIZE), GUINT32_TO_LE(2)},
+        {GUINT64_TO_LE(1ull << 32), GUINT64_TO_LE(s->high_size), GUINT32_TO_LE(1)},
+    };
+    fw_cfg_add_file(s->fw_cfg, "etc/e820", map, sizeof(map[0]) * (s->high_size ? 3 : 2));
+}
+
+static void add_fw_cfg(Pc *s)
+{
+    static const uint8_t states[6] = {0x80, 0, 0, 1, 2, 0x80};      /* S0 and S5 */
+    struct __attribute__((packed)) {
+        uint8_t count; uint32_t id; uint64_t base; uint16_t tick; uint8_t protection;
+    } hpet = {1, GUINT32_TO_LE(0x8086a201), GUINT64_TO_LE(HPET_BASE), 0, 0};
+    fw_cfg_add_u64(s->fw_cfg, FW_CFG_RAM_SIZE, s->m.ram_size);
+    fw_cfg_add_u32(s->fw_cfg, FW_CFG_IRQ0_OVERRIDE, 1);
+    if (s->hpet)
+        fw_cfg_add(s->fw_cfg, FW_CFG_HPET, &hpet, sizeof(hpet));
+    add_e820(s);
+    fw_cfg_add_file(s->fw_cfg, "etc/system-states", states, sizeof(states));
+}
+
+bool pc_finish_build(Pc *s, GError **error)
+{
+    Vm *vm = s->m.vm;
+    Pin a20 = x86_all_cpus(&s->irq, X86_PIN_A20);
+    if (on(s->pit_prop, true))
+        pcspk_new(vm, i8254_new(vm, x86_isa_line(&s->irq, LINE_ISA, 0)));
+    s->rtc = mc146818_new(vm, x86_isa_line(&s->irq, LINE_ISA, 8));
+    if (s->hpet)
+        make_hpet(s);
+    pc_ports_new(vm);
+    port92_new(vm, a20);
+    if (s->i8042)
+        i8042_new(s->isa, a20);
+    for (unsigned i = 0; i < vm->n_cpus; i++)
+        x86_cpu_connect_ferr(vm->cpus[i], x86_isa_line(&s->irq, LINE_ISA, 13));
+    s->pm = acpi_pm_of(vm);
+    s->fw_cfg = fw_cfg_new_io(&s->m);
+    set_cmos(s);
+    add_fw_cfg(s);
+    return make_serials(s, error) && load_bios(s, error);
+}
+
+/* ---- MachineType ---- */
+
+bool pc_ready(Machine *m, GError **error)
+{
+    Pc *s = (Pc *)m;
+    if (pc_has_acpi(s)) {
+        s->tables = pc_acpi_tables(s);
+        acpi_to_fw_cfg(s->tables, s->fw_cfg);
+    }
+    return !m->kernel || x86_boot_fw_cfg(m, s->fw_cfg, m->append ? m->append : "", s->low_size, true, error);
+}
+
+Bus *pc_default_bus(Machine *m, const DeviceType *t)
+{
+    Pc *s = (Pc *)m;
+    if (!g_strcmp0(device_type_bus(t), "ISA"))
+        return s->isa;
+    return !g_strcmp0(device_type_bus(t), "PCI") ? &s->root->bus : NULL;
+}
+
+void pc_cold_reset(Machine *m) { loader_reset(m); }
+
+void pc_object_finish(Object *o) { acpi_tables_free(((Pc *)o)->tables); }

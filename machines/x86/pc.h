@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * PCs with PCI: what pc and q35 share. A board makes memory and CPUs (pc_begin), its host bridge and
+ * south bridge, then the rest (pc_finish_build); tables and fw_cfg follow in pc_ready.
+ */
+#ifndef MACHINES_X86_PC_H
+#define MACHINES_X86_PC_H
+
+#include "hw/acpi.h"
+#include "hw/pc-pci.h"
+#include "machines/x86/boot.h"
+#include "machines/x86/interrupts.h"
+
+typedef struct Pc {
+    Machine m;
+    /* properties */
+    int acpi, smm, vmport, pic_prop, pit_prop;          /* OnOffAuto */
+    bool hpet, i8042, fd_bootchk;
+    uint64_t max_low;
+    char *pflash[2];
+    char *oem_id, *oem_table_id;
+    /* parts */
+    X86Interrupts irq;
+    MemRegion *ram, *pci, *bios;
+    uint64_t low_size, high_size;
+    PciBus *root;
+    PciDevice *south;
+    Device *rtc, *pm;
+    Bus *isa;
+    FwCfg *fw_cfg;
+    AcpiTables *tables;
+    const struct PcKind *kind;
+} Pc;
+
+/* What differs, for tables and memory. */
+typedef struct PcKind {
+    bool q35;
+    uint64_t low_limit, low_split;      /* RAM from the limit on: `split` stays below 4 GiB */
+    uint64_t gpe_base;
+    uint8_t gpe_length, acpi_on, acpi_off;
+    uint32_t fadt_flags;
+    uint16_t pci_hotplug, cpu_hotplug;  /* port blocks */
+} PcKind;
+
+extern const PcKind pc_kind_i440fx, pc_kind_q35;
+
+bool pc_begin(Pc *s, GError **error);
+void pc_south_config(Pc *s, PcSouthConfig *config);
+bool pc_finish_build(Pc *s, GError **error);
+bool pc_has_smm(const Pc *s);
+bool pc_has_acpi(const Pc *s);
+
+/* MachineType functions. */
+bool pc_ready(Machine *m, GError **error);
+Bus *pc_default_bus(Machine *m, const DeviceType *t);
+void pc_cold_reset(Machine *m);
+void pc_object_finish(Object *o);
+
+/* ACPI tables of the machine as it is now. */
+AcpiTables *pc_acpi_tables(Pc *s);
+
+extern const char *const pc_archs[];
+#define PC_FIELDS(T)                                                                                \
+    PROP(Pc, acpi, "acpi", PROP_ON_OFF_AUTO, .desc = "Enable ACPI"),                                \
+    PROP(Pc, smm, "smm", PROP_ON_OFF_AUTO, .desc = "Enable SMM"),                                   \
+    PROP(Pc, vmport, "vmport", PROP_ON_OFF_AUTO, .desc = "Enable vmport (pc & q35)"),               \
+    PROP(Pc, pic_prop, "pic", PROP_ON_OFF_AUTO, .desc = "Enable i8259 PIC"),                        \
+    PROP(Pc, pit_prop, "pit", PROP_ON_OFF_AUTO, .desc = "Enable i8254 PIT"),                        \
+    PROP(Pc, hpet, "hpet", PROP_BOOL, .init = true, .desc = "Enable the HPET"),                     \
+    PROP(Pc, i8042, "i8042", PROP_BOOL, .init = true, .desc = "Enable the PS/2 controller"),        \
+    PROP(Pc, fd_bootchk, "fd-bootchk", PROP_BOOL, .init = true,                                     \
+         .desc = "The BIOS checks floppies' boot signatures"),                                      \
+    PROP(Pc, max_low, "max-ram-below-4g", PROP_SIZE, .desc = "Maximum RAM below 4 GiB"),            \
+    PROP(Pc, oem_id, "x-oem-id", PROP_STRING, .desc = "OEM id in ACPI tables"),                     \
+    PROP(Pc, oem_table_id, "x-oem-table-id", PROP_STRING, .desc = "OEM table id in ACPI tables")
+
+#endif
