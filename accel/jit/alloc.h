@@ -22,6 +22,7 @@ enum {
     V_FUSED = 8,        /* setcond emitted by its only user */
     V_ZX = 16,          /* I32 in register: upper half is zero */
     V_LIVE = 32,        /* node must be emitted */
+    V_CARRIED = 128,    /* a get that is in a register from the head of a loop on */
     V_UNFUSED = 64,     /* not emitted by its last user, but that still ends its operands */
 };
 

@@ -30,6 +30,8 @@ typedef struct JitExit {
     const uint8_t *bridged;     /* host address of the page that the bridge expects, or NULL: not made */
 } JitExit;
 
+enum { JIT_MAX_LOOPS = 2 };
+
 struct JitUnit {
     JitUnit *hash_next;         /* same bucket; atomic */
     JitUnit *page_next[2];      /* other units of pages[0], pages[1] */
@@ -44,6 +46,7 @@ struct JitUnit {
     uint16_t n_insns, n_exits;
     uint8_t flags;              /* JIT_UNIT_* */
     bool dead;                  /* atomic */
+    uint32_t loops[JIT_MAX_LOOPS];      /* displacements of jumps to its own start, 0: none */
     uint16_t *marks;            /* page offsets of its instructions (with -icount) */
     JitExit exits[];
 };

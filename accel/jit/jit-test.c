@@ -17,7 +17,7 @@ enum { SLOTS = 24, WINDOW = 16, PAGE = 4096, VSLOTS = 4 };
 
 typedef struct FakeCpu {
     Cpu cpu;
-    uint64_t slot[SLOTS];
+    uint64_t slot[SLOTS + 2];   /* the last: of gen_loop_end() */
     uint8_t vslot[VSLOTS][32];
     uint64_t calls;
 } FakeCpu;
@@ -47,6 +47,7 @@ typedef struct Gen {
     IrRef v[IR_MAX_NODES];
     unsigned n, vec_from;
     bool calls, vectors;
+    bool loops;                 /* units that jump to their start some times */
     bool canon;                 /* IR_FP_CANON: flushing is off, FP_DENORMAL is not compared */
 } Gen;
 
@@ -463,6 +464,20 @@ static void gen_block(Gen *g, unsigned depth, unsigned nodes, uint64_t *pc)
     }
 }
 
+/* The counter's slot is set by nobody else. */
+static void gen_loop_end(Gen *g)
+{
+    IrUnit *u = g->u;
+    unsigned label = ir_label(u);
+    IrRef n = ir_addi(u, ir_get(u, IR_I64, SLOT(SLOTS + 1), 8), 1);
+    ir_set(u, SLOT(SLOTS + 1), 8, n);
+    bool taken = rnd(g, 2);
+    ir_brcond(u, taken ? IR_TST : IR_NTST, n, ir_i64(u, 7), label);
+    ir_goto_pc(u, taken ? CODE_VA + 200 : CODE_VA + 64);
+    ir_bind(u, label);
+    ir_goto_pc(u, taken ? CODE_VA + 64 : CODE_VA + 200);
+}
+
 static void gen_unit(Gen *g, unsigned size)
 {
     uint64_t pc = CODE_VA + 64;
@@ -471,6 +486,11 @@ static void gen_unit(Gen *g, unsigned size)
     ir_insn(g->u, pc);
     g->n = 0;
     gen_block(g, 0, 2 + rnd(g, size), &pc);
+    if (g->loops) {
+        gen_loop_end(g);
+        g->u->size = 64;
+        return;
+    }
     switch (rnd(g, 7)) {
     case 5:
         ir_call_pc(g->u, CODE_VA + rnd(g, 8192), pc + 4);
@@ -607,7 +627,7 @@ static void bed_free(Bed *b)
     g_free(b);
 }
 
-enum { CALLS = 1, VECTORS = 2, CANON = 4 };
+enum { CALLS = 1, VECTORS = 2, CANON = 4, LOOPS = 8 };
 
 static void random_units(unsigned count, unsigned size, unsigned what, const JitOptions *opt)
 {
@@ -621,6 +641,7 @@ static void random_units(unsigned count, unsigned size, unsigned what, const Jit
     g->calls = what & CALLS;
     g->vectors = what & VECTORS;
     g->canon = what & CANON;
+    g->loops = what & LOOPS;
     for (unsigned n = first; n < first + count; n++) {
         g->rand = g_rand_new_with_seed(n);
         gen_unit(g, size);
@@ -634,7 +655,14 @@ static void random_units(unsigned count, unsigned size, unsigned what, const Jit
         FakeCpu start = b->f;
         if (n % 3 == 0)
             softmmu_flush(&b->f.cpu);
-        ir_interpret(g->u, &b->f.cpu);
+        unsigned rounds = 0;
+        do {
+            ir_interpret(g->u, &b->f.cpu);
+        } while (g->loops && b->f.cpu.pc == CODE_VA + 64 && ++rounds < 20);
+        if (rounds == 20) {             /* another of its exits leads to the start, and always */
+            g_rand_free(g->rand);
+            continue;
+        }
         *want = b->f;
         memcpy(after, b->memory, WINDOW * PAGE);
         memcpy(b->f.slot, start.slot, sizeof start.slot);
@@ -654,7 +682,11 @@ static void random_units(unsigned count, unsigned size, unsigned what, const Jit
             softmmu_flush(&b->f.cpu);
         if (g_getenv("SHOW"))
             print_unit(g->u, b, u);
-        run_jit(b, u);
+        b->f.cpu.req = !g->loops;       /* once, if it jumps to its start by chance */
+        do {
+            run_jit(b, u);
+        } while (g->loops && b->f.cpu.pc == CODE_VA + 64);
+        b->f.cpu.req = 0;
         if (!same(b, want, after, g->canon)) {
             print_unit(g->u, b, u);
             g_error("seed %u differs", n);
@@ -701,6 +733,12 @@ static void test_canon(void)
     random_units(scale(1500), 80, CALLS | VECTORS | CANON, NULL);
 }
 
+static void test_loops(void)
+{
+    random_units(scale(3000), 20, VECTORS | LOOPS, NULL);
+    random_units(scale(500), 20, CALLS | LOOPS, &(JitOptions){.force_miss = 3});
+}
+
 static void test_misses(void)
 {
     random_units(scale(500), 80, CALLS | VECTORS, &(JitOptions){.force_miss = 2, .chunk_size = 1 << 20, .cache_size = 3 << 20});
@@ -714,6 +752,7 @@ int main(int argc, char **argv)
     g_test_add_func("/jit/random/calls", test_calls);
     g_test_add_func("/jit/random/vectors", test_vectors);
     g_test_add_func("/jit/random/canon", test_canon);
+    g_test_add_func("/jit/random/loops", test_loops);
     g_test_add_func("/jit/random/misses", test_misses);
     return g_test_run();
 }

@@ -50,7 +50,7 @@ static uint64_t begin(Cpu *cpu, uint64_t *frame, const JitSlow *s, uint64_t *val
         uint32_t word = next(&at);
         unsigned bytes = 1u << (word >> SLOW_WHERE_BITS & ((1 << SLOW_SIZE_BITS) - 1));
         uint8_t *slot = (uint8_t *)cpu + (word >> (SLOW_WHERE_BITS + SLOW_SIZE_BITS));
-        if (bytes > 8) {
+        if (where(word) >= SLOW_GPRS && where(word) < SLOW_CONST32) {
             memcpy(slot, vector(frame, where(word)), bytes);
             continue;
         }

@@ -70,7 +70,7 @@ void spill(Emit *e, IrRef v)
     val->flags |= V_SPILLED;
 }
 
-static unsigned type_bytes(unsigned type)
+unsigned type_bytes(unsigned type)
 {
     static const uint8_t bytes[] = {0, 4, 8, 16, 32};
     return bytes[type];
@@ -262,7 +262,7 @@ void reg_vacate(Emit *e, int r, bool even_dying)
 
 /* ---- values ---- */
 
-static void load_slot(Asm *a, int r, int32_t disp, unsigned bytes)
+void load_slot(Asm *a, int r, int32_t disp, unsigned bytes)
 {
     switch (r >= XMM ? 16 : bytes) {
     case 1:
@@ -495,6 +495,8 @@ void emit_get(Emit *e, IrRef i, const IrNode *n)
         e->fail = true;
         return;
     }
+    if (e->v[i].flags & V_CARRIED)
+        return;
     pend_flush_overlap(e, n->imm, n->aux);
     home_add(e, i, n->imm, n->aux);
     if (!(e->v[i].flags & V_HOME)) {

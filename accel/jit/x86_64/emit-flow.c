@@ -300,7 +300,7 @@ bool jit_patch_bridge(Jit *j, JitExit *x, const JitUnit *to)
 }
 
 /* Padding so that a displacement `skip` bytes ahead is aligned and can be patched atomically. */
-static void align_patch(Emit *e, unsigned skip)
+void align_patch(Emit *e, unsigned skip)
 {
     unsigned off = (hot_offset(e) + skip) & 3;
     if (off)
@@ -318,13 +318,18 @@ static bool backward(const Emit *e, int64_t off)
     return off <= e->pc_off;
 }
 
-static void test_req(Emit *e)
+void test_req(Emit *e)
 {
     op_mi(&e->a, G_CMP, 0, RBP, CPU_DISP(e, req), 0);
 }
 
 void emit_goto_pc(Emit *e, int64_t off)
 {
+    if (loops_to(e, off)) {
+        emit_loop(e);
+        e->reachable = false;
+        return;
+    }
     pend_store_all(e, &e->a);
     icount_refund(e);
     uint8_t *poll = NULL;
@@ -494,6 +499,15 @@ static Cmp branch_cmp(Emit *e, const IrNode *n)
 static void emit_brcond_exits(Emit *e, const IrNode *n, int64_t taken, int64_t other)
 {
     Cmp c = branch_cmp(e, n);
+    if (loops_to(e, taken) || loops_to(e, other)) {
+        bool first = loops_to(e, taken);
+        emit_cmp(&e->a, &c);
+        uint8_t *out = op_jcc(&e->a, first ? c.cc ^ 1 : c.cc);
+        emit_loop(e);
+        asm_fix32(out, e->a.p);
+        emit_goto_pc(e, first ? other : taken);
+        return;
+    }
     pend_store_all(e, &e->a);
     icount_refund(e);
     uint8_t *poll = NULL;

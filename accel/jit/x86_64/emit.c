@@ -263,6 +263,7 @@ static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead, 
         uint32_t id = (uint8_t *)x - j->cache.meta;
         memcpy(jit_rw(j, x->stub) + 1, &id, 4);
     }
+    memcpy(unit->loops, e->loops, e->n_loops * sizeof *e->loops);
     chunk->meta += size;
     if (u->icount) {
         unit->marks = (uint16_t *)chunk->meta;
@@ -315,6 +316,7 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     op_rr(&e->c, X_XOR, RCX, RCX);
     from_cold(e, 0xe9, j->stubs.exit);
     emit_entry(e);
+    loop_begin(e);
     emit_nodes(e);
     if (e->fail || e->reachable)
         return NULL;
@@ -388,6 +390,8 @@ void jit_patch_dead(Jit *j, JitUnit *u)
     int32_t d = u->dead_stub - (u->code + 5);
     word = (word & ~0xffffffffffull) | 0xe9 | (uint64_t)(uint32_t)d << 8;
     __atomic_store_n(at, word, __ATOMIC_RELEASE);
+    for (unsigned k = 0; k < JIT_MAX_LOOPS && u->loops[k]; k++)
+        jit_patch(j, u->loops[k], u->loops[k] + 4);     /* does not jump: what follows leaves */
 }
 
 void jit_dump_code(Jit *j, const JitUnit *u, GString *out)

@@ -24,13 +24,21 @@ enum {
 #define SAVED_GPRS (BIT(RBX) | BIT(R13) | BIT(R15))     /* by C functions */
 #define VECS 0x7fff0000u
 
-enum { MAX_PEND = 32, MAX_HOMED = 32, MAX_FIXES = 2 * IR_MAX_NODES, COLD_SIZE = 1 << 20 };
+enum { MAX_CARRIED = 14, MAX_PEND = 32, MAX_HOMED = 32, MAX_FIXES = 2 * IR_MAX_NODES, COLD_SIZE = 1 << 20 };
 
 typedef struct Pend {
     int32_t off;
     uint16_t bytes;
     IrRef v;
 } Pend;
+
+/* A slot that a loop carries in a register; see emit-loop.c. */
+typedef struct Carried {
+    int32_t off;
+    uint16_t bytes;
+    IrRef get;
+    int8_t reg;                 /* at the head */
+} Carried;
 
 /* Allocation as it was at a branch, for the label's side. */
 typedef struct Snap {
@@ -89,6 +97,10 @@ typedef struct Emit {
     Jit *jit;
     unsigned host;
     int32_t bias;
+    Carried carried[MAX_CARRIED];
+    unsigned n_carried, n_loops;
+    uint8_t *loop_head;
+    uint32_t loops[JIT_MAX_LOOPS];
     uint32_t accesses;          /* counts for x-force-miss */
     Liveness live;
 } Emit;
@@ -155,6 +167,8 @@ void homes_lost(Emit *e, int32_t off, unsigned bytes);  /* the slot bytes are ab
 /* The same for all slots, in two steps around the loading of a call's arguments. */
 void homes_save_all(Emit *e);
 void homes_drop_all(Emit *e);
+unsigned type_bytes(unsigned type);
+void load_slot(Asm *a, int r, int32_t disp, unsigned bytes);
 void emit_set(Emit *e, IrRef i, const IrNode *n);
 void emit_get(Emit *e, IrRef i, const IrNode *n);
 
@@ -221,6 +235,14 @@ void emit_goto_ind(Emit *e, IrRef pc);
 void emit_call_ind(Emit *e, const IrNode *n);
 void emit_ret(Emit *e, IrRef pc);
 void emit_resync(Emit *e, IrRef pc);
+
+void test_req(Emit *e);
+void align_patch(Emit *e, unsigned skip);
+
+/* ---- emit-loop.c ---- */
+void loop_begin(Emit *e);                               /* at the unit's entry */
+bool loops_to(const Emit *e, int64_t off);              /* an exit there may be emit_loop() */
+void emit_loop(Emit *e);                                /* keeps the allocation as it is */
 
 /* ---- stubs.c ---- */
 /* Looks the pc in rax up in the jump cache and jumps there or calls it; changes rcx, rdx, rsi, r12. The
