@@ -193,8 +193,10 @@ typedef struct X86Cpu {
     uint64_t smbase;
     uint64_t kvm_clock, kvm_wall_clock;
     bool in_smm, nmi_masked;
+    bool smm_nmi;               /* nmi_masked of the interrupted code, in SMM */
     uint8_t saved_cpl;          /* for saved state and SMM */
     uint32_t saved_requests;
+    uint32_t held;              /* X86_REQ_* that wait until they may be taken */
     bool shadow;                /* interrupts held off for one instruction */
     bool wait_sipi;
     bool monitor_armed;
@@ -288,6 +290,7 @@ G_NORETURN static inline void x86_raise_gp(X86Cpu *x, uint32_t error) { x86_rais
 /* Delivers vector; returns (the caller leaves the unit). */
 void x86_deliver(X86Cpu *x, int vector, uint32_t error, X86Event how, uint64_t return_ip);
 bool x86_interrupt(Cpu *cpu);
+void x86_release_held(X86Cpu *x);
 bool x86_has_work(Cpu *cpu);
 /* int n in virtual-8086 mode. */
 void x86_int_vm86(X86Cpu *x, int vector, uint64_t next_ip);
@@ -365,7 +368,8 @@ uint64_t x86_xcr0_allowed(const X86Cpu *x);
 uint64_t x86_xinuse(const X86Cpu *x);   /* components not in their initial state */
 
 /* smm.c */
-void x86_smm_enter(X86Cpu *x);
+/* halted: the SMI came while it stood in hlt. */
+void x86_smm_enter(X86Cpu *x, bool halted);
 void x86_smm_leave(X86Cpu *x);
 
 /* translate.c, disas.c */

@@ -408,6 +408,27 @@ static void deliver_queued(X86Cpu *x)
     x86_deliver(x, q.vector, q.error, events[q.kind], x86_ip(x));
 }
 
+/* A request that must wait leaves the request word, or the CPU would do nothing but look at it;
+ * x86_update_mode() puts it back. */
+static bool take_unless(X86Cpu *x, uint32_t bit, bool blocked)
+{
+    if (!take(x, bit))
+        return false;
+    if (blocked)
+        x->held |= bit;
+    return !blocked;
+}
+
+void x86_release_held(X86Cpu *x)
+{
+    uint32_t may = x->in_smm ? 0 : X86_REQ_SMI | X86_REQ_INIT;
+    if (!x->nmi_masked && !x->shadow)
+        may |= X86_REQ_NMI;
+    may &= x->held;
+    x->held &= ~may;
+    cpu_request(&x->cpu, may);
+}
+
 bool x86_interrupt(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
@@ -423,7 +444,7 @@ bool x86_interrupt(Cpu *cpu)
         x86_reset(cpu);
         return true;
     }
-    if (take(x, X86_REQ_INIT)) {
+    if (take_unless(x, X86_REQ_INIT, x->in_smm)) {
         init(x);
         return true;
     }
@@ -435,16 +456,17 @@ bool x86_interrupt(Cpu *cpu)
         cpu_unrequest(cpu, CPU_REQ_IRQ);
         return false;
     }
-    if (!x->in_smm && take(x, X86_REQ_SMI)) {
+    if (take_unless(x, X86_REQ_SMI, x->in_smm)) {
+        bool halted = cpu->halted;
         wake(x);
-        x86_smm_enter(x);
+        x86_smm_enter(x, halted);
         return true;
     }
     if (take(x, X86_REQ_TRAP)) {
         x86_deliver(x, EXC_DB, 0, EVENT_TRAP, x86_ip(x));
         return true;
     }
-    if (!x->nmi_masked && !x->shadow && take(x, X86_REQ_NMI)) {
+    if (take_unless(x, X86_REQ_NMI, x->nmi_masked || x->shadow)) {
         wake(x);
         x->nmi_masked = true;
         x86_deliver(x, EXC_NMI, 0, EVENT_EXTERNAL, x86_ip(x));

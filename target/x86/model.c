@@ -524,6 +524,7 @@ static const Field fields[] = {
     SAVED(X86Cpu, spec_ctrl), SAVED(X86Cpu, apic_base), SAVED(X86Cpu, tsc_offset),
     SAVED(X86Cpu, tsc_adjust), SAVED(X86Cpu, pdpte), SAVED(X86Cpu, smbase), SAVED(X86Cpu, kvm_clock),
     SAVED(X86Cpu, kvm_wall_clock), SAVED(X86Cpu, in_smm), SAVED(X86Cpu, nmi_masked),
+    SAVED(X86Cpu, smm_nmi), HOST(X86Cpu, held),
     SAVED(X86Cpu, shadow), SAVED(X86Cpu, wait_sipi), SAVED(X86Cpu, intr), SAVED(X86Cpu, a20),
     SAVED(X86Cpu, sipi_vector), SAVED(X86Cpu, saved_cpl), SAVED(X86Cpu, saved_requests),
     IRQ(X86Cpu, ferr),
@@ -540,7 +541,7 @@ static void saving(Device *d)
     X86Cpu *x = (X86Cpu *)d;
     x->saved_cpl = x86_cpl(x);
     x->mxcsr = x86_get_mxcsr(x);
-    x->saved_requests = __atomic_load_n(&x->cpu.req, __ATOMIC_SEQ_CST) & X86_REQ_ALL;
+    x->saved_requests = (__atomic_load_n(&x->cpu.req, __ATOMIC_SEQ_CST) | x->held) & X86_REQ_ALL;
 }
 
 static const DeviceType x86_cpu = {

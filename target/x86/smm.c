@@ -7,6 +7,7 @@
 typedef struct Area {
     X86Cpu *x;
     bool load;
+    uint16_t halted;            /* it stood in hlt; the handler may decide that it does not go back */
 } Area;
 
 static void item(Area *a, uint32_t at, void *member, unsigned bytes)
@@ -51,6 +52,7 @@ static void area64(Area *a, uint64_t *rip, uint64_t *rflags)
     ITEM(0x7f50, cr3);
     ITEM(0x7f48, cr4);
     item(a, 0x7f00, &x->smbase, 4);
+    item(a, 0x7ec9, &a->halted, 1);
 }
 
 static void seg32(Area *a, uint32_t sel, uint32_t at, X86Seg *s)
@@ -88,25 +90,30 @@ static void area32(Area *a, uint64_t *rip, uint64_t *rflags)
     item(a, 0x7f54, &x->idt.limit, 4);
     item(a, 0x7f14, &x->cr4, 4);
     item(a, 0x7ef8, &x->smbase, 4);
+    item(a, 0x7f02, &a->halted, 2);
 }
 
-static void transfer(X86Cpu *x, bool load, uint64_t *rip, uint64_t *rflags)
+/* Returns whether it was halted. */
+static bool transfer(X86Cpu *x, bool load, bool halted, uint64_t *rip, uint64_t *rflags)
 {
-    Area a = {x, load};
+    Area a = {x, load, halted};
     if (x86_has(x, X86_F_lm))
         area64(&a, rip, rflags);
     else
         area32(&a, rip, rflags);
+    return a.halted & 1;
 }
 
-void x86_smm_enter(X86Cpu *x)
+void x86_smm_enter(X86Cpu *x, bool halted)
 {
     uint64_t rip = x86_ip(x), rflags = x86_get_eflags(x);
     uint32_t revision = x86_has(x, X86_F_lm) ? 0x00020064 : 0x00020000;
     x->saved_cpl = x86_cpl(x);
     x->in_smm = true;
+    x->smm_nmi = x->nmi_masked;
+    x->nmi_masked = true;
     softmmu_flush(&x->cpu);
-    transfer(x, false, &rip, &rflags);
+    transfer(x, false, halted, &rip, &rflags);
     as_write(x->cpu.memory, x->smbase + 0xfefc, &revision, 4);
     x86_set_arith(x, 0);
     x->eflags = 0;
@@ -128,8 +135,9 @@ void x86_smm_enter(X86Cpu *x)
 void x86_smm_leave(X86Cpu *x)
 {
     uint64_t rip = 0, rflags = 0;
-    transfer(x, true, &rip, &rflags);
+    bool halted = transfer(x, true, false, &rip, &rflags);
     x->in_smm = false;
+    x->nmi_masked = x->smm_nmi;
     x->cpu.mode = x->saved_cpl;
     for (unsigned n = 0; n < 6; n++)
         x86_seg_bounds(&x->seg[n], x86_protected(x) && !(rflags & FLAG_VM));
@@ -141,4 +149,6 @@ void x86_smm_leave(X86Cpu *x)
         x86_load_pdptes(x, x->cr3);
     x86_update_mode(x);
     x->cpu.pc = x86_linear_pc(x, rip);
+    if (halted)
+        cpu_halt(&x->cpu);
 }

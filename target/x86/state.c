@@ -61,6 +61,8 @@ void x86_update_mode(X86Cpu *x)
     }
     x->cpu.mode = m;
     x86_select_regime(x);
+    if (G_UNLIKELY(x->held))
+        x86_release_held(x);
     if (x->eflags & FLAG_I && !x->shadow && __atomic_load_n(&x->intr, __ATOMIC_SEQ_CST))
         cpu_request(&x->cpu, CPU_REQ_IRQ);
 }
@@ -132,7 +134,8 @@ void x86_reset(Cpu *cpu)
     x->kvm_clock = x->kvm_wall_clock = 0;
     reset_mtrrs(x);
     x->queued.kind = 0;
-    x->in_smm = x->nmi_masked = x->shadow = x->in_delivery = x->monitor_armed = false;
+    x->held = 0;
+    x->in_smm = x->nmi_masked = x->smm_nmi = x->shadow = x->in_delivery = x->monitor_armed = false;
     x->smbase = 0x30000;
     x->a20_mask = ~0ull;
     x->a20 = true;
@@ -167,6 +170,7 @@ static void state_restored(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
     x->regime = ~0ull;
+    x->held = 0;
     cpu->mode = x->saved_cpl;
     cpu_request(cpu, x->saved_requests);
     for (int n = 0; n < 6; n++)

@@ -8,6 +8,9 @@ void test_tasks(void);
 void test_vm86(void);
 void test_paging(void);
 void test_debug(void);
+void test_real(void);
+void test_smm(void);
+void test_fpu(void);
 
 int main(void)
 {
@@ -17,5 +20,8 @@ int main(void)
     test_vm86();
     test_paging();
     test_debug();
+    test_real();
+    test_fpu();
+    test_smm();
     return 0;
 }
