@@ -378,6 +378,16 @@ static void fp_state(void)
     __asm__ volatile("fmv.w.x fa0, zero");
     check("writing makes it dirty", csr_read(mstatus) >> 13 & 3, 3);
     check("SD", csr_read(mstatus) & TOP_BIT, TOP_BIT);
+    /* What a unit has computed is there when a later access of it traps. */
+    uint64_t held = 0, low = 0;
+    forget();
+    __asm__ volatile("fcvt.d.w fa0, %2\n fcvt.d.w fa1, %2\n fadd.d fa0, fa0, fa1\n fcvt.s.w fa1, %2\n"
+                     "lw zero, 0(%3)\n fsd fa0, 0(%0)\n fsd fa1, 0(%1)"
+                     ::"r"(&held), "r"(&low), "r"(3l), "r"(0x60000000l) : "fa0", "fa1", "memory");
+    check("a load trapped", seen.cause, 5);
+    check("a double before it", held >> 32, 0x40180000);
+    check("a single before it", low == 0xffffffff40400000, 1);
+
     csr_clear(mstatus, 2 << 13);
     __asm__ volatile("csrw fflags, zero");
     check("so do flags", csr_read(mstatus) >> 13 & 3, 3);
