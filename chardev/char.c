@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include "util/fdstore.h"
 
 static const ChardevType *type_of(const Chardev *c) { return (const ChardevType *)c->object.type; }
 
@@ -262,8 +263,8 @@ static bool open_log(Chardev *c, const ChardevCommon *o, GError **error)
     if (!o->logfile)
         return true;
     int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (o->logappend ? O_APPEND : O_TRUNC);
-    c->log_fd = open(o->logfile, flags, 0666);
-    return c->log_fd >= 0 || error_set_errno(error, errno, "cannot open log file '%s'", o->logfile);
+    c->log_fd = fd_store_open(c->object.vm->fds, o->logfile, flags, 0666, error);
+    return c->log_fd >= 0;
 }
 
 typedef struct Search {

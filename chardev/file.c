@@ -1,30 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* -chardev file and pipe: output into a file, input from another; a pair of named pipes. */
 #include "chardev/internal.h"
-#include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
+#include "util/fdstore.h"
 
 typedef struct FileChardev {
     Chardev chr;
     CharFd fd;
 } FileChardev;
 
-static int open_path(const char *path, int flags, GError **error)
+static int open_path(Chardev *c, const char *path, int flags, GError **error)
 {
-    int fd = open(path, flags | O_CLOEXEC, 0666);
-    if (fd < 0)
-        error_set_errno(error, errno, "cannot open '%s'", path);
-    return fd;
+    return fd_store_open(c->object.vm->fds, path, flags, 0666, error);
 }
 
 static bool file_open(Chardev *c, const ChardevBackend *options, GError **error)
 {
     const ChardevFile *o = options->u.file->data;
-    int in = -1, out = open_path(o->out, O_WRONLY | O_CREAT | (o->append ? O_APPEND : O_TRUNC), error);
+    int in = -1, out = open_path(c, o->out, O_WRONLY | O_CREAT | (o->append ? O_APPEND : O_TRUNC), error);
     if (out < 0)
         return false;
-    if (o->in && (in = open_path(o->in, O_RDONLY, error)) < 0) {
+    if (o->in && (in = open_path(c, o->in, O_RDONLY, error)) < 0) {
         close(out);
         return false;
     }
@@ -41,10 +38,10 @@ static bool pipe_open(Chardev *c, const ChardevBackend *options, GError **error)
     g_autofree char *path_in = g_strconcat(path, ".in", NULL);
     g_autofree char *path_out = g_strconcat(path, ".out", NULL);
     bool pair = g_file_test(path_in, G_FILE_TEST_EXISTS);
-    int in = open_path(pair ? path_in : path, O_RDWR, error);
+    int in = open_path(c, pair ? path_in : path, O_RDWR, error);
     if (in < 0)
         return false;
-    int out = pair ? open_path(path_out, O_RDWR, error) : in;
+    int out = pair ? open_path(c, path_out, O_RDWR, error) : in;
     if (out < 0) {
         close(in);
         return false;

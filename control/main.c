@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The one binary: the link's name or the first argument chooses what it is. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <glib-unix.h>
 #include "control/cli/config.h"
+#include "control/process.h"
 #include "util/error.h"
 
 void config_report(const Config *c, const GError *error)
@@ -30,7 +33,21 @@ static gboolean terminated(gpointer vm)
 static bool write_pidfile(const char *path, GError **error)
 {
     g_autofree char *text = g_strdup_printf("%d\n", (int)getpid());
-    return g_file_set_contents(path, text, -1, error);
+    int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (!ok)
+        error_set_errno(error, errno, "cannot write pid file '%s'", path);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* Not what stood there before us: a device, a pipe. */
+static void remove_pidfile(const char *path)
+{
+    struct stat st;
+    if (lstat(path, &st) == 0 && S_ISREG(st.st_mode))
+        unlink(path);
 }
 
 /* The parent waits until the machine is ready, so that scripts may go on at once. */
@@ -113,8 +130,8 @@ static int run_system(const char *argv0, const char *arch, int argc, char **argv
     if (parsed == PARSE_DONE)
         status = 0;
     else if (parsed == PARSE_OK && (!c.daemonize || go_to_background(&ready_fd, &error)) &&
-             (vm = config_build(&c, &error)) &&
-             (!c.pidfile || write_pidfile(c.pidfile, &error))) {
+             process_prepare(&c, &error) && (vm = config_build(&c, &error)) &&
+             (!c.pidfile || write_pidfile(c.pidfile, &error)) && process_settle(&c, &error)) {
         tell_parent(ready_fd, 0);
         status = vm->machine->dumpdtb ? tree_dumped(vm->machine, &error) : run(vm, &c);
     }
@@ -123,7 +140,7 @@ static int run_system(const char *argv0, const char *arch, int argc, char **argv
         tell_parent(ready_fd, 1);
     }
     if (vm && c.pidfile)
-        unlink(c.pidfile);
+        remove_pidfile(c.pidfile);
     if (vm)
         config_destroy(vm);
     config_clear(&c);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* From a command line that was read to a machine that is ready to run, in one fixed order. */
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -513,6 +515,36 @@ static bool add_nic(Vm *vm, const char *text, GError **error)
     return !o || device_add(vm, o, error);
 }
 
+/* -add-fd: an inherited descriptor into a set; the original stays with whoever started us. */
+static bool add_fd(Vm *vm, const char *text, GError **error)
+{
+    static const char *const known[] = {"fd", "set", "opaque", NULL};
+    g_autoptr(Json) o = keyval_parse(text, NULL, KEYVAL_LEGACY, error);
+    if (!o || !config_check_keys(o, known, error))
+        return false;
+    const char *fd_text = json_get_text(o, "fd"), *set_text = json_get_text(o, "set");
+    gint64 fd, set;
+    if (!fd_text || !g_ascii_string_to_signed(fd_text, 10, 0, INT_MAX, &fd, NULL) || !set_text ||
+        !g_ascii_string_to_signed(set_text, 10, 0, INT64_MAX, &set, NULL))
+        return error_set(error, "fd=FD and set=SET are needed, both numbers");
+    if (fd <= STDERR_FILENO)
+        return error_set(error, "fd cannot be a standard I/O stream");
+    int flags = fcntl(fd, F_GETFD);
+    if (flags < 0)
+        return error_set_errno(error, errno, "fd %d", (int)fd);
+    if (flags & FD_CLOEXEC)
+        return error_set(error, "fd %d is not open", (int)fd);     /* not inherited: one of our own */
+    int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own < 0)
+        return error_set_errno(error, errno, "fd %d", (int)fd);
+    if (fd_store_add(vm->fds, set, own, json_get_text(o, "opaque"), error) < 0) {
+        close(own);
+        return false;
+    }
+    close(fd);
+    return true;
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
     Drive *d;
@@ -523,6 +555,11 @@ static bool build(Vm *vm, Config *c, GError **error)
     apply_actions(vm, c);
     if (!apply_process(vm, c, error) || !apply_boot(vm, c->boot, error))
         return false;
+    FOR_EACH(text, c->add_fds)
+        if (!add_fd(vm, text, error)) {
+            g_prefix_error(error, "-add-fd %s: ", text);
+            return false;
+        }
     FOR_EACH(text, c->globals)
         if (!apply_global(vm, text, error))
             return false;

@@ -17,7 +17,7 @@ typedef struct Config {
     const char *argv0;          /* basename: the prefix of messages */
     const char *arch;
     char *machine;              /* type as typed, NULL: none given */
-    Json *machine_props, *smp, *memory, *boot;
+    Json *machine_props, *smp, *memory, *boot, *overcommit, *sandbox, *run_with;
     char *cpu;
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
@@ -25,9 +25,9 @@ typedef struct Config {
         *nets, *fw_cfgs, *sets, *vncs;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
-    GPtrArray *data_dirs;
+    GPtrArray *data_dirs, *add_fds;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *qtest, *qtest_log, *display, *vga, *layout, *pidfile;
+    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *qtest, *qtest_log, *chroot, *runas, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
     bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;

@@ -335,12 +335,12 @@ static bool set_msg(Parse *p, const char *arg)
     return true;
 }
 
-static bool set_overcommit(Parse *p, const char *arg)
-{
-    if (strstr(arg, "=on"))
-        return error_set(p->error, "%s: not implemented yet", arg);
-    return true;
-}
+static bool set_overcommit(Parse *p, const char *arg) { return merge(p, &p->c->overcommit, arg, NULL); }
+static bool set_sandbox(Parse *p, const char *arg) { return merge(p, &p->c->sandbox, arg, "enable"); }
+static bool set_run_with(Parse *p, const char *arg) { return merge(p, &p->c->run_with, arg, NULL); }
+static bool set_chroot(Parse *p, const char *arg) { return keep(&p->c->chroot, arg); }
+static bool set_runas(Parse *p, const char *arg) { return keep(&p->c->runas, arg); }
+static bool add_fd(Parse *p, const char *arg) { return add(&p->c->add_fds, arg); }
 
 static bool set_seed(Parse *p, const char *arg)
 {
@@ -512,9 +512,9 @@ void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
-                          c->vncs, c->monitors, c->globals, c->data_dirs};
+                          c->vncs, c->monitors, c->globals, c->data_dirs, c->add_fds};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
-                     c->process_name, c->qtest, c->qtest_log,
+                     c->process_name, c->qtest, c->qtest_log, c->chroot, c->runas,
                      c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->layout, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
@@ -525,4 +525,7 @@ void config_clear(Config *c)
     json_unref(c->smp);
     json_unref(c->memory);
     json_unref(c->boot);
+    json_unref(c->overcommit);
+    json_unref(c->sandbox);
+    json_unref(c->run_with);
 }
