@@ -2,14 +2,61 @@
 /* Add, multiply, divide, square root, fused multiply-add. Spec: IEEE 754-2019, 5.4.1. */
 #include "num.h"
 
+/* Two operands: what add, multiply and divide have in common. */
+
+/* Of finite numbers that are not zero; and of operands of which one is something else. */
+typedef Num Finite(const FpFormat *f, Num a, Num b, FpEnv *env);
+typedef Num Special(const Num *a, const Num *b, FpEnv *env);
+typedef u128 Any(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env);
+
+/* negate: b's sign is changed first, unless it is a NaN. */
+FP_INLINE u128 binary_any(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env,
+                          Finite *finite, Special *special)
+{
+    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
+
+    b.sign ^= negate && !is_nan(&b);
+    if (a.cls | b.cls) {
+        r = special(&a, &b, env);
+    } else {
+        note_denormals(env, a.denormal || b.denormal);
+        r = finite(f, a, b, env);
+    }
+    return pack_prec(f, r, arith_prec(f, env), env);
+}
+
+/* The quick way for normal numbers with a normal result; `any` serves the rest. */
+FP_INLINE u128 binary(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env, Finite *finite,
+                      Any *any)
+{
+    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
+        Num a = unpack_normal(f, ra), b = unpack_normal(f, rb), r;
+        b.sign ^= negate;
+        r = finite(f, a, b, env);
+        if (likely(is_easy(f, r))) {
+            return pack_easy(f, r, arith_prec(f, env), env);
+        }
+    }
+    return any(f, ra, rb, negate, env);
+}
+
+/* op_NAME() of NAME_finite() and NAME_special(). */
+#define DEFINE_BINARY(NAME)                                                                    \
+    static RARE u128 NAME##_any(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)  \
+    {                                                                                          \
+        return binary_any(f, ra, rb, negate, env, NAME##_finite, NAME##_special);              \
+    }                                                                                          \
+    FP_INLINE u128 op_##NAME(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)     \
+    {                                                                                          \
+        return binary(f, ra, rb, negate, env, NAME##_finite, NAME##_any);                      \
+    }
+
 /* Addition */
 
-static Num add_special(const Num *a, const Num *b, bool negate, FpEnv *env)
+static Num add_special(const Num *a, const Num *b, FpEnv *env)
 {
     if (is_nan(a) || is_nan(b)) {
-        Num orig = *b;
-        orig.sign ^= negate;            /* a NaN keeps its sign */
-        return fp_nan_result(a, &orig, NULL, env);
+        return fp_nan_result(a, b, NULL, env);
     }
     if (a->cls == NUM_INF && b->cls == NUM_INF && a->sign != b->sign) {
         return fp_invalid(env, FP_WHY_INF_SUB);
@@ -22,7 +69,7 @@ static Num add_special(const Num *a, const Num *b, bool negate, FpEnv *env)
     return a->cls == NUM_INF || b->cls == NUM_ZERO ? *a : *b;
 }
 
-/* add_finite(): the fractions' low bits must be free, as sticky bits gather there. They move down
+/* add_128(), add_64(): the fractions' low bits must be free, as sticky bits gather there. They move down
    by one to leave room for the carry. Only a difference of equal exponents can be negative. */
 #define DEFINE_ADD_FINITE(NAME, U, BITS, CLZ)                                                  \
     FP_INLINE Num NAME(Num a, Num b, FpEnv *env)                                               \
@@ -47,35 +94,15 @@ static Num add_special(const Num *a, const Num *b, bool negate, FpEnv *env)
         return (Num){ .sign = sign, .exp = exp + 1 - n,                                        \
                       .frac = (u128)(sum << n) << (128 - BITS) };                              \
     }
-DEFINE_ADD_FINITE(add_finite, u128, 128, clz128)
-DEFINE_ADD_FINITE(add_finite_64, uint64_t, 64, __builtin_clzll)
+DEFINE_ADD_FINITE(add_128, u128, 128, clz128)
+DEFINE_ADD_FINITE(add_64, uint64_t, 64, __builtin_clzll)
 
-static RARE u128 add_any(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
+FP_INLINE Num add_finite(const FpFormat *f, Num a, Num b, FpEnv *env)
 {
-    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
-
-    b.sign ^= negate;
-    if (a.cls | b.cls) {
-        r = add_special(&a, &b, negate, env);
-    } else {
-        note_denormals(env, a.denormal || b.denormal);
-        r = add_finite(a, b, env);
-    }
-    return pack_prec(f, r, arith_prec(f, env), env);
+    return is_narrow(f) ? add_64(a, b, env) : add_128(a, b, env);
 }
 
-FP_INLINE u128 op_add(const FpFormat *f, u128 ra, u128 rb, bool negate, FpEnv *env)
-{
-    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
-        Num a = unpack_normal(f, ra), b = unpack_normal(f, rb), r;
-        b.sign ^= negate;
-        r = is_narrow(f) ? add_finite_64(a, b, env) : add_finite(a, b, env);
-        if (likely(is_easy(f, r))) {
-            return pack_easy(f, r, arith_prec(f, env), env);
-        }
-    }
-    return add_any(f, ra, rb, negate, env);
-}
+DEFINE_BINARY(add)
 
 /* Multiplication */
 
@@ -107,7 +134,7 @@ static U256 product(const Num *a, const Num *b, int *exp)
     return p;
 }
 
-FP_INLINE Num multiply_finite(const FpFormat *f, Num a, Num b)
+FP_INLINE Num mul_finite(const FpFormat *f, Num a, Num b, FpEnv *env)
 {
     Num r = { .sign = a.sign ^ b.sign };
 
@@ -123,7 +150,7 @@ FP_INLINE Num multiply_finite(const FpFormat *f, Num a, Num b)
     return r;
 }
 
-static Num multiply_special(const Num *a, const Num *b, FpEnv *env)
+static Num mul_special(const Num *a, const Num *b, FpEnv *env)
 {
     if (is_nan(a) || is_nan(b)) {
         return fp_nan_result(a, b, NULL, env);
@@ -135,33 +162,11 @@ static Num multiply_special(const Num *a, const Num *b, FpEnv *env)
     return num_make(a->cls != NUM_FINITE ? a->cls : b->cls, a->sign ^ b->sign);
 }
 
-static RARE u128 multiply_any(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
-{
-    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
-
-    if (a.cls | b.cls) {
-        r = multiply_special(&a, &b, env);
-    } else {
-        note_denormals(env, a.denormal || b.denormal);
-        r = multiply_finite(f, a, b);
-    }
-    return pack_prec(f, r, arith_prec(f, env), env);
-}
-
-FP_INLINE u128 op_mul(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
-{
-    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
-        Num r = multiply_finite(f, unpack_normal(f, ra), unpack_normal(f, rb));
-        if (likely(is_easy(f, r))) {
-            return pack_easy(f, r, arith_prec(f, env), env);
-        }
-    }
-    return multiply_any(f, ra, rb, env);
-}
+DEFINE_BINARY(mul)
 
 /* Division */
 
-FP_INLINE Num divide_finite(const FpFormat *f, Num a, Num b)
+FP_INLINE Num div_finite(const FpFormat *f, Num a, Num b, FpEnv *env)
 {
     Num r = { .sign = a.sign ^ b.sign, .exp = a.exp - b.exp };
     bool narrow = f->frac_bits < 64, less = a.frac < b.frac;
@@ -182,7 +187,7 @@ FP_INLINE Num divide_finite(const FpFormat *f, Num a, Num b)
     return r;
 }
 
-static Num divide_special(const Num *a, const Num *b, FpEnv *env)
+static Num div_special(const Num *a, const Num *b, FpEnv *env)
 {
     bool sign = a->sign ^ b->sign;
 
@@ -200,29 +205,7 @@ static Num divide_special(const Num *a, const Num *b, FpEnv *env)
     return num_make(a->cls == NUM_INF ? NUM_INF : NUM_ZERO, sign);
 }
 
-static RARE u128 divide_any(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
-{
-    Num a = unpack(f, ra, env), b = unpack(f, rb, env), r;
-
-    if (a.cls | b.cls) {
-        r = divide_special(&a, &b, env);
-    } else {
-        note_denormals(env, a.denormal || b.denormal);
-        r = divide_finite(f, a, b);
-    }
-    return pack_prec(f, r, arith_prec(f, env), env);
-}
-
-FP_INLINE u128 op_div(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
-{
-    if (likely(is_normal(f, ra) && is_normal(f, rb))) {
-        Num r = divide_finite(f, unpack_normal(f, ra), unpack_normal(f, rb));
-        if (likely(is_easy(f, r))) {
-            return pack_easy(f, r, arith_prec(f, env), env);
-        }
-    }
-    return divide_any(f, ra, rb, env);
-}
+DEFINE_BINARY(div)
 
 /* Square root */
 
@@ -331,7 +314,7 @@ static bool less_wide(U256 a, U256 b)
     return a.hi < b.hi || (a.hi == b.hi && a.lo < b.lo);
 }
 
-/* As add_finite() for a product that needs 256 bits: r holds sign and exponent of p. */
+/* As add_128() for a product that needs 256 bits: r holds sign and exponent of p. */
 static Num add_wide(Num r, U256 p, Num c, FpEnv *env)
 {
     U256 big = p, small = { c.frac, 0 }, sum;
@@ -424,7 +407,7 @@ FP_INLINE Num fma_finite(const FpFormat *f, Num a, Num b, Num c, FpEnv *env)
     U256 p;
 
     if (is_narrow(f)) {
-        return add_finite(multiply_finite(f, a, b), c, env);
+        return add_128(mul_finite(f, a, b, env), c, env);
     }
     p = product(&a, &b, &r.exp);
     return add_wide(r, p, c, env);
@@ -440,7 +423,7 @@ static RARE u128 fma_any(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, 
         r = fma_special(&a, &b, &c, how, env);
     } else {
         note_denormals(env, a.denormal || b.denormal || c.denormal);
-        r = c.cls == NUM_ZERO ? multiply_finite(f, a, b) : fma_finite(f, a, b, c, env);
+        r = c.cls == NUM_ZERO ? mul_finite(f, a, b, env) : fma_finite(f, a, b, c, env);
     }
     r.exp -= how & FP_FMA_HALVE ? 1 : 0;
     ra = pack(f, r, env);
@@ -473,11 +456,11 @@ FP_INLINE u128 op_fma(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpE
     }                                                                                          \
     T P##_mul(T a, T b, FpEnv *env)                                                            \
     {                                                                                          \
-        return P##_of(op_mul(&P##_format, P##_raw(a), P##_raw(b), env));                       \
+        return P##_of(op_mul(&P##_format, P##_raw(a), P##_raw(b), false, env));                \
     }                                                                                          \
     T P##_div(T a, T b, FpEnv *env)                                                            \
     {                                                                                          \
-        return P##_of(op_div(&P##_format, P##_raw(a), P##_raw(b), env));                       \
+        return P##_of(op_div(&P##_format, P##_raw(a), P##_raw(b), false, env));                \
     }                                                                                          \
     T P##_sqrt(T a, FpEnv *env)                                                                \
     {                                                                                          \
