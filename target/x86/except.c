@@ -2,6 +2,7 @@
 /* Exceptions and interrupts. Intel SDM vol. 3A, chapter 6 and 20.3 (virtual-8086). */
 #include "target/x86-state.h"
 #include "target/x86/cpu.h"
+#include "target/x86/decode.h"
 #include "util/log.h"
 
 static bool has_error_code(int vector)
@@ -320,9 +321,26 @@ void x86_raise(X86Cpu *x, int vector, uint32_t error)
 
 /* ---- from the memory system ---- */
 
+/* Whether the access that a non-canonical address stopped was one to the stack: those are #SS. */
+static bool through_stack(X86Cpu *x, uint64_t va)
+{
+    uint8_t bytes[15];
+    X86Insn i = {0};
+    unsigned n = MIN(sizeof(bytes), 4096 - (x->cpu.pc & 4095));
+    if (!cpu_debug_access(&x->cpu, x->cpu.pc, bytes, n, false) || !x86_decode(&i, bytes, n, 8) || !i.row)
+        return false;
+    bool pushes = i.row->flags & (ROW_D64 | ROW_F64);
+    if (pushes && (!i.has_mem || va - (x->regs[RSP] - 16) < 32))
+        return true;
+    return i.has_mem && i.seg < FS && (i.base == RSP || i.base == RBP);
+}
+
 void x86_raise_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu)
 {
     X86Cpu *x = x86_of(cpu);
+    if (x->fault_vector == EXC_GP && access != MEM_FETCH && mmu == MMU_CURRENT && x86_code64(x) &&
+        !x->in_delivery && through_stack(x, va))
+        x->fault_vector = EXC_SS;
     if (x->fault_vector == EXC_PF)
         x->cr2 = va;
     deliver_fault(x, x->fault_vector, x->fault_error);

@@ -47,13 +47,20 @@ static void disarm(void) { set_dr7(0x400); }
 CODE(three, "nop\n three_1: nop\n three_2: nop\n ret");
 extern uint8_t three_1[], three_2[];
 static void call(reg p) { ((void (*)(void))p)(); }
-CODE(stepped, "pushf\n orl $0x100, (%esp)\n popf\n nop\n stepped_1: nop\n stepped_2: pushf\n andl $~0x100, (%esp)\n"
+#ifdef __x86_64__
+#define SP "%rsp"
+#define AX "%rax"
+#else
+#define SP "%esp"
+#define AX "%eax"
+#endif
+CODE(stepped, "pushf\n orl $0x100, (" SP ")\n popf\n nop\n stepped_1: nop\n stepped_2: pushf\n andl $~0x100, (" SP ")\n"
      "popf\n stepped_3: nop\n ret");
 extern uint8_t stepped_1[], stepped_2[], stepped_3[];
-CODE(shadowed, "mov $0x10, %eax\n pushf\n orl $0x100, (%esp)\n popf\n mov %eax, %ss\n nop\n shadowed_1: pushf\n"
-     "andl $~0x100, (%esp)\n popf\n ret");
+CODE(shadowed, "mov $0x10, %eax\n pushf\n orl $0x100, (" SP ")\n popf\n mov %eax, %ss\n nop\n shadowed_1: pushf\n"
+     "andl $~0x100, (" SP ")\n popf\n ret");
 extern uint8_t shadowed_1[];
-CODE(stores, "movl $1, (%eax)\n stores_1: movl $2, 4(%eax)\n stores_2: mov (%eax), %ecx\n stores_3: ret");
+CODE(stores, "movl $1, (" AX ")\n stores_1: movl $2, 4(" AX ")\n stores_2: mov (" AX "), %ecx\n stores_3: ret");
 extern uint8_t stores_1[], stores_2[], stores_3[];
 
 static void code_breakpoints(void)
@@ -132,12 +139,13 @@ static reg get_dr4(void)
     return v;
 }
 static void icebp(reg a) { __asm__ volatile(".byte 0xf1"); }
-CODE(user_dr, "mov %dr0, %eax");
+CODE(user_dr, "mov %dr0, " AX);
 
 static void registers(void)
 {
     hook = NULL;
     set_dr6(0xffffffff);
+    expect("dr6 of 64 bits", sizeof(reg) == 8 ? try(write_dr6, 1ull << (sizeof(reg) * 8 - 1)) : GP, GP, seen.error);
     check("dr6 bits", get_dr6() & 0xffffefff, 0xffff0fff | 0xe000);
     set_dr6(0);
     check("dr6 bits", get_dr6() & 0xffffffff, 0xffff0ff0);
