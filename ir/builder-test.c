@@ -75,6 +75,14 @@ static void test_fold(void)
     g_assert_cmpuint(ir_select(u, ir_i32(u, 1), x, ir_i64(u, 0)), ==, x);
     g_assert_cmpuint(ir_addi(u, ir_pcrel(u, 0x10000044), 4), ==, ir_pcrel(u, 0x10000048));
     g_assert_cmpuint(ir_mul(u, x, ir_i64(u, 8)), ==, ir_shli(u, x, 3));
+
+    /* shifts that make up a rotation, of words in wider registers, too */
+    IrRef up = ir_shli(u, w, 5), down = ir_shri(u, w, 27);
+    g_assert_cmpint(u->nodes[ir_or(u, up, down)].op, ==, IR_OP_rotr);
+    IrRef wide = ir_xor(u, ir_zext(u, IR_I64, down, 32), ir_sext(u, IR_I64, up, 32));
+    g_assert_cmpint(u->nodes[wide].op, ==, IR_OP_sext);
+    g_assert_cmpint(u->nodes[u->nodes[wide].a].op, ==, IR_OP_rotr);
+    g_assert_cmpint(u->nodes[ir_or(u, up, ir_shri(u, w, 26))].op, ==, IR_OP_or);
     finish(u);
 }
 

@@ -341,6 +341,51 @@ static IrRef const_with(IrUnit *u, IrOp op, IrType t, uint64_t c, IrRef y)
     }
 }
 
+/* Whether v is `from` shifted by a constant of 1 to width - 1. */
+static bool shifted(IrUnit *u, IrRef v, IrOp op, IrRef *from, uint64_t *count)
+{
+    const IrNode *n = &u->nodes[v];
+
+    *from = n->a;
+    return n->op == op && known(u, n->b, count) && *count && *count < ir_width(n->type);
+}
+
+/* Left and right parts that make up a rotation; 0 if they do not. */
+static IrRef rotation(IrUnit *u, IrRef left, IrRef right)
+{
+    IrRef x, y;
+    uint64_t up, down;
+
+    if (!shifted(u, left, IR_OP_shl, &x, &up) || !shifted(u, right, IR_OP_shr, &y, &down) || x != y ||
+        up + down != ir_width(u->nodes[x].type)) {
+        return 0;
+    }
+    return pure2(u, IR_OP_rotr, u->nodes[x].type, 0, x, u->nodes[right].b);
+}
+
+/* The same of words that were extended: the left one's extension is the result's. */
+static IrRef rotation_of_words(IrUnit *u, IrRef left, IrRef right)
+{
+    const IrNode *l = &u->nodes[left], *r = &u->nodes[right];
+    bool words = (l->op == IR_OP_sext || l->op == IR_OP_zext) && l->aux == 32 && l->type == IR_I64 &&
+                 u->nodes[l->a].type == IR_I32 && r->op == IR_OP_zext && r->aux == 32 &&
+                 u->nodes[r->a].type == IR_I32;
+    bool sign = l->op == IR_OP_sext;
+    IrRef v = words ? rotation(u, l->a, r->a) : 0;
+
+    return !v ? 0 : sign ? ir_sext(u, IR_I64, v, 32) : ir_zext(u, IR_I64, v, 32);
+}
+
+/* x | y, x ^ y or x + y of two shifted values. */
+static IrRef joined(IrUnit *u, IrRef x, IrRef y)
+{
+    IrRef r = rotation(u, x, y);
+
+    r = r ? r : rotation(u, y, x);
+    r = r ? r : rotation_of_words(u, x, y);
+    return r ? r : rotation_of_words(u, y, x);
+}
+
 static IrRef binary(IrUnit *u, IrOp op, IrRef x, IrRef y)
 {
     IrType t = u->nodes[x].type;
@@ -365,6 +410,8 @@ static IrRef binary(IrUnit *u, IrOp op, IrRef x, IrRef y)
         r = const_with(u, op, t, cx, y);
     } else if (x == y) {
         r = with_itself(u, op, t, x);
+    } else if (op == IR_OP_or || op == IR_OP_xor || op == IR_OP_add) {
+        r = joined(u, x, y);
     }
     return r ? r : pure2(u, op, t, 0, x, y);
 }
