@@ -9,6 +9,7 @@
 typedef struct Walk {
     Json *schema;
     GHashTable *names;  /* QapiType -> char * */
+    GHashTable *lists;  /* names of list types */
     GPtrArray *pending; /* of QapiType, named but not yet described */
     unsigned next;
 } Walk;
@@ -56,7 +57,9 @@ static const char *name_of(Walk *w, const QapiType *type)
         name = g_strdup_printf("%u", w->next++);
     }
     g_hash_table_insert(w->names, (gpointer)type, name);
-    g_ptr_array_add(w->pending, (gpointer)type);
+    if (type->kind != QAPI_LIST || g_hash_table_add(w->lists, name)) {
+        g_ptr_array_add(w->pending, (gpointer)type);    /* lists of all integers are one, too */
+    }
     return name;
 }
 
@@ -211,6 +214,7 @@ Json *qapi_introspect(void)
     Walk w = {
         .schema = json_array(),
         .names = g_hash_table_new_full(NULL, NULL, NULL, g_free),
+        .lists = g_hash_table_new(g_str_hash, g_str_equal),
         .pending = g_ptr_array_new(),
     };
 
@@ -221,6 +225,7 @@ Json *qapi_introspect(void)
         add_type(&w, g_ptr_array_index(w.pending, i));
     }
     g_ptr_array_unref(w.pending);
+    g_hash_table_unref(w.lists);
     g_hash_table_unref(w.names);
     return w.schema;
 }
