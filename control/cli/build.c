@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include "audio/audio.h"
 #include "block/block.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
@@ -574,6 +575,11 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->chardevs)
         if (!chardev_from_option(vm, text, error))
             return false;
+    FOR_EACH(text, c->audiodevs)
+        if (!audiodev_add_option(vm, text, error)) {
+            g_prefix_error(error, "-audiodev %s: ", text);
+            return false;
+        }
     FOR_EACH(text, c->objects)
         if (!user_object_add_option(vm, text, error))
             return false;

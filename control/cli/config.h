@@ -22,7 +22,7 @@ typedef struct Config {
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
     GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
-        *nets, *fw_cfgs, *sets, *vncs;
+        *nets, *fw_cfgs, *sets, *vncs, *audiodevs;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs, *add_fds;
@@ -58,6 +58,7 @@ bool help_device(const Config *c, const char *text, GError **error);
 bool help_object(const char *text, GError **error);
 bool help_chardev(const char *text);
 bool help_netdev(const char *text);
+bool help_audiodev(const char *text);
 bool help_display(const char *text);
 bool is_help(const char *text);
 void help_options(const Config *c);

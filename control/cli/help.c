@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The lists that "help" prints, in the shapes that scripts parse. */
 #include <string.h>
+#include "audio/audio.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
 #include "core/accel.h"
@@ -324,6 +325,16 @@ bool help_netdev(const char *text)
     g_print("Available netdev backend types:\n");
     for (unsigned i = 0; i < found->len; i++)
         g_print("%s\n", ((const ObjectType *)g_ptr_array_index(found, i))->name + strlen("netdev-"));
+    return true;
+}
+
+bool help_audiodev(const char *text)
+{
+    if (!is_help(text))
+        return false;
+    g_print("Available audio drivers:\n");
+    for (const char *const *name = audiodev_driver_type.values; *name; name++)
+        g_print("%s\n", *name);
     return true;
 }
 

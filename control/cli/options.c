@@ -225,6 +225,11 @@ static bool set_display(Parse *p, const char *arg)
     return keep(&p->c->display, arg);
 }
 
+static bool add_audiodev(Parse *p, const char *arg)
+{
+    return help_audiodev(arg) ? finished(p) : add(&p->c->audiodevs, arg);
+}
+
 static bool add_vnc(Parse *p, const char *arg) { return add(&p->c->vncs, arg); }
 static bool set_layout(Parse *p, const char *arg) { return keep(&p->c->layout, arg); }
 
@@ -512,7 +517,8 @@ void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
-                          c->vncs, c->monitors, c->globals, c->data_dirs, c->add_fds};
+                          c->audiodevs, c->vncs, c->monitors, c->globals, c->data_dirs,
+                          c->add_fds};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
                      c->process_name, c->qtest, c->qtest_log, c->chroot, c->runas,
                      c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->layout, c->pidfile,
