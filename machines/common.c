@@ -7,8 +7,9 @@
 
 MemRegion *machine_make_ram(Machine *m, GError **error)
 {
+    const RamConfig plain = {.dump = m->dump_guest_core, .merge = m->mem_merge};
     if (!m->memory_backend)
-        return mem_ram(&m->object, m->type_->default_ram_id, m->ram_size, NULL, error);
+        return mem_ram(&m->object, m->type_->default_ram_id, m->ram_size, &plain, error);
     Object *backend = object_child(m->vm->objects, m->memory_backend);
     if (!backend || !object_is_a(backend, "memory-backend")) {
         error_set(error, "-machine memory-backend=%s: there is no memory backend of that id; make "

@@ -23,6 +23,10 @@ static const Field fields[] = {
     PROP(Machine, dumpdtb, "dumpdtb", PROP_STRING, .desc = "Dump current dtb to a file and quit"),
     PROP(Machine, memory_backend, "memory-backend", PROP_STRING,
          .desc = "Set RAM backend: the id of a memory-backend object"),
+    PROP(Machine, dump_guest_core, "dump-guest-core", PROP_BOOL, .init = 1,
+         .desc = "Include guest memory in a core dump"),
+    PROP(Machine, mem_merge, "mem-merge", PROP_BOOL, .init = 1,
+         .desc = "Enable/disable memory merge support"),
     PROP(Machine, graphics, "graphics", PROP_BOOL, .init = 1, .desc = "Set on/off to enable/disable graphics emulation"),
     PROP(Machine, usb, "usb", PROP_BOOL, .desc = "Set on/off to enable/disable usb"),
 };

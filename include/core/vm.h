@@ -150,7 +150,7 @@ struct Machine {
     char *kernel, *initrd, *append, *dtb, *firmware, *dumpdtb;
     char *cpu_model;                    /* -cpu text */
     CpuTopology smp;
-    bool graphics, usb;
+    bool graphics, usb, dump_guest_core, mem_merge;
     void *fw_cfg;
     GPtrArray *images;                  /* what machines/loader.c puts into memory at each reset */
     GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
