@@ -218,6 +218,8 @@ static void leaf_ext(const X86Cpu *x, uint32_t leaf, uint32_t sub, Out o)
         o[EAX] = intel(x) ? 0 : x->cpuid_version;
         o[ECX] = x->features[W_80000001_ECX];
         o[EDX] = x->features[W_80000001_EDX];
+        if (intel(x) && !x->caps && !x86_code64(x))     /* not there in other modes */
+            o[EDX] &= ~(1u << (X86_F_syscall & 31));
         if (!intel(x)) {
             o[EDX] |= x->features[W_1_EDX] & 0x0183f3ff;
             if (t.threads * t.cores * t.dies > 1)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fast system calls, bases of fs and gs, the return from system management. Intel SDM vol. 2. */
+#include <string.h>
 #include "target/x86/system.h"
 
 /* ---- fast system calls ---- */
@@ -13,11 +14,25 @@ static void flat_segments(X86Cpu *x, uint16_t cs, uint16_t ss, unsigned cpl, boo
     x86_load_seg_cache(x, SS, ss, 0, 0xffffffff, 0x93 | dpl | ATTR_G | ATTR_DB);
 }
 
+/* Intel's have SYSCALL in 64-bit mode only, AMD's no SYSENTER in long mode. */
+static bool intel(const X86Cpu *x) { return x->vendor && !strcmp(x->vendor, "GenuineIntel"); }
+
+static void need_syscall(X86Cpu *x)
+{
+    if (!(x->efer & EFER_SCE) || (intel(x) && !x86_code64(x)))
+        x86_raise(x, EXC_UD, 0);
+}
+
+static void need_sysenter(X86Cpu *x)
+{
+    if (x86_long(x) && !intel(x))
+        x86_raise(x, EXC_UD, 0);
+}
+
 static uint64_t x86_helper_syscall(Cpu *cpu, uint64_t len)
 {
     X86Cpu *x = x86_of(cpu);
-    if (!(x->efer & EFER_SCE))
-        x86_raise(x, EXC_UD, 0);
+    need_syscall(x);
     uint64_t next = after(x, len << 8), to;
     uint16_t sel = x->star >> 32;
     x->regs[RCX] = next;
@@ -44,8 +59,7 @@ static uint64_t x86_helper_sysret(Cpu *cpu, uint64_t size)
 {
     X86Cpu *x = x86_of(cpu);
     uint16_t sel = x->star >> 48;
-    if (!(x->efer & EFER_SCE))
-        x86_raise(x, EXC_UD, 0);
+    need_syscall(x);
     if (!x86_protected(x) || x86_cpl(x))
         x86_raise_gp(x, 0);
     uint64_t to = size == 8 ? x->regs[RCX] : (uint32_t)x->regs[RCX];
@@ -71,6 +85,7 @@ INSN(sysret) { x_transfer(x, &h_sysret, num(x, x->i.w && x->code == 8 ? 8 : 4));
 static uint64_t x86_helper_sysenter(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
+    need_sysenter(x);
     uint16_t sel = x->sysenter_cs;
     if (!x86_protected(x) || !(sel & ~3))
         x86_raise_gp(x, 0);
@@ -86,6 +101,7 @@ HELPER(sysenter, I64, IR_H_ANY);
 static uint64_t x86_helper_sysexit(Cpu *cpu, uint64_t size)
 {
     X86Cpu *x = x86_of(cpu);
+    need_sysenter(x);
     uint16_t sel = x->sysenter_cs;
     bool wide = size == 8;
     if (!(sel & ~3) || !x86_protected(x) || x86_cpl(x) ||
