@@ -12,6 +12,7 @@ typedef struct Channel {
     bool status_latched, write_high, read_high, gate, bcd, loaded;
     uint8_t write_low, rw, mode;
     int64_t start;              /* virtual time of the last load or trigger */
+    int64_t periods;            /* that have begun, as channel 0's output has shown */
 } Channel;
 
 typedef struct Pit {
@@ -99,8 +100,15 @@ static int64_t next_edge(Channel *c, int64_t t)
 
 static void update(Pit *s)
 {
-    int64_t t = now(s), next = next_edge(&s->ch[0], t);
-    irq_set(&s->irq, output(&s->ch[0], t));
+    Channel *c = &s->ch[0];
+    int64_t t = now(s), next = next_edge(c, t);
+    bool periodic = c->loaded && (c->mode == 2 || c->mode == 3), high = output(c, t);
+    int64_t periods = periodic ? ticks_since(c, t) / c->count : 0;
+    /* A timer that fires late must not swallow the low part, which mode 2 makes one tick long. */
+    if (high && periods != c->periods)
+        irq_set(&s->irq, false);
+    c->periods = high ? periods : c->periods;
+    irq_set(&s->irq, high);
     if (next == INT64_MAX)
         timer_cancel(&s->edge);
     else
@@ -115,6 +123,7 @@ static void load(Pit *s, Channel *c, unsigned value)
         value = from_bcd(value);
     c->count = value ? value : c->bcd ? 10000 : 0x10000;
     c->start = now(s);
+    c->periods = 0;
     c->loaded = true;
     if (c == &s->ch[0])
         update(s);
