@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Steps that most boards take. */
+#include "core/accel.h"
 #include "machines/common.h"
 #include <inttypes.h>
 #include "core/backend.h"
@@ -33,6 +34,7 @@ bool machine_make_cpus(Machine *m, GError **error)
     const char *model = m->cpu_model ? m->cpu_model : m->type_->default_cpu;
     if (!isa)
         return error_set(error, "this build has no guest architecture '%s'", m->arch);
+    (void)accel_irqchip(vm);    /* an accelerator makes its interrupt chips before CPUs */
     vm->cpus = g_new0(Cpu *, m->smp.cpus);
     for (unsigned i = 0; i < m->smp.cpus; i++) {
         vm->cpus[i] = cpu_new(vm, isa, model, i, error);

@@ -116,6 +116,9 @@ static void adapt(KvmCpu *c)
     c->slice_ns = c->slice_ns < SHORTEST ? 0 : MIN(c->slice_ns, longest);
 }
 
+/* Interrupts that the kernel's chips hold do not reach the engine, so it must not stay. */
+static bool kernel_chips(const KvmCpu *c) { return c->kvm->irqchip != KVM_IRQCHIP_OFF; }
+
 KvmAfter kvm_fallback(KvmCpu *c, CpuStop *why)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -126,7 +129,7 @@ KvmAfter kvm_fallback(KvmCpu *c, CpuStop *why)
     kvm_log_collect(c->kvm);
     KvmAfter then = after(step(c), why);
     c->entered = now();
-    if (then == KVM_LEAVE || !c->slice_ns) {
+    if (then == KVM_LEAVE || !c->slice_ns || kernel_chips(c)) {
         kvm_forget_shadows(c->kvm);
         return then;
     }

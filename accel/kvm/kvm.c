@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -132,6 +133,9 @@ static bool start(Accel *a, Vm *vm, GError **error)
 {
     Kvm *k = (Kvm *)a;
 
+    if (vm->machine && !kvm_arch_runs(vm->machine->arch)) {
+        return error_set(error, "this host's processor runs no %s guests", vm->machine->arch);
+    }
     if (!open_machine(k, error) || !ring(k, error)) {
         return false;
     }
@@ -169,19 +173,68 @@ static void finish(Object *o)
         close(k->sys);
     }
     g_free(k->cpus);
+    g_free(k->failed);
     pthread_mutex_destroy(&k->lock);
 }
 
 /* ---- what others ask ---- */
 
+/* Chooses the interrupt chips: the kernel's only for boards that ask. On a host that is a guest itself
+ * the engine is often needed, which works best with chips of our own. */
+static bool settle(Kvm *k, GError **error)
+{
+    if (k->settled) {
+        return true;
+    }
+    k->settled = true;
+    if (k->irqchip == KVM_IRQCHIP_AUTO) {
+        k->irqchip = k->asked && !k->slow_host ? KVM_IRQCHIP_ON : KVM_IRQCHIP_OFF;
+    }
+    if (k->irqchip != KVM_IRQCHIP_OFF && !k->asked) {
+        return error_set(error, "kernel-irqchip: this machine has only interrupt chips in user space (off)");
+    }
+    return (k->irqchip == KVM_IRQCHIP_OFF || kvm_arch_make_chips(k, error)) && kvm_arch_settle(k, error);
+}
+
+static bool cpu_init(Accel *a, Cpu *cpu, GError **error)
+{
+    Kvm *k = (Kvm *)a;
+
+    if (k->failed) {
+        return error_set(error, "%s", k->failed);
+    }
+    return settle(k, error) && kvm_cpu_init(a, cpu, error);
+}
+
+/* CPU models are made before CPUs. */
+static const void *caps(Accel *a, const GuestIsa *isa)
+{
+    Kvm *k = (Kvm *)a;
+    g_autoptr(GError) error = NULL;
+
+    if (k->failed || !settle(k, &error)) {
+        k->failed = k->failed ? k->failed : g_strdup(error->message);
+        return NULL;
+    }
+    return kvm_arch_caps(a, isa);
+}
+
 static AccelIrqchip irqchip(Accel *a)
 {
+    Kvm *k = (Kvm *)a;
+    g_autoptr(GError) error = NULL;
+
+    k->asked = true;
+    if (k->failed || !settle(k, &error)) {
+        k->failed = k->failed ? k->failed : g_strdup(error->message);   /* told with the first CPU */
+        return ACCEL_IRQCHIP_NONE;
+    }
     static const AccelIrqchip map[] = {
         [KVM_IRQCHIP_ON] = ACCEL_IRQCHIP_FULL, [KVM_IRQCHIP_SPLIT] = ACCEL_IRQCHIP_SPLIT,
         [KVM_IRQCHIP_OFF] = ACCEL_IRQCHIP_NONE,
     };
 
-    return map[((Kvm *)a)->irqchip];
+    return map[k->irqchip];
 }
 
 static void code_written(Accel *a, uint64_t ram_offset, uint64_t len)
@@ -198,9 +251,16 @@ static void code_store(Accel *a, Cpu *cpu, uint64_t ram_offset, unsigned len)
     k->engine_type->code_store(k->engine, cpu, ram_offset, len);
 }
 
+static void debug_changed(Accel *a, Cpu *cpu)
+{
+    Kvm *k = (Kvm *)a;
+
+    k->engine_type->debug_changed(k->engine, cpu);
+}
+
 static void info(Accel *a, GString *out)
 {
-    static const char *const chips[] = {"in the kernel", "split", "in user space"};
+    static const char *const chips[] = {"not chosen", "in the kernel", "split", "in user space"};
     Kvm *k = (Kvm *)a;
 
     pthread_mutex_lock(&k->lock);
@@ -238,9 +298,36 @@ static void dirty_sync(Accel *a)
     kvm_log_collect((Kvm *)a);
 }
 
-static const char *const irqchip_names[] = {"on", "split", "off", NULL};
+static bool hand_over(Accel *a, const char *to, GError **error)
+{
+    Kvm *k = (Kvm *)a;
+    bool engine = !strcmp(to, "tcg");
+
+    if (!engine && strcmp(to, "kvm")) {
+        return error_set(error, "a machine of accelerator kvm goes on with kvm or tcg, not with %s", to);
+    }
+    if (engine && k->irqchip != KVM_IRQCHIP_OFF) {
+        return error_set(error, "the interrupt chips are in the kernel: only a machine with"
+                         " kernel-irqchip=off can be handed over");
+    }
+    if (engine) {
+        kvm_log(k, true);       /* before there is translated code */
+    }
+    if (!engine && k->handed_over) {
+        kvm_forget_shadows(k);
+    }
+    __atomic_store_n(&k->handed_over, engine, __ATOMIC_RELAXED);
+    return true;
+}
+
+static const char *current(Accel *a)
+{
+    return ((Kvm *)a)->handed_over ? "tcg" : "kvm";
+}
+
+static const char *const irqchip_names[] = {"auto", "on", "split", "off", NULL};
 static const Field fields[] = {
-    PROP(Kvm, irqchip, "kernel-irqchip", PROP_ENUM, .names = irqchip_names, .init = KVM_IRQCHIP_OFF,
+    PROP(Kvm, irqchip, "kernel-irqchip", PROP_ENUM, .names = irqchip_names,
          .desc = "interrupt chips: on: in the kernel; split: local APICs in the kernel; off: in Myna"),
     PROP(Kvm, fallback, "fallback", PROP_BOOL, .init = true,
          .desc = "the engine executes instructions that the kernel cannot emulate"),
@@ -253,9 +340,9 @@ static const Field fields[] = {
 static const AccelType kvm_accel = {
     .name = "kvm-accel", .parent = "accel", .desc = "The host kernel's virtual machines",
     .size = sizeof(Kvm), FIELDS(fields), .init = init, .finish = finish,
-    .accel = "kvm", .unavailable = unavailable, .start = start, .cpu_init = kvm_cpu_init,
+    .accel = "kvm", .unavailable = unavailable, .start = start, .cpu_init = cpu_init,
     .cpu_finish = kvm_cpu_finish, .run = kvm_run, .kick = kvm_kick, .code_written = code_written,
-    .code_store = code_store, .info = info, .irqchip = irqchip, .cpu_caps = kvm_arch_caps,
+    .code_store = code_store, .debug_changed = debug_changed, .info = info, .irqchip = irqchip, .hand_over = hand_over, .current = current, .cpu_caps = caps, .msi = kvm_arch_msi, .route = kvm_arch_route,
     .dirty_log = dirty_log, .dirty_sync = dirty_sync,
 };
 OBJECT_TYPE(kvm_accel);

@@ -41,7 +41,7 @@ typedef struct KvmCpu {
     uint32_t ring_next;
 } KvmCpu;
 
-enum { KVM_IRQCHIP_ON, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_OFF };
+enum { KVM_IRQCHIP_AUTO, KVM_IRQCHIP_ON, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_OFF };
 
 struct Kvm {
     Accel accel;
@@ -55,6 +55,8 @@ struct Kvm {
     unsigned run_size, max_slots;
     bool exit_on_failure, shadow_paging;
     bool slow_host;             /* a guest itself */
+    char *failed;               /* why the chips could not be made */
+    bool settled, asked;        /* the chips are chosen; a board asked for them */
     bool logging;               /* slots have dirty logs */
     bool handed_over;           /* the engine runs everything; atomic */
     const AccelType *engine_type;
@@ -62,6 +64,8 @@ struct Kvm {
     KvmCpu **cpus;              /* by index */
     pthread_mutex_t lock;       /* slots, logs; innermost but for the RAM map's */
     GArray *slots;              /* KvmSlot */
+    GArray *doorbells;
+    bool any_length;            /* doorbells for stores of any size */
     uint64_t *bitmap;           /* of one slot, for KVM_GET_DIRTY_LOG */
     size_t bitmap_bytes;
     void *spare_page;
@@ -87,6 +91,11 @@ void kvm_log_collect(Kvm *k);
 /* Another engine has written guest memory: page tables that the kernel keeps copies of. */
 void kvm_forget_shadows(Kvm *k);
 
+/* doorbells.c; within the lock */
+void kvm_doorbells_start(Kvm *k);
+void kvm_doorbells_changed(Kvm *k);
+void kvm_doorbells_finish(Kvm *k);
+
 /* vcpu.c */
 bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error);
 void kvm_cpu_finish(Accel *a, Cpu *cpu);
@@ -105,7 +114,13 @@ bool kvm_engine_init(Kvm *k, GError **error);
 
 /* ---- the host's architecture ---- */
 char *kvm_arch_unavailable(void);
+bool kvm_arch_runs(const char *isa);            /* guests of that name */
 bool kvm_arch_start(Kvm *k, GError **error);
+/* Interrupt chips are chosen: once, before the first CPU. */
+bool kvm_arch_settle(Kvm *k, GError **error);
+bool kvm_arch_make_chips(Kvm *k, GError **error);
+void kvm_arch_msi(Accel *a, uint64_t address, uint32_t data);
+void kvm_arch_route(Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
 void kvm_arch_finish(Kvm *k);
 /* The id that KVM_CREATE_VCPU wants. */
 unsigned long kvm_arch_cpu_id(Cpu *cpu);

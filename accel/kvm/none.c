@@ -9,6 +9,6 @@ static char *unavailable(void)
 
 static const AccelType kvm_accel = {
     .name = "kvm-accel", .parent = "accel", .desc = "The host kernel's virtual machines",
-    .size = sizeof(Accel), .accel = "kvm", .unavailable = unavailable,
+    .size = sizeof(struct Accel), .accel = "kvm", .unavailable = unavailable,
 };
 OBJECT_TYPE(kvm_accel);

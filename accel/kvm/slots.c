@@ -122,6 +122,7 @@ static void memory_changed(Vm *vm, void *data)
     for (unsigned i = 0; i < new->len; i++) {
         add(k, g_array_index(new, KvmSlot, i));
     }
+    kvm_doorbells_changed(k);
     pthread_mutex_unlock(&k->lock);
 }
 
@@ -235,12 +236,14 @@ void kvm_slots_start(Kvm *k)
 {
     k->slots = g_array_new(FALSE, TRUE, sizeof(KvmSlot));
     k->spare_page = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    kvm_doorbells_start(k);
     mem_on_change(k->accel.vm, memory_changed, k);
     memory_changed(k->accel.vm, k);
 }
 
 void kvm_slots_finish(Kvm *k)
 {
+    kvm_doorbells_finish(k);
     if (k->slots) {
         g_array_unref(k->slots);
     }

@@ -64,6 +64,13 @@ const AccelType *accel_of(const Vm *vm)
     return a ? (const AccelType *)a->object.type : NULL;
 }
 
+const char *accel_current(const Vm *vm)
+{
+    const AccelType *t = accel_of(vm);
+
+    return !t ? NULL : t->current ? t->current(vm->accel) : t->accel;
+}
+
 AccelIrqchip accel_irqchip(const Vm *vm)
 {
     const AccelType *t = accel_of(vm);

@@ -1,14 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Carries interrupt messages between APICs; owns the register window. Intel SDM vol. 3, 12.4-12.11. */
+#include "core/accel.h"
 #include "hw/intc/apic.h"
 #include "util/log.h"
 
-enum { APIC_BASE = 0xfee00000, WINDOW = 0x100000 };
+enum { APIC_BASE = 0xfee00000, WINDOW = 0x100000, IOAPIC_PINS = 24 };
 
 Apic *apic_here(ApicBus *bus)
 {
     Cpu *cpu = cpu_current();
     return cpu && cpu->index < bus->apics->len ? g_ptr_array_index(bus->apics, cpu->index) : NULL;
+}
+
+/* ---- local APICs elsewhere ---- */
+
+/* SDM 12.11, backwards. */
+static uint64_t msi_address(const ApicMessage *m)
+{
+    return APIC_BASE | (uint64_t)(m->dest & 0xff) << 12 | (uint64_t)(m->dest & 0xffffff00) << 32 |
+           (m->mode == APIC_LOWEST ? 1 << 3 : 0) | (m->logical ? 1 << 2 : 0);
+}
+
+static uint32_t msi_data(const ApicMessage *m)
+{
+    return m->vector | (uint32_t)m->mode << 8 | (m->assert_level ? 1 << 14 : 0) | (m->level ? 1 << 15 : 0);
+}
+
+static void send_remote(ApicBus *bus, uint64_t address, uint32_t data)
+{
+    Vm *vm = bus->dev.object.vm;
+    accel_of(vm)->msi(vm->accel, address, data);
+}
+
+void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, const ApicMessage *m)
+{
+    Vm *vm = bus->dev.object.vm;
+    guint chip;
+    if (bus->remote && g_ptr_array_find(bus->ioapics, ioapic, &chip) && accel_of(vm)->route)
+        accel_of(vm)->route(vm->accel, chip * IOAPIC_PINS + n, used, msi_address(m), msi_data(m));
+}
+
+static void remote_eoi(void *opaque, uint8_t vector)
+{
+    ApicBus *bus = opaque;
+    device_lock(&bus->dev);
+    for (unsigned i = 0; i < bus->ioapics->len; i++)
+        ioapic_eoi(g_ptr_array_index(bus->ioapics, i), vector);
+    device_unlock(&bus->dev);
+}
+
+static int remote_pic_ack(void *opaque)
+{
+    ApicBus *bus = opaque;
+    device_lock(&bus->dev);
+    int vector = bus->lint0 && bus->pic_ack ? bus->pic_ack(bus->pic) : -1;
+    device_unlock(&bus->dev);
+    return vector;
 }
 
 /* ---- delivery ---- */
@@ -32,7 +79,9 @@ void apic_bus_deliver(ApicBus *bus, const ApicMessage *m)
     device_lock(&bus->dev);
     trace(deliver, "dest 0x%x vector 0x%x mode %u logical %d level %d", m->dest, m->vector, m->mode,
           m->logical, m->level);
-    if (m->mode == APIC_LOWEST) {
+    if (bus->remote) {
+        send_remote(bus, msi_address(m), msi_data(m));
+    } else if (m->mode == APIC_LOWEST) {
         deliver_lowest(bus, m);
     } else {
         for (unsigned i = 0; i < bus->apics->len; i++) {
@@ -47,6 +96,10 @@ void apic_bus_deliver(ApicBus *bus, const ApicMessage *m)
 /* SDM 12.11: the address carries the destination, the data the vector and modes. */
 void apic_bus_msi(ApicBus *bus, uint64_t address, uint32_t data)
 {
+    if (bus->remote) {
+        send_remote(bus, address, data);
+        return;
+    }
     ApicMessage m = {
         .dest = (address >> 12 & 0xff) | (uint32_t)(address >> 32 & 0xffffff00),
         .logical = address & 4,
@@ -70,9 +123,9 @@ static void write_window(Device *d, uint64_t at, uint64_t value, unsigned size)
 {
     ApicBus *bus = (ApicBus *)d;
     Apic *a = apic_here(bus);
-    if (!a || at >= 0x1000)
+    if ((!a && !(bus->remote && cpu_current())) || at >= 0x1000)
         apic_bus_msi(bus, APIC_BASE + at, value);
-    else if (apic_xapic_mode(a) && !(at & 0xf))
+    else if (a && apic_xapic_mode(a) && !(at & 0xf))
         apic_write_register(a, at >> 4, value);
 }
 
@@ -80,6 +133,7 @@ static void pic_pin(Device *d, uint32_t n, bool level)
 {
     ApicBus *bus = (ApicBus *)d;
     bus->lint0 = level;
+    irq_set(&bus->intr, level && bus->remote);
     for (unsigned i = 0; i < bus->apics->len; i++)
         if (g_ptr_array_index(bus->apics, i))
             apic_pic_changed(g_ptr_array_index(bus->apics, i));
@@ -100,7 +154,7 @@ static void finish(Object *o)
 
 static const Field fields[] = {
     HOST(ApicBus, apics), HOST(ApicBus, ioapics), HOST(ApicBus, pic_ack), LINK(ApicBus, pic),
-    SAVED(ApicBus, lint0), SAVED(ApicBus, lowest_next),
+    SAVED(ApicBus, lint0), HOST(ApicBus, remote), IRQ(ApicBus, intr), SAVED(ApicBus, lowest_next),
 };
 static const DeviceType apic_bus = {
     .name = "apic-bus", .desc = "APIC message bus", .size = sizeof(ApicBus), .window = WINDOW,
@@ -114,6 +168,15 @@ ApicBus *apic_bus_new(Vm *vm)
     Device *d = device_make(vm, "apic-bus");
     device_place(d, APIC_BASE);
     return (ApicBus *)d;
+}
+
+ApicBus *apic_bus_new_remote(Vm *vm)
+{
+    ApicBus *bus = apic_bus_new(vm);
+    bus->remote = true;
+    irq_connect(&bus->intr, device_pin(&vm->cpus[0]->dev, X86_PIN_INTR));
+    vm->accel->board = (AccelBoard){.eoi = remote_eoi, .pic_ack = remote_pic_ack, .opaque = bus};
+    return bus;
 }
 
 void apic_bus_set_pic(ApicBus *bus, int (*ack)(Device *pic), Device *pic)

@@ -14,6 +14,8 @@ struct ApicBus {
     int (*pic_ack)(Device *pic);
     Device *pic;
     bool lint0;                 /* level of the PIC's output */
+    bool remote;                /* local APICs are the accelerator's */
+    Irq intr;                   /* remote: the PIC's output, to the first CPU */
     uint32_t lowest_next;       /* round robin of lowest-priority delivery */
 };
 
@@ -23,6 +25,8 @@ bool apic_software_enabled(const Apic *a);
 void apic_pic_changed(Apic *a);
 /* A level-triggered vector was acknowledged. */
 void ioapic_eoi(Device *ioapic, uint8_t vector);
+/* Remote: entry n of an IOAPIC changed. */
+void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, const ApicMessage *m);
 /* The calling vCPU's APIC, NULL on other threads. */
 Apic *apic_here(ApicBus *bus);
 uint64_t apic_read_register(Apic *a, unsigned index);

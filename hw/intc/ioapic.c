@@ -20,6 +20,22 @@ typedef struct IoApic {
     uint8_t id, select;
 } IoApic;
 
+static ApicMessage message(uint64_t e)
+{
+    return (ApicMessage){
+        .dest = e >> 56, .vector = e, .mode = e >> 8 & 7, .logical = e & 1 << 11,
+        .level = e & ENTRY_LEVEL, .assert_level = true,
+    };
+}
+
+/* APICs elsewhere must know whose ends of interrupts are wanted. */
+static void tell(IoApic *s, unsigned n)
+{
+    ApicMessage m = message(s->table[n]);
+    if (!(s->table[n] & ENTRY_MASKED))      /* a masked one may still be in service */
+        apic_bus_route(s->bus, &s->dev, n, true, &m);
+}
+
 static void service(IoApic *s, unsigned n)
 {
     uint64_t e = s->table[n];
@@ -32,10 +48,7 @@ static void service(IoApic *s, unsigned n)
     } else {
         s->irr &= ~(1u << n);
     }
-    ApicMessage m = {
-        .dest = e >> 56, .vector = e, .mode = e >> 8 & 7, .logical = e & 1 << 11,
-        .level = e & ENTRY_LEVEL, .assert_level = true,
-    };
+    ApicMessage m = message(e);
     if (m.mode == APIC_EXTINT && s->bus->pic_ack)
         m.vector = s->bus->pic_ack(s->bus->pic), m.mode = APIC_FIXED;
     apic_bus_deliver(s->bus, &m);
@@ -88,6 +101,7 @@ static void write_entry(IoApic *s, unsigned index, uint32_t value)
     else if (s->level & 1u << n)
         s->irr |= 1u << n;
     s->table[n] = e;
+    tell(s, n);
     service(s, n);
 }
 
@@ -113,10 +127,18 @@ static void write_window(Device *d, uint64_t at, uint64_t value, unsigned size)
 static void reset(Device *d)
 {
     IoApic *s = (IoApic *)d;
-    for (unsigned n = 0; n < PINS; n++)
+    for (unsigned n = 0; n < PINS; n++) {
         s->table[n] = ENTRY_MASKED;
+        tell(s, n);
+    }
     s->irr = 0;
     s->select = 0;
+}
+
+static void restored(Device *d)
+{
+    for (unsigned n = 0; n < PINS; n++)
+        tell((IoApic *)d, n);
 }
 
 static const Field fields[] = {
@@ -127,6 +149,7 @@ static const DeviceType ioapic = {
     .name = "ioapic", .desc = "I/O APIC", .size = sizeof(IoApic), .window = 0x1000,
     .min_access = 4, .max_access = 4, .intc_domain = true, FIELDS(fields), .read = read_window,
     .write = write_window, .pin = pin, .n_pins = PINS, .reset = reset,
+    .restored = restored,
 };
 DEVICE_TYPE(ioapic);
 

@@ -16,9 +16,17 @@ typedef enum CpuStop {
     CPU_STOP_DEBUG,             /* breakpoint, watchpoint (cpu->watch_hit) or step done */
 } CpuStop;
 
+/* What a board whose chips work with the accelerator's local APICs does for them. */
+typedef struct AccelBoard {
+    void (*eoi)(void *opaque, uint8_t vector);  /* a level-triggered interrupt ended; any thread */
+    int (*pic_ack)(void *opaque);               /* the PIC's vector */
+    void *opaque;
+} AccelBoard;
+
 struct Accel {
     Object object;              /* properties are the options of -accel NAME,… */
     Vm *vm;
+    AccelBoard board;
 };
 
 /* Which of the board's interrupt chips the accelerator brings. */
@@ -49,8 +57,16 @@ typedef struct AccelType {
     /* What CPUs may have, as the guest architecture defines it (x86: const X86Caps *, see
      * target/x86-cpuid.h); NULL: all that the target's code can. */
     const void *(*cpu_caps)(struct Accel *a, const struct GuestIsa *isa);
-    /* NULL: ACCEL_IRQCHIP_NONE. Asked by boards only, after start(). */
+    /* Goes on with the engine `to` ("tcg", or its own name). Control thread, CPUs standing. NULL: there is
+     * no other. */
+    bool (*hand_over)(struct Accel *a, const char *to, GError **error);
+    const char *(*current)(struct Accel *a);            /* which of them runs; NULL: `accel` */
+    /* NULL: ACCEL_IRQCHIP_NONE. Asked by boards only, between start() and the first CPU; a board that
+     * does not ask gets none. */
     AccelIrqchip (*irqchip)(struct Accel *a);
+    /* With local APICs of its own: an interrupt message; what entry n of the board's IOAPICs sends. */
+    void (*msi)(struct Accel *a, uint64_t address, uint32_t data);
+    void (*route)(struct Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
     /* A client of dirty bitmaps comes or goes / wants the bitmaps to be complete now. Any thread.
      * NULL: the engine's stores set them. */
     void (*dirty_log)(struct Accel *a, bool on);
@@ -59,6 +75,8 @@ typedef struct AccelType {
 
 /* The machine's accelerator's type; NULL while there is none. */
 const AccelType *accel_of(const Vm *vm);
+/* "tcg", "kvm": which engine runs the machine now; NULL: none. */
+const char *accel_current(const Vm *vm);
 /* What the machine's accelerator brings. */
 AccelIrqchip accel_irqchip(const Vm *vm);
 

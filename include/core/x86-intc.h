@@ -42,6 +42,8 @@ typedef struct X86IrqSource {
      * get returns the value set last, 0 once it has fired or when not in TSC-deadline mode. */
     void (*set_tsc_deadline)(void *opaque, uint64_t value, int64_t when);
     uint64_t (*get_tsc_deadline)(void *opaque);
+    /* The controller wakes and starts its CPU by itself: the thread always runs it. */
+    bool never_halts;
     /* INIT arrived at the CPU: bring the APIC into its after-INIT state. May be NULL. */
     void (*init)(void *opaque);
 } X86IrqSource;

@@ -21,6 +21,9 @@ enum { APIC_FIXED, APIC_LOWEST, APIC_SMI, APIC_NMI = 4, APIC_INIT, APIC_SIPI, AP
 
 /* One per machine; maps the register window 0xfee00000 (each CPU sees its own APIC there). */
 ApicBus *apic_bus_new(Vm *vm);
+/* The same for boards whose CPUs have their local APICs from the accelerator (accel_irqchip()): messages
+ * go there, ends of level-triggered interrupts come back to the IOAPICs of this bus. After the CPUs. */
+ApicBus *apic_bus_new_remote(Vm *vm);
 /* Makes the APIC of a CPU. `source` and the opaque to give to x86_cpu_connect() come back. */
 Device *apic_new(ApicBus *bus, Cpu *cpu, uint32_t id, bool bsp, const X86IrqSource **source);
 /* Input LINT0/1 of an APIC: device_pin(apic, 0 or 1). The PIC drives LINT0 of all; its vector

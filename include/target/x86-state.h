@@ -33,7 +33,7 @@ typedef struct X86State {
     uint8_t xsave[832];         /* the standard format: x87, SSE, header, AVX */
     uint32_t pkru;
     bool shadow;                /* sti or mov ss before: no interrupts for one instruction */
-    bool nmi_masked, nmi_pending, in_smm;
+    bool nmi_masked, nmi_pending, in_smm, wait_sipi;
     X86QueuedKind queued;
     uint8_t queued_vector;
     bool queued_has_error;

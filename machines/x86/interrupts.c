@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Interrupt controllers of x86 boards. MultiProcessor Specification 1.4; 82093AA. */
+#include "core/accel.h"
 #include "machines/x86/interrupts.h"
 #include "hw/pc-chips.h"
 
@@ -89,17 +90,23 @@ static void send_msi(void *opaque, const MsiMessage *m)
 
 void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic)
 {
-    s->bus = apic_bus_new(vm);
+    AccelIrqchip kernel = accel_irqchip(vm);
+    s->bus = kernel ? apic_bus_new_remote(vm) : apic_bus_new(vm);
     for (unsigned i = 0; i < vm->n_cpus; i++) {
         const X86IrqSource *source;
         s->apic_ids[i] = x86_cpu_apic_id(vm->cpus[i]);
+        if (kernel)
+            continue;
         Device *apic = apic_new(s->bus, vm->cpus[i], s->apic_ids[i], i == 0, &source);
         x86_cpu_connect(vm->cpus[i], source, apic);
     }
-    s->ioapic[0] = ioapic_new(s->bus, X86_IOAPIC_BASE, 0);
+    s->ioapic[0] = kernel == ACCEL_IRQCHIP_FULL ? device_make(vm, "kvm-ioapic")
+                                                : ioapic_new(s->bus, X86_IOAPIC_BASE, 0);
     if (second_ioapic)
         s->ioapic[1] = ioapic_new(s->bus, X86_IOAPIC2_BASE, 1);
-    if (pic) {
+    if (pic && kernel == ACCEL_IRQCHIP_FULL) {
+        s->pic = device_make(vm, "kvm-pic");
+    } else if (pic) {
         s->pic = i8259_pair_new(vm, apic_bus_lint0(s->bus));
         apic_bus_set_pic(s->bus, i8259_ack, s->pic);
     }

@@ -4,6 +4,7 @@
  * and serial port, virtio over memory-mapped slots, ACPI (hardware-reduced) or the kernel command
  * line to announce them. Boots a kernel directly, or firmware given with -bios.
  */
+#include "core/accel.h"
 #include "hw/acpi.h"
 #include "hw/apic.h"
 #include "hw/isa.h"
@@ -39,7 +40,11 @@ typedef struct MicroVm {
 enum { AUTO, ON, OFF };
 static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON; }
 static bool has_acpi(const MicroVm *s) { return on(s->acpi, true); }
-static bool two_ioapics(const MicroVm *s) { return has_acpi(s) && on(s->ioapic2, true); }
+/* The kernel's chips are one IOAPIC; a second one would not hear of ends of interrupts. */
+static bool two_ioapics(const MicroVm *s)
+{
+    return has_acpi(s) && on(s->ioapic2, accel_irqchip(s->m.vm) != ACCEL_IRQCHIP_FULL);
+}
 
 /* ---- interrupts ---- */
 
@@ -94,6 +99,8 @@ static bool build(Machine *m, GError **error)
     if (on(s->pcie, false) || on(s->usb, false))
         return error_set(error, "-machine microvm,%s=on: not implemented yet",
                          on(s->pcie, false) ? "pcie" : "usb");
+    if (s->ioapic2 == ON && accel_irqchip(m->vm) == ACCEL_IRQCHIP_FULL)
+        return error_set(error, "-machine microvm,ioapic2=on needs kernel-irqchip=split or off");
     if (m->ram_size < 2 << 20)
         return error_set(error, "microvm needs at least 2 MiB of memory (-m)");
     return make_memory(s, error) && machine_make_cpus(m, error) && make_chips(s, error);

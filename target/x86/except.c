@@ -497,6 +497,8 @@ bool x86_has_work(Cpu *cpu)
 {
     X86Cpu *x = x86_of(cpu);
     uint32_t req = __atomic_load_n(&cpu->req, __ATOMIC_SEQ_CST);
+    if (x->irq && x->irq->never_halts)
+        return true;
     if (req & (X86_REQ_INIT | X86_REQ_RESET | X86_REQ_QUEUED))
         return true;
     if (x->wait_sipi)

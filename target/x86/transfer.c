@@ -18,7 +18,7 @@ void x86_state_get(Cpu *cpu, X86State *s)
         .rip = x86_ip(x), .rflags = x86_get_eflags(x), .gdt_base = x->gdt.base, .gdt_limit = x->gdt.limit,
         .idt_base = x->idt.base, .idt_limit = x->idt.limit, .cr0 = x->cr0, .cr2 = x->cr2, .cr3 = x->cr3,
         .cr4 = x->cr4, .efer = x->efer, .xcr0 = x->xcr0, .pkru = x->pkru, .shadow = x->shadow,
-        .nmi_masked = x->nmi_masked, .in_smm = x->in_smm, .queued = x->queued.kind,
+        .nmi_masked = x->nmi_masked, .in_smm = x->in_smm, .wait_sipi = x->wait_sipi, .queued = x->queued.kind,
         .queued_vector = x->queued.vector, .queued_error = x->queued.error,
         .queued_has_error = x->queued.has_error,
     };
@@ -57,6 +57,7 @@ static void set_events(X86Cpu *x, const X86State *s)
     x->shadow = s->shadow;
     x->nmi_masked = s->nmi_masked;
     x->in_smm = s->in_smm;
+    x->wait_sipi = s->wait_sipi;
     x->in_delivery = false;
     x->queued = (X86Queued){.kind = s->queued, .vector = s->queued_vector, .error = s->queued_error,
                             .has_error = s->queued_has_error};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* x86 hosts: life, interrupts from our chips, exits, debugging. Linux Documentation/virt/kvm/api.rst. */
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "util/log.h"
 
 char *kvm_arch_unavailable(void) { return NULL; }
+bool kvm_arch_runs(const char *isa) { return !strcmp(isa, "x86_64") || !strcmp(isa, "i386"); }
 uint32_t kvm_arch_events(void) { return x86_req_events; }
 unsigned long kvm_arch_cpu_id(Cpu *cpu) { return x86_cpu_apic_id(cpu); }
 
@@ -35,8 +37,18 @@ bool kvm_arch_start(Kvm *k, GError **error)
     x->xcrs = kvm_check(k, KVM_CAP_XCRS);
     x->debugregs = kvm_check(k, KVM_CAP_DEBUGREGS);
     x->events = kvm_check(k, KVM_CAP_VCPU_EVENTS);
-    x->user_msrs = x86_kvm_catch_msrs(k);
     k->shadow_paging = !second_level();
+    unsigned r[4] = {0};
+    __get_cpuid(1, &r[0], &r[1], &r[2], &r[3]);
+    k->slow_host = r[2] >> 31;
+    return true;
+}
+
+bool kvm_arch_settle(Kvm *k, GError **error)
+{
+    X86Kvm *x = k->arch;
+
+    x->user_msrs = x86_kvm_catch_msrs(k);
     return x86_kvm_read_cpuid(k, error);
 }
 
@@ -68,6 +80,9 @@ bool kvm_arch_cpu_init(KvmCpu *c, GError **error)
     if (!set_tsc(c, error) || !x86_kvm_set_cpuid(c, error)) {
         return false;
     }
+    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+        x86_kvm_make_apic(c);
+    }
     x->avx = x86_cpu_has(c->cpu, "avx");
     x->pku = x86_cpu_has(c->cpu, "pku");
     return true;
@@ -82,10 +97,12 @@ void kvm_arch_before(KvmCpu *c)
     struct kvm_run *run = c->run;
     Cpu *cpu = c->cpu;
 
-    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+    if (c->kvm->irqchip == KVM_IRQCHIP_ON) {
         return;
     }
-    run->cr8 = x86_kvm_cpu(c)->cr8 = x86_cpu_tpr(cpu) >> 4;
+    if (c->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        run->cr8 = x86_kvm_cpu(c)->cr8 = x86_cpu_tpr(cpu) >> 4;
+    }
     run->request_interrupt_window = 0;
     if (!x86_cpu_intr(cpu)) {
         return;
@@ -107,11 +124,11 @@ void kvm_arch_after(KvmCpu *c)
     struct kvm_run *run = c->run;
     X86KvmCpu *x = x86_kvm_cpu(c);
 
-    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+    if (c->kvm->irqchip == KVM_IRQCHIP_ON) {
         return;
     }
     c->window = run->ready_for_interrupt_injection && run->if_flag;
-    if ((run->cr8 & 15) != x->cr8) {
+    if (c->kvm->irqchip == KVM_IRQCHIP_OFF && (run->cr8 & 15) != x->cr8) {
         x->cr8 = run->cr8 & 15;
         x86_cpu_set_tpr(c->cpu, (uint8_t)(x->cr8 << 4));
     }
@@ -125,6 +142,13 @@ bool kvm_arch_exit(KvmCpu *c)
     case KVM_EXIT_X86_RDMSR:
     case KVM_EXIT_X86_WRMSR:
         return x86_kvm_msr_exit(c);
+    case KVM_EXIT_IOAPIC_EOI: {
+        const AccelBoard *b = &c->kvm->accel.board;
+        if (b->eoi) {
+            b->eoi(b->opaque, c->run->eoi.vector);
+        }
+        return true;
+    }
     default:
         return false;
     }

@@ -68,7 +68,7 @@ bool x86_kvm_read_cpuid(Kvm *k, GError **error)
     X86Kvm *x = k->arch;
     g_autofree Cpuid *all = g_new0(Cpuid, 1);
     g_autofree X86CpuidEntry *table = g_new0(X86CpuidEntry, MAX_CPUID);
-    uint32_t engine[X86_WORDS], a, b, c = 0, d;
+    uint32_t engine[X86_WORDS];
 
     all->head.nent = MAX_CPUID;
     if (kvm_ioctl(k->sys, KVM_GET_SUPPORTED_CPUID, all) < 0) {
@@ -91,8 +91,6 @@ bool x86_kvm_read_cpuid(Kvm *k, GError **error)
         caps->words[w] &= engine[w];
     }
     identify(caps, table, n);
-    __get_cpuid(1, &a, &b, &c, &d);
-    k->slow_host = c & HYPERVISOR;
     return true;
 }
 

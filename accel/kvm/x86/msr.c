@@ -40,7 +40,7 @@ static void find_msrs(KvmCpu *c)
     }
 }
 
-static bool write_one(KvmCpu *c, uint32_t index, uint64_t value)
+bool x86_kvm_write_msr(KvmCpu *c, uint32_t index, uint64_t value)
 {
     struct { struct kvm_msrs head; struct kvm_msr_entry e; } m = {
         .head.nmsrs = 1, .e = {.index = index, .data = value}};
@@ -48,9 +48,9 @@ static bool write_one(KvmCpu *c, uint32_t index, uint64_t value)
     return kvm_ioctl(c->fd, KVM_SET_MSRS, &m) == 1;
 }
 
-static bool read_tsc(KvmCpu *c, uint64_t *value)
+bool x86_kvm_read_msr(KvmCpu *c, uint32_t index, uint64_t *value)
 {
-    struct { struct kvm_msrs head; struct kvm_msr_entry e; } m = {.head.nmsrs = 1, .e.index = MSR_TSC};
+    struct { struct kvm_msrs head; struct kvm_msr_entry e; } m = {.head.nmsrs = 1, .e.index = index};
     bool ok = kvm_ioctl(c->fd, KVM_GET_MSRS, &m) == 1;
 
     *value = m.e.data;
@@ -64,7 +64,7 @@ static bool put_tsc(KvmCpu *c)
     X86KvmCpu *x = x86_kvm_cpu(c);
     uint64_t theirs, ours = x86_cpu_tsc(c->cpu);
 
-    if (!read_tsc(c, &theirs)) {
+    if (!x86_kvm_read_msr(c, MSR_TSC, &theirs)) {
         return false;
     }
     int64_t apart = (int64_t)(ours - theirs), most = (int64_t)(x86_cpu_tsc_hz(c->cpu) / 1000);
@@ -72,7 +72,7 @@ static bool put_tsc(KvmCpu *c)
         return true;
     }
     x->tsc_known = true;
-    return write_one(c, MSR_TSC, x86_cpu_tsc(c->cpu));
+    return x86_kvm_write_msr(c, MSR_TSC, x86_cpu_tsc(c->cpu));
 }
 
 bool x86_kvm_put_msrs(KvmCpu *c)
@@ -127,7 +127,7 @@ bool x86_kvm_get_msrs(KvmCpu *c)
         x->msr[i] = m.e[i].data;
         x86_state_msr_set(c->cpu, m.e[i].index, m.e[i].data);
     }
-    if (n < 0 || !read_tsc(c, &tsc)) {
+    if (n < 0 || !x86_kvm_read_msr(c, MSR_TSC, &tsc)) {
         return false;
     }
     x86_cpu_set_tsc(c->cpu, tsc);

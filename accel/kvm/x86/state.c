@@ -78,7 +78,7 @@ static bool put_system(KvmCpu *c, const X86State *s)
         r.flags = KVM_SREGS2_FLAGS_PDPTRS_VALID;
         memcpy(r.pdptrs, s->pdpte, sizeof(r.pdptrs));
     }
-    x86_kvm_cpu(c)->cr8 = (uint8_t)r.cr8;
+    x86_kvm_cpu(c)->cr8 = (uint8_t)r.cr8;       /* (the kernel's APIC takes it from here) */
     c->run->cr8 = r.cr8;
     c->run->apic_base = r.apic_base;
     return set_sregs(c, &r);
@@ -103,6 +103,10 @@ static bool get_system(KvmCpu *c, X86State *s)
     s->gdt_limit = r.gdt.limit;
     s->idt_base = r.idt.base;
     s->idt_limit = r.idt.limit;
+    if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
+        x86_kvm_cpu(c)->apic_base = r.apic_base;
+        x86_kvm_cpu(c)->cr8 = r.cr8 & 15;
+    }
     s->cr0 = r.cr0;
     s->cr2 = r.cr2;
     s->cr3 = r.cr3;
@@ -299,7 +303,8 @@ static bool get_events(KvmCpu *c, X86State *s)
     }
     /* Older kernels queue #UD for what they report as not emulated. */
     bool our_ud = c->run->exit_reason == KVM_EXIT_INTERNAL_ERROR && e.exception.nr == INVALID_OPCODE;
-    s->shadow = e.interrupt.shadow;
+    /* Not every kernel ends the shadow of an sti when the hlt after it is emulated. */
+    s->shadow = e.interrupt.shadow && c->run->exit_reason != KVM_EXIT_HLT;
     s->nmi_masked = e.nmi.masked;
     s->nmi_pending = e.nmi.pending;
     if (e.exception.injected && !our_ud) {
@@ -317,6 +322,45 @@ static bool get_events(KvmCpu *c, X86State *s)
     return true;
 }
 
+/* ---- with APICs in the kernel: whether it runs ---- */
+
+/* The kernel's state is kept unless the program counter was moved: a CPU that is reset starts, or waits
+ * for the start message. */
+static bool put_mp(KvmCpu *c, const X86State *s)
+{
+    X86KvmCpu *x = x86_kvm_cpu(c);
+    bool moved = !x->mp_known || x->mp_rip != s->rip;
+    struct kvm_mp_state mp = {.mp_state = x->mp_state};
+
+    if (c->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        return true;
+    }
+    if (s->wait_sipi) {
+        mp.mp_state = moved ? KVM_MP_STATE_UNINITIALIZED : x->mp_state;
+    } else if (moved) {
+        mp.mp_state = KVM_MP_STATE_RUNNABLE;
+    }
+    return kvm_ioctl(c->fd, KVM_SET_MP_STATE, &mp) == 0;
+}
+
+static bool get_mp(KvmCpu *c, X86State *s)
+{
+    X86KvmCpu *x = x86_kvm_cpu(c);
+    struct kvm_mp_state mp;
+
+    if (c->kvm->irqchip == KVM_IRQCHIP_OFF) {
+        return true;
+    }
+    if (kvm_ioctl(c->fd, KVM_GET_MP_STATE, &mp) < 0) {
+        return false;
+    }
+    x->mp_known = true;
+    x->mp_state = mp.mp_state;
+    x->mp_rip = s->rip;
+    s->wait_sipi = mp.mp_state == KVM_MP_STATE_UNINITIALIZED || mp.mp_state == KVM_MP_STATE_INIT_RECEIVED;
+    return true;
+}
+
 /* ---- all ---- */
 
 bool kvm_arch_put(KvmCpu *c)
@@ -324,8 +368,10 @@ bool kvm_arch_put(KvmCpu *c)
     X86State s;
 
     x86_state_get(c->cpu, &s);
+    /* Known here; a kernel that emulates may run on for a while before it looks. */
+    c->window = s.rflags & 1 << 9 && !s.shadow && !s.queued;
     return put_system(c, &s) && put_vectors(c, &s) && x86_kvm_put_msrs(c) && put_general(c, &s) &&
-           put_debug(c, &s) && put_events(c, &s);
+           put_debug(c, &s) && put_events(c, &s) && put_mp(c, &s);
 }
 
 bool kvm_arch_get(KvmCpu *c)
@@ -335,7 +381,7 @@ bool kvm_arch_get(KvmCpu *c)
     x86_state_get(c->cpu, &s);          /* what the kernel does not know stays */
     s.queued = X86_QUEUED_NONE;
     if (!get_system(c, &s) || !get_vectors(c, &s) || !get_general(c, &s) || !get_debug(c, &s) ||
-        !get_events(c, &s) || !x86_kvm_get_msrs(c)) {
+        !get_events(c, &s) || !get_mp(c, &s) || !x86_kvm_get_msrs(c)) {
         return false;
     }
     x86_state_set(c->cpu, &s);

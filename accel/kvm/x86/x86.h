@@ -8,7 +8,7 @@
 #include "target/x86-state.h"
 #include "target/x86.h"
 
-enum { MAX_CPUID = 256, MAX_MSRS = 128, MSR_TSC = 0x10 };
+enum { X86_KVM_ENTRIES = 48, MAX_CPUID = 256, MAX_MSRS = 128, MSR_TSC = 0x10 };
 
 typedef struct Cpuid {
     struct kvm_cpuid2 head;
@@ -25,6 +25,7 @@ typedef struct X86Kvm {
     X86Caps caps;
     uint32_t msrs[MAX_MSRS];    /* that both sides know */
     unsigned n_msrs;
+    struct { bool used; uint64_t address; uint32_t data; } route[X86_KVM_ENTRIES];
     bool sregs2, xsave, xcrs, debugregs, events, user_msrs;
 } X86Kvm;
 
@@ -36,6 +37,11 @@ typedef struct X86KvmCpu {
     bool tsc_known;
     bool avx, pku;
     uint8_t cr8;                /* as told to the kernel */
+    /* With APICs in the kernel. */
+    uint64_t apic_base, first_base;
+    uint32_t mp_state;
+    uint64_t mp_rip;            /* where it was so */
+    bool mp_known;
 } X86KvmCpu;
 
 static inline X86Kvm *x86_kvm(const KvmCpu *c) { return c->kvm->arch; }
@@ -46,6 +52,10 @@ bool x86_kvm_put_msrs(KvmCpu *c);
 bool x86_kvm_get_msrs(KvmCpu *c);
 bool x86_kvm_catch_msrs(Kvm *k);        /* accesses that our chips answer */
 bool x86_kvm_msr_exit(KvmCpu *c);
+bool x86_kvm_read_msr(KvmCpu *c, uint32_t index, uint64_t *value);
+bool x86_kvm_write_msr(KvmCpu *c, uint32_t index, uint64_t value);
+/* chips.c */
+bool x86_kvm_make_apic(KvmCpu *c);
 /* cpuid.c */
 bool x86_kvm_read_cpuid(Kvm *k, GError **error);
 bool x86_kvm_set_cpuid(KvmCpu *c, GError **error);
