@@ -331,6 +331,10 @@ static bool try_accel(Vm *vm, const Config *c, const char *text, GError **error)
         return error_set(error, "%s", why_not);
     if (!add_icount(o, s.name, c, error))
         return false;
+    /* -machine kernel-irqchip= is an option of accelerators that have such chips. */
+    if (c->kernel_irqchip && object_type_field((const ObjectType *)s.found, "kernel-irqchip") &&
+        !json_get_text(o, "kernel-irqchip"))
+        json_set_text(o, "kernel-irqchip", c->kernel_irqchip);
     Accel *a = (Accel *)object_new(vm, (const ObjectType *)s.found);
     a->vm = vm;
     if (!object_set_json(&a->object, o, skip, error) || !s.found->start(a, vm, error)) {

@@ -27,7 +27,8 @@ typedef struct Config {
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs, *add_fds;
     char *kernel, *initrd, *append, *dtb, *bios;
-    char *name, *process_name, *uuid, *rtc, *icount, *gdb, *qtest, *qtest_log, *chroot, *runas, *display, *vga, *layout, *pidfile;
+    char *name, *process_name, *uuid, *rtc, *icount, *kernel_irqchip, *gdb, *qtest,
+        *qtest_log, *chroot, *runas, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
     bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;

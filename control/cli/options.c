@@ -89,6 +89,14 @@ static bool set_machine(Parse *p, const char *arg)
             add(&p->c->accels, list[i]);
         json_remove(p->c->machine_props, "accel");
     }
+    static const char *const old_names[] = {"kernel-irqchip", "kernel_irqchip"};
+    for (unsigned i = 0; i < G_N_ELEMENTS(old_names); i++) {
+        const char *irqchip = json_get_text(p->c->machine_props, old_names[i]);
+        if (irqchip) {
+            keep(&p->c->kernel_irqchip, irqchip);
+            json_remove(p->c->machine_props, old_names[i]);
+        }
+    }
     return true;
 }
 
@@ -521,7 +529,7 @@ void config_clear(Config *c)
                           c->add_fds};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
                      c->process_name, c->qtest, c->qtest_log, c->chroot, c->runas,
-                     c->uuid, c->rtc, c->icount, c->gdb, c->display, c->vga, c->layout, c->pidfile,
+                     c->uuid, c->rtc, c->icount, c->kernel_irqchip, c->gdb, c->display, c->vga, c->layout, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};
     for (unsigned i = 0; i < G_N_ELEMENTS(lists); i++)
         free_list(lists[i]);

@@ -86,6 +86,7 @@ static void add_machines(CommandLineParameterInfoList *list)
 
     add_property("type", "str", "emulated machine", NULL, &u);
     add_property("accel", "str", "accelerators, separated by colons", NULL, &u);
+    add_property("kernel-irqchip", "str", "interrupt chips in the kernel: on, split, off (kvm)", NULL, &u);
     object_type_foreach(add_machine, &u);
 }
 

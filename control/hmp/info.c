@@ -68,13 +68,6 @@ static void show_uuid(Hmp *hmp, const Json *v)
     hmp_print(hmp, "%s\n", text(v, "UUID"));
 }
 
-static void show_kvm(Hmp *hmp, const Json *v)
-{
-    hmp_print(hmp, "kvm support: %s\n", !truth(v, "present")  ? "not compiled"
-                                        : truth(v, "enabled") ? "enabled"
-                                                              : "disabled");
-}
-
 static void show_balloon(Hmp *hmp, const Json *v)
 {
     hmp_print(hmp, "balloon: actual=%" I64 "\n", integer(v, "actual") >> 20);
@@ -389,6 +382,18 @@ static bool run_mtree(Hmp *hmp, const Json *args, GError **error)
     return true;
 }
 
+static bool run_kvm(Hmp *hmp, const Json *args, GError **error)
+{
+    const AccelType *type = accel_of(hmp->vm);
+    bool used = type && strcmp(type->accel, "kvm") == 0;
+
+    hmp_print(hmp, "kvm support: %s\n", used ? "enabled" : "disabled");
+    if (used) {
+        type->info(hmp->vm->accel, hmp->out);
+    }
+    return true;
+}
+
 static bool run_jit(Hmp *hmp, const Json *args, GError **error)
 {
     Accel *a = hmp->vm->accel;
@@ -477,7 +482,7 @@ static const HmpCommand items[] = {
       .show = show_status },
     { "info name", "", "", "show the current VM name", .qmp = "query-name", .show = show_name },
     { "info uuid", "", "", "show the current VM UUID", .qmp = "query-uuid", .show = show_uuid },
-    { "info kvm", "", "", "show KVM information", .qmp = "query-kvm", .show = show_kvm },
+    { "info kvm", "", "", "show KVM information and counters", .run = run_kvm },
     { "info accelerators", "", "", "show the accelerators", .qmp = "query-accelerators" },
     { "info cpus", "", "", "show infos for each CPU", .qmp = "query-cpus-fast",
       .show = show_cpus },

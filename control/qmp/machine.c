@@ -39,7 +39,9 @@ static bool accel_usable(const char *name)
 
 static bool accel_used(Vm *vm, const char *name)
 {
-    return vm->accel && strcmp(((const AccelType *)vm->accel->object.type)->accel, name) == 0;
+    const char *now = accel_current(vm);
+
+    return now && strcmp(now, name) == 0;
 }
 
 KvmInfo *qmp_query_kvm(Vm *vm, GError **error)
@@ -61,6 +63,39 @@ AcceleratorInfo *qmp_query_accelerators(Vm *vm, GError **error)
         }
     }
     return accelerator_info_new(used, present);
+}
+
+bool qmp_x_accel_set(Vm *vm, Accelerator accelerator, GError **error)
+{
+    const AccelType *t = accel_of(vm);
+    const char *to = accelerator_name(accelerator);
+
+    if (t && !t->hand_over && strcmp(t->accel, to) == 0) {
+        return true;
+    }
+    if (!t || !t->hand_over) {
+        return error_set(error, "a machine of accelerator %s stays with it; one started with -accel kvm"
+                         " can be handed over", t ? t->accel : "none");
+    }
+    cpus_pause(vm);
+    bool ok = t->hand_over(vm->accel, to, error);
+    if (vm_is_running(vm)) {
+        cpus_resume(vm);
+    }
+    return ok;
+}
+
+HumanReadableText *qmp_x_query_accel(Vm *vm, GError **error)
+{
+    const AccelType *t = accel_of(vm);
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    if (!t || !t->info) {
+        error_set(error, "the accelerator keeps no statistics");
+        return NULL;
+    }
+    t->info(vm->accel, text);
+    return human_readable_text_new(text->str);
 }
 
 /* ---- machines ---- */

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The KVM accelerator, with small programs, firmware and, marked long, Linux."""
+
+import re
+import shutil
+import struct
+import subprocess
+import time
+
+import pytest
+
+from machine import PATIENCE, SOURCE, Machine, guest_file, linux, passed, program, wait_file
+from test_gdb import free_port, gdb
+
+PROGRAMS = SOURCE / 'tests' / 'guests' / 'x86'
+
+
+def why_not():
+    """Why KVM cannot be used here; the emulator's own words."""
+    said = subprocess.run([*program('x86_64'), '-M', 'none', '-accel', 'kvm', '-display', 'none', '-S',
+                           '-qmp', 'stdio'], input='{"execute":"qmp_capabilities"}{"execute":"quit"}',
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=30 * PATIENCE)
+    return said.stderr.strip().splitlines()[-1] if said.returncode else None
+
+
+WHY_NOT = why_not()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=f'no KVM: {WHY_NOT}')
+
+
+@pytest.fixture(scope='module')
+def chips(tmp_path_factory):
+    """The program that tries interrupt chips and other CPUs."""
+    if not shutil.which('gcc'):
+        pytest.skip('no compiler')
+    elf = tmp_path_factory.mktemp('guests') / 'chips.elf'
+    subprocess.run([PROGRAMS / 'build.sh', '32', elf, PROGRAMS / 'chips.c'], check=True)
+    return elf
+
+
+def small(*args, accel='kvm', **kw):
+    return Machine('x86_64', '-M', 'microvm', '-m', '64', '-accel', accel, '-no-reboot',
+                   '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-device', 'virtio-rng-device',
+                   *args, accel=False, **kw)
+
+
+@pytest.mark.parametrize('irqchip', ['off', 'split', 'on'])
+@pytest.mark.parametrize('cpus', [1, 3])
+def test_interrupt_chips(chips, irqchip, cpus):
+    """PIC, IOAPIC, APIC timers, IPIs, starting of CPUs, SMIs, string I/O."""
+    with small('-kernel', chips, '-smp', cpus, accel=f'kvm,kernel-irqchip={irqchip}') as m:
+        m.wait('passed|failed|unexpected', 60)
+        assert m.status() == 1, m.serial.text
+        if cpus == 1 and irqchip == 'off':      # else the host's KVM must have such a mode
+            assert 'SMI came' in m.serial.text
+
+
+def test_tcg_agrees(chips):
+    with small('-kernel', chips, '-smp', 2, accel='tcg') as m:
+        m.wait('passed|failed|unexpected', 60)
+        assert m.status() == 1, m.serial.text
+
+
+def test_seabios(tmp_path):
+    """Firmware from the reset vector to its last words."""
+    log = tmp_path / 'log'
+    with Machine('x86_64', '-M', 'microvm', '-accel', 'kvm', '-bios',
+                 guest_file('seabios/bios-microvm.bin'), '-chardev', f'file,id=debug,path={log}',
+                 '-device', 'isa-debugcon,iobase=0x402,chardev=debug', accel=False):
+        text = wait_file(log, 'No bootable device')
+        assert text.startswith('SeaBIOS (version ')
+
+
+def test_lists():
+    """The first accelerator of a list that works; -enable-kvm; the machine's property."""
+    for words in (['-accel', 'kvm', '-accel', 'tcg'], ['-M', 'none,accel=kvm:tcg'], ['-enable-kvm']):
+        machine = [] if '-M' in words else ['-M', 'none']
+        with Machine('x86_64', *machine, *words, '-S', accel=False, serial=False, qmp=True) as m:
+            assert m.qmp('query-kvm') == {'enabled': True, 'present': True}
+            assert m.qmp('query-accelerators')['enabled'] == 'kvm'
+
+
+def test_other_guests_fall_back():
+    """KVM cannot run RISC-V here: a list goes on, a lone -accel kvm says so."""
+    with Machine('riscv64', '-M', 'none,accel=kvm:tcg', '-S', accel=False, serial=False, qmp=True) as m:
+        assert m.qmp('query-accelerators')['enabled'] == 'tcg'
+    with Machine('riscv64', '-M', 'none', '-accel', 'kvm', accel=False, serial=False) as m:
+        assert m.status() == 1
+        assert 'runs no riscv64 guests' in m.errors.text
+
+
+CHECKSUM = bytes([
+    0x66, 0xb9]) + struct.pack('<I', 10_000_000) + bytes([      # mov $N, %ecx
+        0x66, 0xb8, 1, 0, 0, 0,                                 # mov $1, %eax
+        0x66, 0x31, 0xdb,                                       # xor %ebx, %ebx
+        0x66, 0xc1, 0xc0, 5,                                    # 1: rol $5, %eax
+        0x66, 0x01, 0xc8,                                       # add %ecx, %eax
+        0x66, 0x31, 0xc3,                                       # xor %eax, %ebx
+        0x66, 0x49, 0x75, 0xf2,                                 # dec %ecx; jnz 1b
+        0xb9, 8, 0, 0xba, 0xf8, 3,                              # mov $8, %cx; mov $0x3f8, %dx
+        0x66, 0xc1, 0xc3, 4, 0x88, 0xd8, 0x24, 15, 4, 0x41, 0xee, 0xe2, 0xf3,   # print as A..P
+        0xb0, 10, 0xee, 0xf4])
+
+
+def bios_of(code):
+    image = bytearray(b'\xf4' * 65536)
+    image[:len(code)] = code
+    image[0xfff0:0xfff5] = b'\xea\x00\x00\x00\xf0'
+    return bytes(image)
+
+
+def checksum(rounds):
+    a, b = 1, 0
+    for n in range(rounds, 0, -1):
+        a = ((a << 5 | a >> 27) + n) & 0xffffffff
+        b ^= a
+    return ''.join(chr(ord('A') + (b >> s & 15)) for s in range(28, -4, -4))
+
+
+def test_hand_over(tmp_path):
+    """A program computes while QMP changes the accelerator; the result is right."""
+    path = tmp_path / 'bios'
+    path.write_bytes(bios_of(CHECKSUM))
+    with Machine('x86_64', '-M', 'microvm', '-accel', 'kvm,kernel-irqchip=off', '-bios', path,
+                 accel=False, qmp=True) as m:
+        changes = 0
+        while '\n' not in m.serial.text:
+            to = ('tcg', 'kvm')[changes & 1]
+            m.qmp('x-accel-set', accelerator=to)
+            assert m.qmp('query-accelerators')['enabled'] == to
+            changes += 1
+            time.sleep((0.003, 0.05)[changes & 1 == 0])
+            assert changes < 2000
+        assert m.wait(r'^([A-P]{8})\r?\n').group(1) == checksum(10_000_000)
+        assert changes >= 4
+        assert 'hand-overs' in m.qmp('x-query-accel')['human-readable-text']
+
+
+def test_debugger(tmp_path, chips):
+    """gdb: hardware and software breakpoints, more than the CPU has, steps, watchpoints, threads."""
+    port = free_port()
+    with small('-kernel', chips, '-S', '-gdb', f'tcp:127.0.0.1:{port}') as m:
+        said = gdb(chips, port, [
+            'hbreak main', 'continue', 'echo AT-MAIN\\n', 'backtrace 1',
+            'stepi', 'stepi', 'printf "IN=%d\\n", $eip >= (int)main && $eip < (int)main + 64',
+            'delete', 'break test_pic', 'continue', 'echo AT-PIC\\n', 'backtrace 1', 'delete',
+            'break finish', 'break test_ioapic', 'break test_level', 'break test_apic_timer',
+            'break test_ipi', 'break check', 'continue', 'echo AT-MANY\\n', 'backtrace 1', 'delete',
+            'watch checks', 'continue', 'echo AT-WATCH\\n', 'delete',
+            'info registers eip', 'detach'], 'i386')
+        for pattern in (r'AT-MAIN\n#0 .*\bmain\b', r'IN=1', r'AT-PIC\n#0 .*test_pic', r'AT-MANY\n#0 ',
+                        r'atchpoint \d+: checks', r'eip +0x1'):
+            assert re.search(pattern, said), f'{pattern}\n{said}'
+        m.wait('passed|failed|unexpected', 60)
+        assert m.status() == 1, m.serial.text
+
+
+def test_cpus_and_registers(chips):
+    """query-cpus-fast has the threads; info registers and info kvm tell of a machine that stands."""
+    with small('-kernel', chips, '-smp', '2', '-S', qmp=True) as m:
+        threads = [cpu['thread-id'] for cpu in m.qmp('query-cpus-fast')]
+        assert len(set(threads)) == 2 and all(threads)
+        assert re.search(r'EIP=001', m.qmp.hmp('info registers'))
+        m.qmp('cont')
+        m.wait('AT timer', 60)
+        assert 'kvm support: enabled' in m.qmp.hmp('info kvm')
+        assert m.status() == 1
+
+
+@pytest.mark.long
+def test_linux():
+    """An unmodified Debian kernel reaches userspace, whatever the host's KVM can emulate."""
+    with linux('cloud', 'boot', '-accel', 'kvm', kernel=guest_file('cloud-amd64/vmlinux'),
+               accel=False) as m:
+        passed(m, 'boot', 900)
+        assert m.status(60) == 0
