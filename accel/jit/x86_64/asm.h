@@ -45,6 +45,7 @@ enum {
     X_MOVDQU = 0x6f | O_0F | O_F3, X_MOVDQU_MR = 0x7f | O_0F | O_F3,
     X_MOVQ_XR = 0x6e | O_0F | O_66,     /* xmm <- r */
     X_MOVQ_RX = 0x7e | O_0F | O_66,     /* r <- xmm */
+    X_MOVQ_XX = 0x7e | O_0F | O_F3,     /* xmm <- xmm, upper half zero */
 };
 enum { G_ADD, G_OR, G_ADC, G_SBB, G_AND, G_SUB, G_XOR, G_CMP };         /* 80, 81, 83 */
 enum { G_ROL, G_ROR, G_RCL, G_RCR, G_SHL, G_SHR, G_SAR = 7 };           /* c1, d1, d3 */

@@ -44,7 +44,8 @@ static void find_reads(Emit *e)
     for (unsigned i = 1; i < u->n_nodes && e->n_carried < MAX_CARRIED; i++) {
         const IrNode *n = &u->nodes[i];
         bool clean = n->op == IR_OP_get && e->v[i].flags & V_LIVE &&
-                     n->aux == type_bytes(n->type) && (!is_vec(n->type) || e->host & HOST_AVX2);
+                     (n->aux == type_bytes(n->type) || (n->type == IR_V128 && n->aux == 8)) &&
+                     (!is_vec(n->type) || e->host & HOST_AVX2);
         if (n->op == IR_OP_bind)
             return;
         if (n->op == IR_OP_set) {
@@ -57,7 +58,8 @@ static void find_reads(Emit *e)
         for (unsigned k = 0; clean && k < e->n_carried; k++)
             clean = !overlap(e->carried[k].off, e->carried[k].bytes, n->imm, n->aux);
         if (clean)
-            e->carried[e->n_carried++] = (Carried){.off = n->imm, .bytes = n->aux, .get = i};
+            e->carried[e->n_carried++] = (Carried){.off = n->imm, .bytes = n->aux,
+                                                       .vec = is_vec(n->type), .get = i};
     }
 }
 
@@ -65,12 +67,12 @@ static void find_reads(Emit *e)
  * above its own may be anything. */
 static bool is_set(const Emit *e, Carried *c)
 {
-    bool vec = c->bytes > 8, whole = false;
+    bool whole = false;
     for (unsigned i = 1; i < e->u->n_nodes; i++) {
         const IrNode *n = &e->u->nodes[i];
         if (n->op != IR_OP_set || !overlap(n->imm, n->aux, c->off, c->bytes))
             continue;
-        if (vec != is_vec(n->type) || (vec && (n->imm != c->off || n->aux != c->bytes)))
+        if (c->vec != is_vec(n->type) || (c->vec && (n->imm != c->off || n->aux != c->bytes)))
             return false;
         if (n->imm == c->off && n->aux >= c->bytes) {
             c->bytes = n->aux;
@@ -95,15 +97,15 @@ void loop_begin(Emit *e)
     find_reads(e);
     for (unsigned k = 0; k < e->n_carried; k++) {
         Carried c = e->carried[k];
-        if (room[c.bytes > 8] && is_set(e, &c)) {
-            room[c.bytes > 8]--;
+        if (room[c.vec] && is_set(e, &c)) {
+            room[c.vec]--;
             e->carried[n++] = c;
         }
     }
     e->n_carried = n;
     for (unsigned k = 0; k < n; k++) {
         Carried *c = &e->carried[k];
-        c->reg = reg_alloc(e, c->bytes > 8 ? VECS : GPRS, c->get);
+        c->reg = reg_alloc(e, c->vec ? VECS : GPRS, c->get);
         load_slot(&e->a, c->reg, c->off - e->bias, c->bytes);
         reg_bind(e, c->reg, c->get);
         e->v[c->get].flags |= V_CARRIED;
@@ -174,7 +176,7 @@ static void leave_at_head(Emit *e)
     Asm *a = &e->a;
     for (unsigned k = 0; k < e->n_carried; k++) {
         const Carried *c = &e->carried[k];
-        if (c->bytes > 8)
+        if (c->vec)
             vec_store(a, c->reg, RBP, c->off - e->bias, c->bytes);
         else
             op_rm(a, ops[c->bytes], c->reg, RBP, c->off - e->bias);
@@ -213,6 +215,8 @@ void emit_loop(Emit *e)
             load_slot(&e->a, c->reg, c->off - e->bias, c->bytes);
         else if (e->v[final[k]->v].reg < 0)
             value_into(e, &e->a, c->reg, final[k]->v);
+        if (c->vec && c->bytes == 8)
+            vex_rr(&e->a, X_MOVQ_XX, c->reg - XMM, 0, c->reg - XMM);
     }
     test_req(e);
     align_patch(e, 2);

@@ -36,6 +36,7 @@ typedef struct Pend {
 typedef struct Carried {
     int32_t off;
     uint16_t bytes;
+    bool vec;                   /* in a vector register; above `bytes` it is zero */
     IrRef get;
     int8_t reg;                 /* at the head */
 } Carried;
