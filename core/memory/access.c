@@ -211,7 +211,7 @@ static bool ring(const Eventfds *list, uint64_t at, uint64_t value, unsigned siz
 
 void mem_io_write(MemRegion *r, uint64_t at, uint64_t value, unsigned size)
 {
-    if (r->kind != MEM_IO) {
+    if (r->kind != MEM_IO && !mem_takes_writes(r)) {
         return;
     }
     rcu_read_lock();
@@ -300,7 +300,8 @@ static bool write_any(AddressSpace *as, uint64_t pa, const void *buf, uint64_t n
     while (n) {
         MemSection s = find(as, pa, true);
         uint64_t step = MIN(n, s.left);
-        if (s.host) {
+        bool direct = s.host && (rom_too || !s.readonly || !mem_takes_writes(s.region));
+        if (direct) {
             if (!s.readonly || rom_too) {
                 memcpy(s.host, from, step);
                 ram_written(as->vm, s.ram_offset, step);
@@ -387,7 +388,7 @@ bool as_store(AddressSpace *as, uint64_t pa, unsigned size, uint64_t value)
     rcu_read_lock();
     MemSection s = find(as, pa, true);
     if (s.region && s.left >= size) {
-        if (!s.host) {
+        if (!s.host || (s.readonly && mem_takes_writes(s.region))) {
             mem_io_write(s.region, s.offset, value, size);
         } else if (!s.readonly) {
             ram_store(s.host, size, value);

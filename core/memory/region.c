@@ -114,6 +114,24 @@ MemRegion *mem_rom(Object *owner, const char *name, uint64_t size, GError **erro
     return r;
 }
 
+MemRegion *mem_rom_device(Object *owner, const char *name, uint64_t size, const MemOps *ops, void *opaque,
+                          Device *domain_of, GError **error)
+{
+    MemRegion *r = mem_rom(owner, name, size, error);
+
+    if (r) {
+        r->ops = ops;
+        r->opaque = opaque;
+        r->dev = domain_of;
+    }
+    return r;
+}
+
+bool mem_takes_writes(const MemRegion *r)
+{
+    return r->kind == MEM_RAM && r->ops;
+}
+
 MemRegion *mem_ram_ptr(Object *owner, const char *name, uint64_t size, void *host)
 {
     return region_of(owner, name, ram_block_wrap(owner->vm, name, size, host));

@@ -166,6 +166,9 @@ Place mmu_locate(Cpu *cpu, uint64_t va, unsigned n, MemAccess access, unsigned m
     }
     Place p = {.pa = t.pa, .s = mmu_section(cpu, t.pa)};
     p.host = p.s.host;
+    if (p.host && access == MEM_STORE && p.s.readonly && mem_takes_writes(p.s.region)) {
+        p.host = NULL;
+    }
     if (!p.host) {
         return p;
     }

@@ -44,6 +44,10 @@ MemRegion *mem_io(Object *owner, const char *name, uint64_t size, const MemOps *
 /* RAM with a block id ("pc.ram"); contents zero. */
 MemRegion *mem_ram(Object *owner, const char *name, uint64_t size, const RamConfig *cfg, GError **error);
 MemRegion *mem_rom(Object *owner, const char *name, uint64_t size, GError **error);   /* guest cannot write */
+/* ROM whose reads are direct and whose writes are `ops`': flash memory in its read mode. */
+MemRegion *mem_rom_device(Object *owner, const char *name, uint64_t size, const MemOps *ops, void *opaque,
+                          Device *domain_of, GError **error);
+bool mem_takes_writes(const MemRegion *r);          /* a region of that kind */
 /* RAM over memory that somebody else owns and that outlives the region (a card's video memory, a
  * mapped window of a host device). */
 MemRegion *mem_ram_ptr(Object *owner, const char *name, uint64_t size, void *host);

@@ -28,7 +28,7 @@ static void add_link_methods(Aml *sb)
 
     Aml *current = aml_method("IQCR", 1, true), *res = aml_resources();
     aml_res_interrupts(res, (const uint32_t[]){0}, 1);
-    aml_append(current, aml_name_resources("PRR0", res));
+    aml_append(sb, aml_name_resources("PRR0", res));
     aml_append(current, aml_create_dword_field(aml_path("PRR0"), 5, "PRRI"));
     Aml *on = aml_if(aml_less(aml_arg(0), aml_int(0x80)));
     aml_append(on, aml_store(aml_arg(0), aml_path("PRRI")));
@@ -152,7 +152,6 @@ static void add_osc(Aml *bridge)
     Aml *m = aml_method("_OSC", 4, false);
     aml_append(m, aml_create_dword_field(aml_arg(3), 0, "CDW1"));
     Aml *ours = aml_if(aml_equal(aml_arg(0), aml_uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766")));
-    aml_append(ours, aml_create_dword_field(aml_arg(3), 4, "CDW2"));
     aml_append(ours, aml_create_dword_field(aml_arg(3), 8, "CDW3"));
     aml_append(ours, aml_store(aml_and(aml_path("CDW3"), aml_int(GRANTED)), aml_local(0)));
     Aml *revision = aml_if(aml_not_equal(aml_arg(1), aml_int(1)));
@@ -311,7 +310,6 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     name_id(bridge, "_HID", s->kind->q35 ? "PNP0A08" : "PNP0A03");
     if (s->kind->q35)
         name_id(bridge, "_CID", "PNP0A03");
-    name_int(bridge, "_ADR", 0);
     name_int(bridge, "_UID", 0);
     add_windows(bridge, s, ecam, ecam_size);
     add_routing(bridge, s);

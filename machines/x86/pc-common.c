@@ -10,8 +10,7 @@ enum { AUTO, ON, OFF };
 static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON; }
 
 enum {
-    HPET_BASE = 0xfed00000, OPTION_ROMS = 0xc0000, OPTION_ROMS_SIZE = 0x20000, LOW_COPY = 128 * 1024,
-    MAX_BIOS = 16 << 20, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_EQUIPMENT = 0x14,
+    HPET_BASE = 0xfed00000, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_EQUIPMENT = 0x14,
 };
 #define HOLE_AT_1T 0xfd00000000ull
 #define HOLE_SIZE 0x300000000ull
@@ -119,29 +118,6 @@ static void set_cmos(Pc *s)
     set_boot_letters(s);
 }
 
-static bool load_bios(Pc *s, GError **error)
-{
-    Machine *m = &s->m;
-    g_autofree char *path = loader_find(m->vm, m->firmware ? m->firmware : "bios-256k.bin", error);
-    g_autoptr(GBytes) bios = path ? loader_file(path, error) : NULL;
-    if (!bios)
-        return false;
-    size_t size = g_bytes_get_size(bios);
-    if (size == 0 || size > MAX_BIOS || size % 65536)
-        return error_set(error, "firmware '%s' has %zu bytes; a BIOS image is a multiple of 64 KiB, "
-                         "at most 16 MiB", path, size);
-    s->bios = mem_rom(&m->object, "pc.bios", size, error);
-    MemRegion *roms = s->bios ? mem_rom(&m->object, "pc.rom", OPTION_ROMS_SIZE, error) : NULL;
-    if (!roms)
-        return false;
-    uint64_t low = MIN(size, LOW_COPY);
-    mem_add(s->pci, OPTION_ROMS, roms, 1);
-    mem_add(s->pci, (1ull << 32) - size, s->bios, 0);
-    mem_add(s->pci, 0x100000 - low, mem_alias(&m->object, "isa-bios", s->bios, size - low, low), 2);
-    loader_add(m, bios, (1ull << 32) - size);
-    return true;
-}
-
 /* ---- what firmware is told ---- */
 
 static void add_e820(Pc *s)
@@ -187,17 +163,31 @@ bool pc_finish_build(Pc *s, GError **error)
     s->fw_cfg = fw_cfg_new_io(&s->m);
     set_cmos(s);
     add_fw_cfg(s);
-    return make_serials(s, error) && load_bios(s, error);
+    return make_serials(s, error) && pc_firmware(s, error);
 }
 
 /* ---- MachineType ---- */
 
+/* Firmware fetches the tables after it has placed windows and ECAM: they say where these are then. */
+static void refresh_tables(void *opaque)
+{
+    Pc *s = opaque;
+    if (s->tables_fresh)
+        return;
+    s->tables_fresh = true;
+    acpi_tables_free(s->tables);
+    s->tables = pc_acpi_tables(s);
+    acpi_to_fw_cfg(s->tables, s->fw_cfg);
+}
+
 bool pc_ready(Machine *m, GError **error)
 {
+    static const char *const files[] = {"etc/acpi/rsdp", "etc/acpi/tables", "etc/table-loader"};
     Pc *s = (Pc *)m;
     if (pc_has_acpi(s)) {
-        s->tables = pc_acpi_tables(s);
-        acpi_to_fw_cfg(s->tables, s->fw_cfg);
+        refresh_tables(s);
+        for (unsigned i = 0; i < G_N_ELEMENTS(files); i++)
+            fw_cfg_on_select(s->fw_cfg, files[i], refresh_tables, s);
     }
     return !m->kernel || x86_boot_fw_cfg(m, s->fw_cfg, m->append ? m->append : "", s->low_size, true, error);
 }
@@ -210,6 +200,10 @@ Bus *pc_default_bus(Machine *m, const DeviceType *t)
     return !g_strcmp0(device_type_bus(t), "PCI") ? &s->root->bus : NULL;
 }
 
-void pc_cold_reset(Machine *m) { loader_reset(m); }
+void pc_cold_reset(Machine *m)
+{
+    loader_reset(m);
+    ((Pc *)m)->tables_fresh = false;
+}
 
 void pc_object_finish(Object *o) { acpi_tables_free(((Pc *)o)->tables); }

@@ -17,7 +17,7 @@ typedef struct Pc {
     int acpi, smm, vmport, pic_prop, pit_prop;          /* OnOffAuto */
     bool hpet, i8042, fd_bootchk;
     uint64_t max_low;
-    char *pflash[2];
+    char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
     /* parts */
     X86Interrupts irq;
@@ -29,6 +29,7 @@ typedef struct Pc {
     Bus *isa;
     FwCfg *fw_cfg;
     AcpiTables *tables;
+    bool tables_fresh;          /* made since the reset */
     const struct PcKind *kind;
 } Pc;
 
@@ -49,6 +50,8 @@ void pc_south_config(Pc *s, PcSouthConfig *config);
 bool pc_finish_build(Pc *s, GError **error);
 bool pc_has_smm(const Pc *s);
 bool pc_has_acpi(const Pc *s);
+/* Flash from -drive if=pflash or pflash0=, pflash1=; else a BIOS file. */
+bool pc_firmware(Pc *s, GError **error);
 
 /* MachineType functions. */
 bool pc_ready(Machine *m, GError **error);
@@ -71,6 +74,8 @@ extern const char *const pc_archs[];
     PROP(Pc, fd_bootchk, "fd-bootchk", PROP_BOOL, .init = true,                                     \
          .desc = "The BIOS checks floppies' boot signatures"),                                      \
     PROP(Pc, max_low, "max-ram-below-4g", PROP_SIZE, .desc = "Maximum RAM below 4 GiB"),            \
+    PROP(Pc, pflash0, "pflash0", PROP_STRING, .desc = "Node name or ID of the first flash drive"),  \
+    PROP(Pc, pflash1, "pflash1", PROP_STRING, .desc = "Node name or ID of the second flash drive"), \
     PROP(Pc, oem_id, "x-oem-id", PROP_STRING, .desc = "OEM id in ACPI tables"),                     \
     PROP(Pc, oem_table_id, "x-oem-table-id", PROP_STRING, .desc = "OEM table id in ACPI tables")
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""q35 and pc: SeaBIOS, ACPI, PCI, and Linux on them."""
+"""q35 and pc: SeaBIOS, OVMF, ACPI, PCI, and Linux on them."""
 
 import re
+import shutil
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +17,7 @@ BOARDS = ['q35', 'pc']
 def test_seabios(tmp_path, board):
     """SeaBIOS finds the devices, places them, and looks for something to boot."""
     log = tmp_path / 'log'
-    with Machine('x86_64', '-M', board, '-nodefaults', '-device', 'edu,addr=4',
+    with Machine('x86_64', '-M', board, '-device', 'edu,addr=4',
                  '-chardev', f'file,id=debug,path={log}',
                  '-device', 'isa-debugcon,iobase=0x402,chardev=debug'):
         text = wait_file(log, 'No bootable device')
@@ -32,3 +35,36 @@ def test_linux(board):
         assert m.status() == 0
         log = m.serial.text
     assert not re.search(r'ACPI (BIOS )?Error|ACPI Warning|AE_', log)
+
+
+@pytest.mark.parametrize('board', BOARDS)
+def test_dsdt(tmp_path, board):
+    """Intel's compiler finds nothing to say against the namespace that firmware has placed."""
+    if not shutil.which('iasl'):
+        pytest.skip('iasl (acpica-tools) is not there')
+    log, aml = tmp_path / 'log', tmp_path / 'dsdt.aml'
+    with Machine('x86_64', '-M', board, '-smp', 2,
+                 '-chardev', f'file,id=debug,path={log}',
+                 '-device', 'isa-debugcon,iobase=0x402,chardev=debug', qmp=True) as m:
+        text = wait_file(log, 'No bootable device')
+        place, size = re.search(r'parse DSDT at (0x[0-9a-f]+) \(len (\d+)\)', text).groups()
+        m.qmp('pmemsave', val=int(place, 16), size=int(size), filename=str(aml))
+    subprocess.run(['iasl', '-d', aml], check=True, capture_output=True, cwd=tmp_path)
+    result = subprocess.run(['iasl', '-tc', aml.with_suffix('.dsl')], capture_output=True, text=True,
+                            cwd=tmp_path)
+    assert '0 Errors, 0 Warnings' in result.stdout, result.stdout
+
+
+OVMF = Path('/usr/share/OVMF')
+
+
+@pytest.mark.skipif(not OVMF.is_dir(), reason='Debian package ovmf is not there')
+def test_ovmf(tmp_path):
+    """OVMF runs from flash to its shell, and keeps variables in the second chip."""
+    variables = tmp_path / 'vars'
+    shutil.copy(OVMF / 'OVMF_VARS_4M.fd', variables)
+    flash = ['-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+             '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
+    with Machine('x86_64', '-M', 'q35', '-m', 256, *flash) as m:
+        m.wait('Shell>', 90)
+    assert variables.read_bytes() != (OVMF / 'OVMF_VARS_4M.fd').read_bytes()
