@@ -57,7 +57,7 @@ static void pit(uint16_t count)
     outb(0x40, count >> 8);
 }
 
-static void test_pic(void)
+__attribute__((noinline)) static void test_pic(void)
 {
     put("AT pic\n");
     outb(0x20, 0x11), outb(0x21, PIC_BASE), outb(0x21, 4), outb(0x21, 1);
@@ -72,7 +72,7 @@ static void test_pic(void)
     set_apic(APIC_LVT_LINT0, 0x10700);
 }
 
-static void test_ioapic(void)
+__attribute__((noinline)) static void test_ioapic(void)
 {
     put("AT ioapic\n");
     set_ioapic(0x10 + 2 * 2 + 1, 0);
@@ -82,7 +82,7 @@ static void test_ioapic(void)
 }
 
 /* The serial port's interrupt by level: it comes again while the line stays high. */
-static void test_level(void)
+__attribute__((noinline)) static void test_level(void)
 {
     put("AT level\n");
     set_ioapic(0x10 + 2 * 4 + 1, 0);
@@ -94,7 +94,7 @@ static void test_level(void)
     (void)inb(0x3fa);
 }
 
-static void test_apic_timer(void)
+__attribute__((noinline)) static void test_apic_timer(void)
 {
     put("AT timer\n");
     set_apic(APIC_DIVIDE, 0xb);
@@ -105,7 +105,7 @@ static void test_apic_timer(void)
     set_apic(APIC_INITIAL, 0);
 }
 
-static void test_ipi(void)
+__attribute__((noinline)) static void test_ipi(void)
 {
     put("AT ipi\n");
     set_apic(APIC_ICR2, 0);
@@ -124,7 +124,7 @@ CODE(trampoline,
 volatile uint32_t cpus_up_ap, work_ap, done_ap;
 extern uint8_t gdtr[];
 
-static void test_cpus(unsigned others)
+__attribute__((noinline)) static void test_cpus(unsigned others)
 {
     put("AT cpus\n");
     copy((void *)0x8000, trampoline, trampoline_end - trampoline);
@@ -149,7 +149,7 @@ static void test_cpus(unsigned others)
 
 CODE(smm_handler, ".code16\n mov $0, %ax\n mov %ax, %ds\n incw 0x7000\n rsm\n .code32\n");
 
-static void test_smm(void)
+__attribute__((noinline)) static void test_smm(void)
 {
     put("AT smm\n");
     put16((void *)0x7000, 0);
@@ -163,7 +163,7 @@ static void test_smm(void)
     check("registers after RSM", after, before);
 }
 
-static void test_strings(void)
+__attribute__((noinline)) static void test_strings(void)
 {
     char text[4] = {0};
     void *to = text;
