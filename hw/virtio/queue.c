@@ -124,7 +124,22 @@ static SavedChain *as_saved(const VirtqElement *e)
 }
 
 /* Nothing is taken while the machine stands: its memory must not change. */
-static bool may_take(Virtq *vq) { return virtq_ready(vq) && vm_is_running(vq->v->dev.object.vm); }
+static bool may_take(Virtq *vq)
+{
+    return virtq_ready(vq) && vm_is_running(vq->v->dev.object.vm) && !(vq->in_turn && vq->turn == 0);
+}
+
+/* A driver that is as fast as the device, or whose ring fills itself as its areas overlap, keeps the
+ * loop busy for a turn only. */
+void virtq_serve(Virtq *vq)
+{
+    vq->in_turn = true;
+    vq->turn = MAX(4 * vq->s.size, 64);
+    vq->handler(vq->v, vq);
+    vq->in_turn = false;
+    if (vq->turn == 0)
+        virtq_schedule(vq);
+}
 
 VirtqElement *virtq_pop(Virtq *vq, size_t extra)
 {
@@ -136,8 +151,10 @@ VirtqElement *virtq_pop(Virtq *vq, size_t extra)
         free_element(e);
         return NULL;
     }
-    if (e)
-        track(vq, e);
+    if (!e)
+        return NULL;
+    vq->turn -= vq->turn > 0;
+    track(vq, e);
     return e;
 }
 

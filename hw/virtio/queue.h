@@ -37,6 +37,8 @@ struct Virtq {
     bool signalled_valid, pushed;
     uint16_t held_at, held_flags;       /* packed: first of what was pushed, not shown yet */
     uint32_t in_use;                    /* popped and not pushed back */
+    bool in_turn;                       /* the handler runs, for a kick */
+    unsigned turn;                      /* how many it may still take before others get theirs */
     VirtqElement *first, *last;         /* those */
     GQueue again;                       /* SavedChain * */
 };
@@ -52,6 +54,8 @@ void virtq_clear(Virtq *vq);
 GBytes *virtq_save_all(VirtioDevice *v);
 bool virtq_load_all(VirtioDevice *v, GBytes *state);
 
+/* Runs the handler for a turn. */
+void virtq_serve(Virtq *vq);
 /* What was pushed becomes visible, without an interrupt. */
 void virtq_publish(Virtq *vq);
 

@@ -58,7 +58,7 @@ static void kicked(int fd, GIOCondition ready, void *data)
     if (read(fd, &count, sizeof(count)) < 0 || !virtq_ready(vq) || !vm_is_running(vq->v->dev.object.vm))
         return;
     trace(kick, "%s queue %u", vq->v->dev.object.type->name, vq->index);
-    vq->handler(vq->v, vq);
+    virtq_serve(vq);
 }
 
 static void start_on_loop(void *data)
