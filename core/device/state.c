@@ -16,6 +16,7 @@ typedef struct Entry {
     void *p;
     uint32_t size;
     FieldKind kind;
+    bool boolean;
 } Entry;
 
 typedef struct Walk {
@@ -51,6 +52,10 @@ static bool add_field(const Field *f, void *data)
     switch (f->kind) {
     case FIELD_SAVED:
         add(w, f->member, 0, 1, p, f->size, f->kind);
+        if (f->boolean) {
+            Entry *last = &g_array_index(w->entries, Entry, w->entries->len - 1);
+            last->boolean = last->p == p;
+        }
         break;
     case FIELD_BUFFER:
         if (*(void **)p) {
@@ -123,6 +128,8 @@ static void entry_set(const Entry *e, const uint8_t *in, uint32_t size)
     } else if (e->kind == FIELD_BYTES) {
         g_clear_pointer((GBytes **)e->p, g_bytes_unref);
         *(GBytes **)e->p = size ? g_bytes_new(in, size) : NULL;
+    } else if (e->boolean) {
+        *(bool *)e->p = *in != 0;
     } else {
         memcpy(e->p, in, e->size);
     }

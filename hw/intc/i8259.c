@@ -250,7 +250,21 @@ static void reset(Device *d)
         s->chip[i] = (Chip){.elcr_mask = i ? 0xde : 0xf8};
 }
 
-static void restored(Device *d) { update((Pic *)d); }
+/* Whatever stands in a state, these stay what the type says. */
+static void check_chip(Chip *c)
+{
+    c->priority &= 7;
+    for (uint8_t *p = (uint8_t *)&c->needs_icw4; p <= (uint8_t *)&c->level; p++)
+        *p = *p != 0;
+}
+
+static void restored(Device *d)
+{
+    Pic *s = (Pic *)d;
+    check_chip(&s->chip[0]);
+    check_chip(&s->chip[1]);
+    update(s);
+}
 
 static const Field fields[] = {
     IRQ(Pic, intr), SAVED(Pic, chip), HOST(Pic, ports),

@@ -60,6 +60,7 @@ typedef struct Field {
     uint8_t bit;
     bool required;
     bool keep;                  /* SAVED: reset leaves it alone (battery-backed) */
+    bool boolean;               /* SAVED: a bool, which must be 0 or 1 whatever a state says */
     void (*fired)(struct Device *);         /* FIELD_TIMER */
     /* Called after a property was set at run time (qom-set); NULL: frozen once realized. */
     bool (*changed)(Object *, const struct Field *, GError **error);
