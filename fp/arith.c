@@ -471,9 +471,4 @@ FP_INLINE u128 op_fma(const FpFormat *f, u128 ra, u128 rb, u128 rc, int how, FpE
         return P##_of(op_fma(&P##_format, P##_raw(a), P##_raw(b), P##_raw(c), how, env));      \
     }
 
-DEFINE(fp16, Fp16)
-DEFINE(fpb16, FpB16)
-DEFINE(fp32, Fp32)
-DEFINE(fp64, Fp64)
-DEFINE(fp80, Fp80)
-DEFINE(fp128, Fp128)
+FP_FORMATS(DEFINE)

@@ -390,12 +390,7 @@ static u128 exponent_of(const FpFormat *f, u128 raw, FpEnv *env)
     }
 #define SIGN(P) ((u128)1 << (P##_format.bits - 1))
 
-DEFINE(fp16, Fp16)
-DEFINE(fpb16, FpB16)
-DEFINE(fp32, Fp32)
-DEFINE(fp64, Fp64)
-DEFINE(fp80, Fp80)
-DEFINE(fp128, Fp128)
+FP_FORMATS(DEFINE)
 
 #define DEFINE_CONVERT(P, T, Q, U)                                                             \
     U P##_to_##Q(T a, FpEnv *env)                                                              \

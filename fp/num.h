@@ -256,6 +256,10 @@ FP_INLINE void note_denormals(FpEnv *env, bool any)
 }
 
 /* Bit patterns of the public types. */
+/* For what stands once for each format: M(prefix, type). */
+#define FP_FORMATS(M)                                                                              \
+    M(fp16, Fp16) M(fpb16, FpB16) M(fp32, Fp32) M(fp64, Fp64) M(fp80, Fp80) M(fp128, Fp128)
+
 FP_INLINE u128 fp16_raw(Fp16 a) { return a; }
 FP_INLINE u128 fpb16_raw(FpB16 a) { return a; }
 FP_INLINE u128 fp32_raw(Fp32 a) { return a; }

@@ -76,12 +76,7 @@ static u128 rem(const FpFormat *f, u128 ra, u128 rb, FpEnv *env)
         return P##_of(rem(&P##_format, P##_raw(a), P##_raw(b), env));                          \
     }
 
-DEFINE(fp16, Fp16)
-DEFINE(fpb16, FpB16)
-DEFINE(fp32, Fp32)
-DEFINE(fp64, Fp64)
-DEFINE(fp80, Fp80)
-DEFINE(fp128, Fp128)
+FP_FORMATS(DEFINE)
 
 /* A step reduces the exponents' distance, if it is 64 or more, by an amount of 32 to 63 that is
    chosen so that the distance left is a multiple of 32. */

@@ -6,6 +6,7 @@
 
 #include "core/device-internal.h"
 #include "core/memory-internal.h"
+#include "core/single-copy.h"
 #include "core/vm.h"
 #include "util/log.h"
 #include "util/rcu.h"
@@ -335,36 +336,6 @@ bool as_write_rom(AddressSpace *as, uint64_t pa, const void *buf, uint64_t n)
 
 /* ---- one access ---- */
 
-/* Aligned accesses to RAM are single copies: drivers and devices share rings. */
-static uint64_t ram_load(const void *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    if (((uintptr_t)p & (size - 1)) == 0) {
-        switch (size) {
-        case 1: return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
-        case 2: return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
-        case 4: return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-        case 8: return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
-        }
-    }
-    memcpy(&v, p, size);
-    return v;
-}
-
-static void ram_store(void *p, unsigned size, uint64_t v)
-{
-    if (((uintptr_t)p & (size - 1)) == 0) {
-        switch (size) {
-        case 1: __atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELAXED); return;
-        case 2: __atomic_store_n((uint16_t *)p, (uint16_t)v, __ATOMIC_RELAXED); return;
-        case 4: __atomic_store_n((uint32_t *)p, (uint32_t)v, __ATOMIC_RELAXED); return;
-        case 8: __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED); return;
-        }
-    }
-    memcpy(p, &v, size);
-}
-
 bool as_load(AddressSpace *as, uint64_t pa, unsigned size, uint64_t *value)
 {
     bool ok = true;
@@ -372,7 +343,7 @@ bool as_load(AddressSpace *as, uint64_t pa, unsigned size, uint64_t *value)
     rcu_read_lock();
     MemSection s = find(as, pa, false);
     if (s.region && s.left >= size) {
-        *value = s.host ? ram_load(s.host, size) : mem_io_read(s.region, s.offset, size);
+        *value = s.host ? host_load(s.host, size) : mem_io_read(s.region, s.offset, size);
     } else {
         *value = 0;
         ok = as_read(as, pa, value, size);
@@ -391,7 +362,7 @@ bool as_store(AddressSpace *as, uint64_t pa, unsigned size, uint64_t value)
         if (!s.host || (s.readonly && mem_takes_writes(s.region))) {
             mem_io_write(s.region, s.offset, value, size);
         } else if (!s.readonly) {
-            ram_store(s.host, size, value);
+            host_store(s.host, value, size);
             ram_written(as->vm, s.ram_offset, size);
         }
     } else {

@@ -3,47 +3,11 @@
 #include <string.h>
 
 #include "core/accel.h"
+#include "core/single-copy.h"
 #include "core/softmmu/internal.h"
 #include "core/vm.h"
 
 /* ---- host memory ---- */
-
-/* Aligned accesses are single copies. */
-static inline uint64_t host_load(const void *p, unsigned size)
-{
-    uint64_t v = 0;
-
-    if (((uintptr_t)p & (size - 1)) == 0) {
-        switch (size) {
-        case 1: return __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
-        case 2: return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
-        case 4: return __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
-        default: return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
-        }
-    }
-    switch (size) {
-    case 2: memcpy(&v, p, 2); return v;
-    case 4: memcpy(&v, p, 4); return v;
-    default: memcpy(&v, p, 8); return v;
-    }
-}
-
-static inline void host_store(void *p, uint64_t v, unsigned size)
-{
-    if (((uintptr_t)p & (size - 1)) == 0) {
-        switch (size) {
-        case 1: __atomic_store_n((uint8_t *)p, (uint8_t)v, __ATOMIC_RELAXED); return;
-        case 2: __atomic_store_n((uint16_t *)p, (uint16_t)v, __ATOMIC_RELAXED); return;
-        case 4: __atomic_store_n((uint32_t *)p, (uint32_t)v, __ATOMIC_RELAXED); return;
-        default: __atomic_store_n((uint64_t *)p, v, __ATOMIC_RELAXED); return;
-        }
-    }
-    switch (size) {
-    case 2: memcpy(p, &v, 2); return;
-    case 4: memcpy(p, &v, 4); return;
-    default: memcpy(p, &v, 8); return;
-    }
-}
 
 static uint64_t swapped(uint64_t v, unsigned size)
 {
