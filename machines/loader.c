@@ -5,14 +5,16 @@
 #include <string.h>
 #include "util/error.h"
 
+enum { MAX_BSS = 1 << 30 };
+
 typedef struct Image {
-    GBytes *data;
-    uint64_t pa;
+    GBytes *data;               /* NULL: zeroes */
+    uint64_t pa, size;
 } Image;
 
 static void image_free(gpointer p)
 {
-    g_bytes_unref(((Image *)p)->data);
+    g_clear_pointer(&((Image *)p)->data, g_bytes_unref);
     g_free(p);
 }
 
@@ -71,13 +73,16 @@ char *loader_find(Vm *vm, const char *name, GError **error)
 
 /* ---- images ---- */
 
-void loader_add(Machine *m, GBytes *data, uint64_t pa)
+static void add_image(Machine *m, Image image)
 {
     if (!m->images)
         m->images = g_ptr_array_new_with_free_func(image_free);
-    Image *image = g_new(Image, 1);
-    *image = (Image){g_bytes_ref(data), pa};
-    g_ptr_array_add(m->images, image);
+    g_ptr_array_add(m->images, g_memdup2(&image, sizeof(image)));
+}
+
+void loader_add(Machine *m, GBytes *data, uint64_t pa)
+{
+    add_image(m, (Image){g_bytes_ref(data), pa, g_bytes_get_size(data)});
 }
 
 void loader_add_copy(Machine *m, const void *data, size_t n, uint64_t pa)
@@ -86,13 +91,21 @@ void loader_add_copy(Machine *m, const void *data, size_t n, uint64_t pa)
     loader_add(m, bytes, pa);
 }
 
+static void write_zeroes(AddressSpace *as, uint64_t pa, uint64_t size)
+{
+    static const uint8_t zeroes[65536];
+    for (uint64_t at = 0; at < size; at += sizeof(zeroes))
+        as_write_rom(as, pa + at, zeroes, MIN(sizeof(zeroes), size - at));
+}
+
 void loader_reset(Machine *m)
 {
     for (unsigned i = 0; m->images && i < m->images->len; i++) {
         const Image *image = g_ptr_array_index(m->images, i);
-        size_t n;
-        const void *data = g_bytes_get_data(image->data, &n);
-        as_write_rom(m->vm->memory, image->pa, data, n);
+        if (image->data)
+            as_write_rom(m->vm->memory, image->pa, g_bytes_get_data(image->data, NULL), image->size);
+        else
+            write_zeroes(m->vm->memory, image->pa, image->size);
     }
 }
 
@@ -152,10 +165,10 @@ static bool load_segment(Machine *m, const Elf *e, GBytes *file, size_t ph, cons
         g_autoptr(GBytes) part = g_bytes_new_from_bytes(file, offset, filesz);
         loader_add(m, part, paddr);
     }
-    if (memsz > filesz && memsz - filesz <= 1ull << 30) {
-        g_autoptr(GBytes) zeros = g_bytes_new_take(g_malloc0(memsz - filesz), memsz - filesz);
-        loader_add(m, zeros, paddr + filesz);
-    }
+    if (memsz - filesz > MAX_BSS)
+        return error_set(error, "'%s' is a damaged ELF file: a segment of more than 1 GiB", name);
+    if (memsz > filesz)
+        add_image(m, (Image){NULL, paddr + filesz, memsz - filesz});
     out->low = MIN(out->low, paddr);
     out->high = MAX(out->high, paddr + memsz);
     return true;

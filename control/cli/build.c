@@ -241,7 +241,7 @@ static bool apply_memory(Machine *m, const Json *o, GError **error)
                          m->type_->machine);
     if (!size)
         return true;
-    g_autofree char *with_unit = g_ascii_isdigit(size[strlen(size) - 1]) ? g_strconcat(size, "M", NULL)
+    g_autofree char *with_unit = *size && g_ascii_isdigit(size[strlen(size) - 1]) ? g_strconcat(size, "M", NULL)
                                                                          : g_strdup(size);
     if (!keyval_size(with_unit, &m->ram_size) || !m->ram_size)
         return error_set(error, "-m %s: expected a size such as 512, 2G or 1536M", size);
