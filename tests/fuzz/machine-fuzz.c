@@ -30,24 +30,32 @@ static void see_machine(const ObjectType *t, void *unused)
     }
 }
 
+/* Cards on the board's own virtio slots, or as PCI functions. */
+static Vm *build_with(const Board *b, const char *transport, GError **error)
+{
+    g_autofree char *net = g_strdup_printf("virtio-net-%s,netdev=n", transport);
+    g_autofree char *blk = g_strdup_printf("virtio-blk-%s,drive=d", transport);
+    g_autofree char *rng = g_strdup_printf("virtio-rng-%s", transport);
+    g_autofree char *board = g_strdup(b->machine);
+    char *argv[] = {"fuzz", "-nodefaults", "-display", "none", "-S", "-m", "64", "-smp", "2", "-M", board,
+                    "-netdev", "hubport,id=n,hubid=0", "-device", net, "-blockdev",
+                    "driver=null-co,node-name=d,size=1M", "-device", blk, "-device", rng, "-bios", "none"};
+    Config c = {.argv0 = "fuzz", .arch = b->arch};
+    int argc = G_N_ELEMENTS(argv) - (g_str_has_prefix(b->arch, "riscv") ? 0 : 2);
+    Vm *vm = config_parse(&c, argc, argv, error) == PARSE_OK ? config_build(&c, error) : NULL;
+
+    config_clear(&c);
+    return vm;
+}
+
 static Vm *build(const Board *b)
 {
-    g_autofree char *board = g_strdup_printf("%s", b->machine);
-    char *argv[] = {"fuzz", "-nodefaults", "-display", "none", "-S", "-m", "64", "-smp", "2", "-M", board,
-                    "-netdev", "hubport,id=n,hubid=0", "-device", "virtio-net-device,netdev=n",
-                    "-blockdev", "driver=null-co,node-name=d,size=1M", "-device",
-                    "virtio-blk-device,drive=d", "-device", "virtio-rng-device", "-bios", "none", NULL};
-    Config c = {.argv0 = "fuzz", .arch = b->arch};
-    g_autoptr(GError) error = NULL;
-    int argc = G_N_ELEMENTS(argv) - 1;
+    g_autoptr(GError) error = NULL, other = NULL;
+    Vm *vm = build_with(b, "device", &error);
 
-    if (!g_str_has_prefix(b->arch, "riscv")) {
-        argc -= 2;
-    }
-    Vm *vm = config_parse(&c, argc, argv, &error) == PARSE_OK ? config_build(&c, &error) : NULL;
-    config_clear(&c);
+    vm = vm ? vm : build_with(b, "pci", &other);
     if (!vm) {
-        g_error("%s: %s", b->machine, error->message);
+        g_error("%s: %s; %s", b->machine, error->message, other->message);
     }
     vm->argv0 = "fuzz";
     return vm;

@@ -16,7 +16,7 @@ static GByteArray *make_input(unsigned n_words)
 
     g_byte_array_append(input, &kind, 1);
     for (int i = n_words ? 0 : g_test_rand_int_range(1, MAX_BYTES); i > 0; i--) {
-        guint8 byte = g_test_rand_bit() ? 1u << g_test_rand_int_range(0, 8) : g_test_rand_int_range(0, 256);
+        guint8 byte = g_test_rand_bit() ? 1 << g_test_rand_int_range(0, 8) : g_test_rand_int_range(0, 256);
         g_byte_array_append(input, &byte, 1);
     }
     if (!n_words) {
