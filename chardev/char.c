@@ -236,8 +236,30 @@ static void finish(Object *o)
     g_free(c->pty_name);
 }
 
+/* ---- where it lives ---- */
+
+static void take_off(void *data) { type_of(data)->watch(data, false); }
+static void put_on(void *data) { type_of(data)->watch(data, true); }
+
+bool chardev_move(Chardev *c, Loop *loop)
+{
+    if (c->loop == loop)
+        return true;
+    if (!type_of(c)->watch)
+        return false;
+    loop_call(c->loop, take_off, c);    /* after all that was posted there */
+    c->loop = loop;
+    loop_call(loop, put_on, c);
+    return true;
+}
+
+Loop *chardev_loop(const Chardev *c) { return c->loop; }
+
+static void removing(Object *o) { chardev_move((Chardev *)o, o->vm->loop); }
+
 static const ObjectType chardev = {
     .name = "chardev", .size = sizeof(Chardev), .abstract = true, .init = init, .finish = finish,
+    .removing = removing,
 };
 OBJECT_TYPE(chardev);
 
@@ -338,6 +360,10 @@ Chardev *chardev_change(Vm *vm, const char *id, const ChardevBackend *options, G
     }
     if (type_of(old)->max_frontends > 1 || options->type == CHARDEV_BACKEND_KIND_MUX) {
         error_set(error, "chardev '%s': what several users share cannot be changed", id);
+        return NULL;
+    }
+    if (old->loop != vm->loop) {
+        error_set(error, "chardev '%s': a monitor on a thread of its own cannot be changed", id);
         return NULL;
     }
     if (!(c = open_backend(vm, id, options, error)))

@@ -85,6 +85,17 @@ void char_fd_start(CharFd *f, Chardev *c, int in, int out, void (*hangup)(Charde
         set_nonblocking(out);
 }
 
+void char_fd_watch(CharFd *f, bool on)
+{
+    loop_fd_free(f->watch_in);
+    loop_fd_free(f->watch_out);
+    f->watch_in = f->watch_out = NULL;
+    if (on && f->chr && f->in >= 0)
+        f->watch_in = loop_add_fd(f->chr->loop, f->in, G_IO_IN | G_IO_HUP, readable, f);
+    if (on && f->chr)
+        watch_output(f);
+}
+
 void char_fd_stop(CharFd *f, bool close_fds)
 {
     loop_fd_free(f->watch_in);

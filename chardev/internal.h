@@ -25,6 +25,8 @@ struct ChardevType {
     unsigned (*take_fds)(Chardev *c, int *fds, unsigned max);
     /* A front end came or went, or opened itself. Control loop. */
     void (*frontends_changed)(Chardev *c);
+    /* Takes its watches off the loop, or puts them on; c->loop's thread. NULL: it cannot move. */
+    void (*watch)(Chardev *c, bool on);
 };
 
 struct Chardev {
@@ -59,6 +61,7 @@ typedef struct CharFd {
     void (*hangup)(Chardev *c);
 } CharFd;
 void char_fd_start(CharFd *f, Chardev *c, int in, int out, void (*hangup)(Chardev *));
+void char_fd_watch(CharFd *f, bool on);
 void char_fd_stop(CharFd *f, bool close_fds);
 unsigned char_fd_write(CharFd *f, const uint8_t *buf, unsigned n);
 void char_fd_resume(CharFd *f);

@@ -242,6 +242,28 @@ static unsigned socket_take_fds(Chardev *c, int *fds, unsigned max)
     return n;
 }
 
+static void socket_watch(Chardev *c, bool on)
+{
+    SocketChardev *s = (SocketChardev *)c;
+    loop_fd_free(s->watch_peer);
+    loop_fd_free(s->watch_out);
+    loop_fd_free(s->watch_listener);
+    s->watch_peer = s->watch_out = s->watch_listener = NULL;
+    if (s->reconnect_timer)
+        loop_cancel(c->loop, s->reconnect_timer);
+    s->reconnect_timer = 0;
+    if (!on)
+        return;
+    if (s->listener >= 0)
+        s->watch_listener = loop_add_fd(c->loop, s->listener, s->peer >= 0 ? 0 : G_IO_IN, incoming, s);
+    if (s->peer >= 0) {
+        s->watch_peer = loop_add_fd(c->loop, s->peer, G_IO_IN | G_IO_HUP, readable, s);
+        s->watch_out = loop_add_fd(c->loop, s->peer, G_IO_OUT, drained, s);
+    } else if (s->listener < 0) {
+        retry_later(s);
+    }
+}
+
 static void socket_close(Chardev *c)
 {
     SocketChardev *s = (SocketChardev *)c;
@@ -263,6 +285,7 @@ static const ChardevType socket_chardev_type = {
     .name = "chardev-socket", .parent = "chardev", .size = sizeof(SocketChardev),
     .kind = CHARDEV_BACKEND_KIND_SOCKET, .open = socket_open, .write = socket_write,
     .resume_input = socket_resume, .close = socket_close, .take_fds = socket_take_fds,
+    .watch = socket_watch,
 };
 OBJECT_TYPE(socket_chardev_type);
 

@@ -55,6 +55,8 @@ static unsigned stdio_write(Chardev *c, const uint8_t *buf, unsigned n)
 
 static void stdio_resume(Chardev *c) { char_fd_resume(&((StdioChardev *)c)->fd); }
 
+static void stdio_watch(Chardev *c, bool on) { char_fd_watch(&((StdioChardev *)c)->fd, on); }
+
 static void stdio_close(Chardev *c)
 {
     StdioChardev *s = (StdioChardev *)c;
@@ -71,6 +73,6 @@ static void stdio_close(Chardev *c)
 static const ChardevType chardev_stdio = {
     .name = "chardev-stdio", .parent = "chardev", .size = sizeof(StdioChardev),
     .kind = CHARDEV_BACKEND_KIND_STDIO, .open = stdio_open, .write = stdio_write,
-    .resume_input = stdio_resume, .close = stdio_close,
+    .resume_input = stdio_resume, .close = stdio_close, .watch = stdio_watch,
 };
 OBJECT_TYPE(chardev_stdio);

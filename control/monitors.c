@@ -3,6 +3,7 @@
 #include "control/hmp-monitor.h"
 #include "control/monitors.h"
 #include "control/qmp-monitor.h"
+#include "core/backend.h"
 #include "util/error.h"
 
 enum { MAX_FDS = 16 };
@@ -10,6 +11,8 @@ enum { MAX_FDS = 16 };
 typedef struct QmpOnChardev {
     CharFrontend fe;
     QmpMonitor *monitor;
+    Object *thread;             /* that the stream lives on; NULL: the control thread */
+    GError *failed;             /* of attach() */
 } QmpOnChardev;
 
 static void qmp_write(void *opaque, const char *data, size_t n)
@@ -38,11 +41,52 @@ static void qmp_event(void *opaque, CharEvent event)
         qmp_monitor_closed(q->monitor);
 }
 
+/* ---- QMP streams live on a thread of their own, so that out-of-band commands always get through ---- */
+
+static Object *monitor_thread(Vm *vm, GError **error)
+{
+    Object *thread = object_child(vm->backends, "mon_iothread");
+    if (thread)
+        return thread;
+    thread = object_new(vm, object_type_find("iothread"));
+    object_add_child(vm->backends, "mon_iothread", thread);
+    return object_complete(thread, error) ? thread : NULL;
+}
+
+static void attach(void *data)
+{
+    QmpOnChardev *q = data;
+    if (!char_attach(&q->fe, q->fe.chr, &q->failed))
+        q->fe.chr = NULL;
+}
+
+static void detach(void *data) { char_detach(&((QmpOnChardev *)data)->fe); }
+
+/* Before the monitor exists, which offers out-of-band commands only there. */
+static bool settle(QmpOnChardev *q, Vm *vm, Chardev *chr, GError **error)
+{
+    Object *thread = monitor_thread(vm, error);
+    if (!thread)
+        return false;
+    if (!chardev_frontend_open(chr) && chardev_move(chr, iothread_loop(thread))) {
+        object_ref(thread);
+        q->thread = thread;
+    }
+    return true;
+}
+
 static void qmp_free(gpointer data)
 {
     QmpOnChardev *q = data;
-    char_detach(&q->fe);
+    Chardev *chr = q->fe.chr;
+    if (chr) {
+        loop_call(chardev_loop(chr), detach, q);
+        chardev_move(chr, ((Object *)chr)->vm->loop);
+    }
     qmp_monitor_free(q->monitor);
+    if (q->thread)
+        object_unref(q->thread);
+    g_clear_error(&q->failed);
     g_free(q);
 }
 
@@ -128,11 +172,17 @@ bool monitor_new(Vm *vm, Chardev *chr, MonitorMode mode, GError **error)
         return new_hmp(vm, chr, error);
     QmpOnChardev *q = g_new0(QmpOnChardev, 1);
     static const QmpStream stream = {.write = qmp_write, .resume = qmp_resume};
-    q->fe = (CharFrontend){.can_read = qmp_room, .read = qmp_read, .event = qmp_event, .opaque = q};
-    q->monitor = qmp_monitor_new(vm, &stream, q, mode == MONITOR_QMP_PRETTY ? QMP_PRETTY : 0);
-    if (!char_attach(&q->fe, chr, error)) {
-        qmp_monitor_free(q->monitor);
-        g_free(q);
+    if (!settle(q, vm, chr, error)) {
+        qmp_free(q);
+        return false;
+    }
+    q->monitor = qmp_monitor_new(vm, &stream, q, (mode == MONITOR_QMP_PRETTY ? QMP_PRETTY : 0) |
+                                                     (q->thread ? 0 : QMP_NO_OOB));
+    q->fe = (CharFrontend){.chr = chr, .can_read = qmp_room, .read = qmp_read, .event = qmp_event, .opaque = q};
+    loop_call(chardev_loop(chr), attach, q);
+    if (q->failed) {
+        g_propagate_error(error, g_steal_pointer(&q->failed));
+        qmp_free(q);
         return false;
     }
     new_object(vm)->qmp = q;

@@ -3,7 +3,7 @@
  * Character devices: byte streams to the outside (-chardev) and the front ends that use them
  * (serial ports, consoles, monitors).
  *
- * A Chardev's home is the control loop: input and events arrive there. char_write() may be called
+ * A Chardev's home is the control loop, or the one it was moved to: input and events arrive there. char_write() may be called
  * from any thread and never blocks. A front end that belongs to a device is called under that
  * device's domain lock.
  */
@@ -57,6 +57,10 @@ bool chardev_delete(Vm *vm, const char *id, GError **error);
  * changed. */
 Chardev *chardev_change(Vm *vm, const char *id, const ChardevBackend *options, GError **error);
 Chardev *chardev_find(Vm *vm, const char *id);
+/* Makes another loop its home, of which the caller owns the thread; before a front end is attached or after
+ * it was detached there. Control thread; false: this kind cannot. It returns home by itself when deleted. */
+bool chardev_move(Chardev *c, Loop *loop);
+Loop *chardev_loop(const Chardev *c);
 /* -serial, -monitor and -chardev in QEMU's short forms ("stdio", "mon:stdio", "tcp:host:port,server",
  * "unix:path", "file:x", "pty", "null", "chardev:id", "none" gives NULL without an error). `id` names
  * the new one. *mux_monitor: "mon:" asked for a monitor on the same stream. */

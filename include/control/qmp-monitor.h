@@ -4,7 +4,7 @@
  * Bytes come in by qmp_monitor_feed() on the thread of the stream's owner, which parses them there.
  * Commands run one after the other on the main context; those sent with exec-oob run at once on
  * the owner's thread. So out-of-band execution helps a client while the main thread is stuck only
- * if the stream lives on another thread. */
+ * if the stream lives on another thread, as those of control/monitors.c do. */
 #ifndef CONTROL_QMP_MONITOR_H
 #define CONTROL_QMP_MONITOR_H
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A QMP conversation, as libvirt and people with a socket have it."""
 
+import json
+import os
 import socket
 import subprocess
 import time
@@ -174,3 +176,19 @@ def test_guest_poweroff_is_an_event():
             m.qmp('cont')
         m.qmp('quit')
         assert m.status() == 0
+
+
+@pytest.mark.myna
+def test_out_of_band_while_busy(tmp_path):
+    """A pipe without a reader holds the main thread; the other commands go on."""
+    pipe = tmp_path / 'pipe'
+    os.mkfifo(pipe)
+    with Machine('x86_64', '-M', 'microvm', '-S', qmp=True) as m:
+        qmp = Qmp(m.qmp_path, negotiate=False)
+        qmp.request({'execute': 'qmp_capabilities', 'arguments': {'enable': ['oob']}})
+        qmp.send(json.dumps({'execute': 'pmemsave', 'id': 'stuck',
+                             'arguments': {'val': 0, 'size': 4096, 'filename': str(pipe)}}))
+        time.sleep(0.3)
+        assert qmp.request({'exec-oob': 'query-status', 'id': 'oob'})['id'] == 'oob'
+        assert len(pipe.read_bytes()) == 4096
+        assert qmp.receive()['id'] == 'stuck'
