@@ -32,6 +32,9 @@ enum {
     CR4_LA57 = 1 << 12, CR4_FSGSBASE = 1 << 16, CR4_PCIDE = 1 << 17, CR4_OSXSAVE = 1 << 18,
     CR4_SMEP = 1 << 20, CR4_SMAP = 1 << 21, CR4_PKE = 1 << 22,
 };
+/* IA32_MISC_ENABLE */
+enum { MISC_FAST_STRINGS = 1, MISC_MONITOR = 1 << 18, MISC_LIMIT_CPUID = 1 << 22 };
+#define MISC_NX_OFF (1ull << 34)
 enum { EFER_SCE = 1, EFER_LME = 1 << 8, EFER_LMA = 1 << 10, EFER_NX = 1 << 11, EFER_FFXSR = 1 << 14 };
 
 enum {

@@ -43,6 +43,8 @@ static void leaf_1(const X86Cpu *x, Out o)
     o[EAX] = x->cpuid_version;
     o[EBX] = (x->apic_id & 0xff) << 24 | 8 << 8 | (logical > 1 ? MIN(logical, 255) << 16 : 0);
     o[ECX] = x->features[W_1_ECX] | (x->cr4 & CR4_OSXSAVE ? 1u << (X86_F_osxsave & 31) : 0);
+    if (!(x->misc_enable & MISC_MONITOR) && !x->caps)
+        o[ECX] &= ~(1u << (X86_F_monitor & 31));
     o[EDX] = x->features[W_1_EDX];
     if (logical > 1)
         o[EDX] |= 1u << (X86_F_ht & 31);
@@ -218,6 +220,8 @@ static void leaf_ext(const X86Cpu *x, uint32_t leaf, uint32_t sub, Out o)
         o[EAX] = intel(x) ? 0 : x->cpuid_version;
         o[ECX] = x->features[W_80000001_ECX];
         o[EDX] = x->features[W_80000001_EDX];
+        if (x->misc_enable & MISC_NX_OFF)
+            o[EDX] &= ~(1u << (X86_F_nx & 31));
         if (intel(x) && !x->caps && !x86_code64(x))     /* not there in other modes */
             o[EDX] &= ~(1u << (X86_F_syscall & 31));
         if (!intel(x)) {
@@ -309,7 +313,7 @@ void x86_cpuid(X86Cpu *x, uint32_t leaf, uint32_t sub, uint32_t o[4])
         leaf = x->level;
     switch (leaf) {
     case 0:
-        o[EAX] = x->level;
+        o[EAX] = x->misc_enable & MISC_LIMIT_CPUID ? MIN(x->level, 2) : x->level;
         vendor(x, o);
         break;
     case 1:

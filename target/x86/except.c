@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exceptions and interrupts. Intel SDM vol. 3A, chapter 6 and 20.3 (virtual-8086). */
 #include "target/x86-state.h"
+#include <string.h>
 #include "target/x86/cpu.h"
 #include "target/x86/decode.h"
 #include "util/log.h"
@@ -385,16 +386,29 @@ static void start_at(X86Cpu *x, uint8_t vector)
     x->cpu.pc = x->seg[CS].base;
 }
 
+/* What INIT leaves alone, unlike reset. Intel SDM vol. 3A, table 10-1. */
+static const struct { uint32_t at, size; } kept_by_init[] = {
+#define KEEP(m) {offsetof(X86Cpu, m), sizeof(((X86Cpu *)0)->m)}
+    KEEP(xmm), KEEP(st), KEEP(fcw), KEEP(fsw), KEEP(ftop), KEEP(fempty), KEEP(fop), KEEP(fcs), KEEP(fds),
+    KEEP(fip), KEEP(fdp), KEEP(star), KEEP(lstar), KEEP(cstar), KEEP(fmask), KEEP(kernel_gs_base),
+    KEEP(sysenter_cs), KEEP(sysenter_esp), KEEP(sysenter_eip), KEEP(xcr0), KEEP(xss), KEEP(pkru),
+    KEEP(tsc_aux), KEEP(pat), KEEP(mtrr_def), KEEP(mtrr_fixed), KEEP(mtrr), KEEP(mcg_status), KEEP(mcg_ctl),
+    KEEP(mc), KEEP(misc_enable), KEEP(feature_control), KEEP(spec_ctrl), KEEP(tsc_offset), KEEP(tsc_adjust),
+    KEEP(smbase), KEEP(kvm_clock), KEEP(kvm_wall_clock), KEEP(a20),
+};
+
 static void init(X86Cpu *x)
 {
+    g_autofree uint8_t *old = g_malloc(sizeof(X86Cpu));
     uint64_t cd = x->cr0 & (CR0_CD | CR0_NW);
-    uint64_t keep_tsc = x->tsc_offset, smbase = x->smbase;
-    bool a20 = x->a20;
+    uint32_t mxcsr = x86_get_mxcsr(x);
+    memcpy(old, x, sizeof(X86Cpu));
     x86_reset(&x->cpu);
+    for (unsigned n = 0; n < G_N_ELEMENTS(kept_by_init); n++)
+        memcpy((uint8_t *)x + kept_by_init[n].at, old + kept_by_init[n].at, kept_by_init[n].size);
+    x86_set_mxcsr(x, mxcsr);
     x->cr0 = (x->cr0 & ~(uint64_t)(CR0_CD | CR0_NW)) | cd;
-    x->tsc_offset = keep_tsc;
-    x->smbase = smbase;
-    x->a20 = a20;
+    x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
     if (x->irq && x->irq->init)
         x->irq->init(x->irq_opaque);
     if (!x->bsp) {

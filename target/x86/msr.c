@@ -3,6 +3,7 @@
 #include "core/clock.h"
 #include "target/x86-state.h"
 #include "target/x86/cpu.h"
+#include "util/log.h"
 
 typedef struct Msr {
     uint32_t at, count;         /* count registers `stride` bytes apart in the struct */
@@ -101,7 +102,7 @@ static bool write_efer(X86Cpu *x, uint32_t msr, uint64_t v)
         allowed |= EFER_SCE;
     if (x86_has(x, X86_F_lm))
         allowed |= EFER_LME;
-    if (x86_has(x, X86_F_nx))
+    if (x86_has(x, X86_F_nx) && !(x->misc_enable & MISC_NX_OFF))
         allowed |= EFER_NX;
     if (x86_has(x, X86_F_fxsr_opt))
         allowed |= EFER_FFXSR;
@@ -133,6 +134,57 @@ static bool write_pat(X86Cpu *x, uint32_t msr, uint64_t v)
             return false;
     }
     x->pat = v;
+    return true;
+}
+
+/* Memory types: uncached, write-combining, write-through, write-protected, write-back. */
+static bool mtrr_type(unsigned t) { return t == 0 || t == 1 || t == 4 || t == 5 || t == 6; }
+
+/* Guests see what they have written; all memory behaves as write-back. */
+static bool write_mtrr(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    uint64_t beyond = ~((1ull << x->phys_bits) - 1);
+    X86Mtrr *m = &x->mtrr[(msr - 0x200) / 2];
+    if (msr & 1 ? v & (beyond | 0x7ff) : v & (beyond | 0xf00) || !mtrr_type(v & 0xff))
+        return false;
+    *(msr & 1 ? &m->mask : &m->base) = v;
+    return true;
+}
+
+static bool write_mtrr_fixed(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    for (unsigned n = 0; n < 8; n++) {
+        if (!mtrr_type(v >> 8 * n & 0xff))
+            return false;
+    }
+    x->mtrr_fixed[msr == 0x250 ? 0 : msr < 0x268 ? 1 + msr - 0x258 : 3 + msr - 0x268] = v;
+    return true;
+}
+
+static bool write_mtrr_def(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    if (!mtrr_type(v & 0xff))
+        return false;
+    x->mtrr_def = v;
+    return true;
+}
+
+/* Once locked it stays as it is until a reset. */
+static bool write_feature_control(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    if (x->feature_control & 1)
+        return false;
+    x->feature_control = v;
+    return true;
+}
+
+static bool write_misc_enable(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    x->misc_enable = v;
+    if (v & MISC_NX_OFF && x->efer & EFER_NX) {
+        x->efer &= ~(uint64_t)EFER_NX;
+        softmmu_flush(&x->cpu);
+    }
     return true;
 }
 
@@ -303,7 +355,7 @@ static const Msr msrs[] = {
     {0x2a, ANY, .read = read_zero, .write = ignore},
     {0x34, ANY, .read = read_zero, .write = refuse},
     {0x35, ANY, .read = read_core_count, .write = refuse},
-    {0x3a, ANY, AT(feature_control)},
+    {0x3a, ANY, AT(feature_control), .bits = 0x17ff07, .write = write_feature_control},
     {0x3b, ANY, AT(tsc_adjust), .feature = X86_F_tsc_adjust, .write = write_tsc_adjust},
     {0x48, ANY, AT(spec_ctrl), .bits = 7, .read = read_spec_ctrl, .write = write_spec_ctrl},
     {0x49, ANY, .read = refuse_read, .write = write_pred_cmd},
@@ -324,14 +376,17 @@ static const Msr msrs[] = {
     {0x198, ANY, .read = read_perf_status, .write = refuse},
     {0x199, ANY, .read = read_zero, .write = ignore},
     {0x19a, ANY, .read = read_zero, .write = ignore},
-    {0x1a0, ANY, AT(misc_enable)},
+    {0x1a0, ANY, AT(misc_enable), .write = write_misc_enable},
     {0x1d9, ANY, AT(debugctl)},
-    {0x200, .count = 2 * X86_MTRRS, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr), .stride = 8},
-    {0x250, ANY, AT(mtrr_fixed[0]), .feature = X86_F_mtrr},
-    {0x258, .count = 2, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr_fixed[1]), .stride = 8},
-    {0x268, .count = 8, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr_fixed[3]), .stride = 8},
+    {0x200, .count = 2 * X86_MTRRS, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr), .stride = 8,
+     .write = write_mtrr},
+    {0x250, ANY, AT(mtrr_fixed[0]), .feature = X86_F_mtrr, .write = write_mtrr_fixed},
+    {0x258, .count = 2, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr_fixed[1]), .stride = 8,
+     .write = write_mtrr_fixed},
+    {0x268, .count = 8, .bits = ~0ull, .feature = X86_F_mtrr, AT(mtrr_fixed[3]), .stride = 8,
+     .write = write_mtrr_fixed},
     {0x277, ANY, AT(pat), .feature = X86_F_pat, .write = write_pat},
-    {0x2ff, ANY, AT(mtrr_def), .feature = X86_F_mtrr, .bits = 0xcff},
+    {0x2ff, ANY, AT(mtrr_def), .feature = X86_F_mtrr, .bits = 0xcff, .write = write_mtrr_def},
     {0x400, .count = 4 * X86_MC_BANKS, .bits = ~0ull, .feature = X86_F_none, AT(mc), .stride = 8,
      .write = write_mc},
     {0x6e0, ANY, .feature = X86_F_tsc_deadline, .read = read_deadline, .write = write_deadline},
@@ -356,6 +411,7 @@ static const Msr msrs[] = {
     {0xc001011f, ANY, .read = read_zero, .write = ignore, .feature = X86_F_virt_ssbd},
     {0xc0010140, ANY, .read = read_zero, .write = ignore, .feature = X86_F_osvw},
     {0xc0010141, ANY, .read = read_zero, .write = ignore, .feature = X86_F_osvw},
+    {0xc0011020, ANY, .read = read_zero, .write = ignore},      /* LS_CFG */
     {0xc0011022, ANY, .read = read_zero, .write = ignore},      /* DC_CFG */
     {0xc0011029, ANY, .read = read_zero, .write = ignore},      /* DE_CFG */
 };
@@ -380,7 +436,17 @@ static uint64_t *member(X86Cpu *x, const Msr *m, uint32_t msr)
     return (uint64_t *)((char *)x + m->offset + (msr - m->at) * m->stride);
 }
 
-bool x86_msr_read(X86Cpu *x, uint32_t msr, uint64_t *v)
+static bool told(X86Cpu *x, bool good, bool write, uint32_t msr, uint64_t v)
+{
+    if (good || !log_on(LOG_GUEST_ERRORS))
+        return good;
+    g_autofree char *value = write ? g_strdup_printf(" 0x%" PRIx64, v) : g_strdup("");
+    log_write("x86 cpu %u: %s 0x%x%s at 0x%" PRIx64 ": #GP\n", x->cpu.index, write ? "wrmsr" : "rdmsr", msr,
+              value, x->cpu.pc);
+    return good;
+}
+
+static bool do_read(X86Cpu *x, uint32_t msr, uint64_t *v)
 {
     const Msr *m = find(x, msr);
     if (!m)
@@ -391,7 +457,7 @@ bool x86_msr_read(X86Cpu *x, uint32_t msr, uint64_t *v)
     return true;
 }
 
-bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v)
+static bool do_write(X86Cpu *x, uint32_t msr, uint64_t v)
 {
     const Msr *m = find(x, msr);
     if (!m || v & ~m->bits || (m->canonical && !x86_canonical(x, v)))
@@ -400,6 +466,13 @@ bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v)
         return m->write(x, msr, v);
     *member(x, m, msr) = v;
     return true;
+}
+
+bool x86_msr_read(X86Cpu *x, uint32_t msr, uint64_t *v) { return told(x, do_read(x, msr, v), false, msr, 0); }
+
+bool x86_msr_write(X86Cpu *x, uint32_t msr, uint64_t v)
+{
+    return told(x, do_write(x, msr, v), true, msr, v);
 }
 
 /* ---- raw access for hand-over ---- */

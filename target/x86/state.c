@@ -125,7 +125,9 @@ void x86_reset(Cpu *cpu)
     x->dr[7] = 0x400;
     x->star = x->lstar = x->cstar = x->fmask = x->kernel_gs_base = 0;
     x->sysenter_cs = x->sysenter_esp = x->sysenter_eip = 0;
-    x->misc_enable = 1;
+    x->misc_enable = MISC_FAST_STRINGS | (x86_has(x, X86_F_monitor) ? MISC_MONITOR : 0);
+    x->feature_control = x->spec_ctrl = x->debugctl = 0;
+    x->tsc_aux = 0;
     x->mcg_ctl = ~0ull;
     x->mcg_status = 0;
     for (unsigned n = 0; n < X86_MC_BANKS; n++)

@@ -10,6 +10,7 @@ void test_paging(void);
 void test_debug(void);
 void test_real(void);
 void test_smm(void);
+void test_msr(void);
 void test_fpu(void);
 
 int main(void)
@@ -23,5 +24,6 @@ int main(void)
     test_real();
     test_fpu();
     test_smm();
+    test_msr();
     return 0;
 }

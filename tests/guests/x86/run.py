@@ -13,7 +13,7 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 # name: width, sources, models
 PROGRAMS = {
-    'prot': ('32', ['prot.c', 'except.c', 'gates.c', 'tasks.c', 'vm86.c', 'paging.c', 'debug.c', 'real.c', 'real.S', 'smm.c', 'fpu.c'], ['max', 'Nehalem']),
+    'prot': ('32', ['prot.c', 'except.c', 'gates.c', 'tasks.c', 'vm86.c', 'paging.c', 'debug.c', 'real.c', 'real.S', 'smm.c', 'fpu.c', 'msr.c'], ['max', 'Nehalem']),
     'long': ('64', ['long.c', 'long-traps.c', 'long-calls.c', 'long-memory.c', 'long-state.c', 'debug.c'],
              ['max', 'Nehalem']),
 }
