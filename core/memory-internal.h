@@ -23,7 +23,7 @@ struct MemRegion {
     char *name;
     MemKind kind;
     uint64_t size;
-    bool enabled, readonly;
+    bool enabled, readonly, coalesced;
     MemRegion *parent;
     uint64_t at;
     int priority;

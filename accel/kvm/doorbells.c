@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Doorbells: stores that the kernel turns into events, without an exit. Linux
- * Documentation/virt/kvm/api.rst, 4.59. Made anew with each change of the map, which are rare.
+ * Stores without an exit each: doorbells, which the kernel turns into events, and windows whose stores it
+ * gathers in a ring. Linux Documentation/virt/kvm/api.rst, 4.59, 4.116 and 5 (coalesced MMIO). Made anew
+ * with each change of the map, which are rare.
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "accel/kvm/kvm.h"
@@ -42,6 +44,42 @@ static void found(const MemEventfd *m, void *data)
     }
 }
 
+/* ---- gathered stores ---- */
+
+static void gather(Found *f, uint64_t size)
+{
+    struct kvm_coalesced_mmio_zone z = {.addr = f->base, .size = (uint32_t)MIN(size, 1u << 31), .pio = f->io};
+
+    if (f->k->ring_page && (!f->io || f->k->gather_ports) &&
+        kvm_ioctl(f->k->fd, KVM_REGISTER_COALESCED_MMIO, &z) == 0) {
+        trace(gather, "%s 0x%" PRIx64 " size 0x%x", f->io ? "ports" : "memory", (uint64_t)z.addr, z.size);
+        g_array_append_val(f->k->zones, z);
+    }
+}
+
+/* One ring for the machine; whoever comes second leaves it to the first, who may need what the second
+ * holds. */
+void kvm_gathered(Kvm *k)
+{
+    Vm *vm = k->accel.vm;
+
+    if (!k->zones || !k->zones->len || !k->cpus[0] || pthread_mutex_trylock(&k->gather_lock)) {
+        return;
+    }
+    struct kvm_coalesced_mmio_ring *ring =
+        (void *)((uint8_t *)k->cpus[0]->run + k->ring_page * (size_t)getpagesize());
+    unsigned most = ((unsigned)getpagesize() - sizeof(*ring)) / sizeof(ring->coalesced_mmio[0]);
+    while (ring->first != __atomic_load_n(&ring->last, __ATOMIC_ACQUIRE) && ring->first < most) {
+        const struct kvm_coalesced_mmio *e = &ring->coalesced_mmio[ring->first];
+        uint64_t v = 0;
+        unsigned n = MIN(e->len, 8);
+        memcpy(&v, e->data, n);
+        as_store(e->pio ? vm->io : vm->memory, e->phys_addr, n, v);
+        __atomic_store_n(&ring->first, (ring->first + 1) % most, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&k->gather_lock);
+}
+
 static void section(uint64_t pa, const MemSection *s, void *data)
 {
     Found *f = data;
@@ -51,6 +89,9 @@ static void section(uint64_t pa, const MemSection *s, void *data)
         f->offset = s->offset;
         f->left = s->left;
         mem_foreach_eventfd(s->region, found, f);
+        if (mem_is_coalesced(s->region)) {
+            gather(f, s->left);
+        }
     }
 }
 
@@ -63,6 +104,11 @@ static void take_away(Kvm *k)
         close(d->e.fd);
     }
     g_array_set_size(k->doorbells, 0);
+    for (unsigned i = 0; i < k->zones->len; i++) {
+        kvm_ioctl(k->fd, KVM_UNREGISTER_COALESCED_MMIO,
+                  &g_array_index(k->zones, struct kvm_coalesced_mmio_zone, i));
+    }
+    g_array_set_size(k->zones, 0);
 }
 
 void kvm_doorbells_changed(Kvm *k)
@@ -79,6 +125,9 @@ void kvm_doorbells_changed(Kvm *k)
 void kvm_doorbells_start(Kvm *k)
 {
     k->doorbells = g_array_new(FALSE, FALSE, sizeof(Doorbell));
+    k->zones = g_array_new(FALSE, FALSE, sizeof(struct kvm_coalesced_mmio_zone));
+    k->ring_page = (unsigned)kvm_check(k, KVM_CAP_COALESCED_MMIO);
+    k->gather_ports = kvm_check(k, KVM_CAP_COALESCED_PIO);
     k->any_length = kvm_check(k, KVM_CAP_IOEVENTFD_ANY_LENGTH);
 }
 
@@ -87,5 +136,6 @@ void kvm_doorbells_finish(Kvm *k)
     if (k->doorbells) {
         take_away(k);
         g_array_unref(k->doorbells);
+        g_array_unref(k->zones);
     }
 }

@@ -2,6 +2,8 @@
 /* Small programs under KVM: registers, ports, memory, dirty logs, several CPUs, the engine's help. */
 #include <inttypes.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "core/accel.h"
 #include "core/vm.h"
@@ -240,6 +242,52 @@ static void test_dirty_ring(void)
     dirty((const char *const[]){"dirty-ring-size", "1024", NULL});
 }
 
+/* ---- gathered stores, doorbells ---- */
+
+static void test_gathered(void)
+{
+    /* mov $0x11, %eax; mov %eax, 0x800040; inc %eax; mov %eax, 0x800044; hlt */
+    static const uint8_t code[] = {0xb8, 0x11, 0x00, 0x00, 0x00, 0xa3, 0x40, 0x00, 0x80, 0x00, 0x40,
+                                   0xa3, 0x44, 0x00, 0x80, 0x00, 0xf4};
+    if (!usable()) {
+        return;
+    }
+    Machine1 *m = machine(1, NULL);
+    MemSection s = as_find(m->vm->memory, MMIO);
+    mem_set_coalesced(s.region, true);
+    boot(m, X86_BOOT_PROT32, code, sizeof(code));
+    run(m);
+    g_assert_cmpuint(m->mmio_writes, ==, 2);
+    g_assert_cmphex(m->mmio_at, ==, 0x44);
+    g_assert_cmphex(m->mmio_value, ==, 0x12);
+    machine_free(m);
+}
+
+static void test_doorbell(void)
+{
+    /* mov $3, %eax; mov %eax, 0x800050; mov $4, %eax; mov %eax, 0x800050; hlt */
+    static const uint8_t code[] = {0xb8, 0x03, 0x00, 0x00, 0x00, 0xa3, 0x50, 0x00, 0x80, 0x00, 0xb8,
+                                   0x04, 0x00, 0x00, 0x00, 0xa3, 0x50, 0x00, 0x80, 0x00, 0xf4};
+    uint64_t count = 0;
+
+    if (!usable()) {
+        return;
+    }
+    Machine1 *m = machine(1, NULL);
+    MemSection s = as_find(m->vm->memory, MMIO);
+    int fd = eventfd(0, EFD_NONBLOCK);
+    mem_add_eventfd(s.region, 0x50, 4, true, 3, fd);
+    boot(m, X86_BOOT_PROT32, code, sizeof(code));
+    run(m);
+    g_assert_cmpint(read(fd, &count, sizeof(count)), ==, sizeof(count));
+    g_assert_cmpuint(count, ==, 1);
+    g_assert_cmpuint(m->mmio_writes, ==, 1);
+    g_assert_cmphex(m->mmio_value, ==, 4);
+    mem_del_eventfd(s.region, 0x50, 4, true, 3, fd);
+    close(fd);
+    machine_free(m);
+}
+
 /* ---- several CPUs ---- */
 
 static void test_cpus(void)
@@ -318,6 +366,8 @@ int main(int argc, char **argv)
     g_test_add_func("/kvm/long-mode", test_long);
     g_test_add_func("/kvm/dirty-bitmap", test_dirty_bitmap);
     g_test_add_func("/kvm/dirty-ring", test_dirty_ring);
+    g_test_add_func("/kvm/gathered-stores", test_gathered);
+    g_test_add_func("/kvm/doorbell", test_doorbell);
     g_test_add_func("/kvm/cpus", test_cpus);
     g_test_add_func("/kvm/hand-over", test_hand_over);
     return g_test_run();

@@ -155,6 +155,7 @@ static void init(Object *o)
 
     k->sys = k->fd = -1;
     pthread_mutex_init(&k->lock, NULL);
+    pthread_mutex_init(&k->gather_lock, NULL);
 }
 
 static void finish(Object *o)
@@ -175,6 +176,7 @@ static void finish(Object *o)
     g_free(k->cpus);
     g_free(k->failed);
     pthread_mutex_destroy(&k->lock);
+    pthread_mutex_destroy(&k->gather_lock);
 }
 
 /* ---- what others ask ---- */
@@ -295,6 +297,7 @@ static void dirty_log(Accel *a, bool on)
 
 static void dirty_sync(Accel *a)
 {
+    kvm_gathered((Kvm *)a);
     kvm_log_collect((Kvm *)a);
 }
 

@@ -65,6 +65,10 @@ struct Kvm {
     pthread_mutex_t lock;       /* slots, logs; innermost but for the RAM map's */
     GArray *slots;              /* KvmSlot */
     GArray *doorbells;
+    GArray *zones;              /* struct kvm_coalesced_mmio_zone */
+    unsigned ring_page;         /* where a vCPU's shared pages have the ring; 0: there is none */
+    bool gather_ports;
+    pthread_mutex_t gather_lock;
     bool any_length;            /* doorbells for stores of any size */
     uint64_t *bitmap;           /* of one slot, for KVM_GET_DIRTY_LOG */
     size_t bitmap_bytes;
@@ -95,6 +99,8 @@ void kvm_forget_shadows(Kvm *k);
 void kvm_doorbells_start(Kvm *k);
 void kvm_doorbells_changed(Kvm *k);
 void kvm_doorbells_finish(Kvm *k);
+/* Does the stores that were gathered. Any thread. */
+void kvm_gathered(Kvm *k);
 
 /* vcpu.c */
 bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error);

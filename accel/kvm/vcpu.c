@@ -353,6 +353,9 @@ static KvmAfter enter(KvmCpu *c, CpuStop *why)
     __atomic_store_n(&c->inside, false, __ATOMIC_SEQ_CST);
     c->unfinished = false;
     kvm_arch_after(c);
+    if (c->kvm->zones->len) {
+        kvm_gathered(c->kvm);
+    }
     if (r == 0) {
         return handle(c, why);
     }

@@ -225,6 +225,22 @@ void mem_set_readonly(MemRegion *r, bool ro)
     map_unlock(r->object.vm);
 }
 
+void mem_set_coalesced(MemRegion *io, bool on)
+{
+    map_lock(io->object.vm);
+    if (io->coalesced != on) {
+        io->coalesced = on;
+        io->object.vm->ram->doorbells = true;
+        map_changed(io->object.vm);
+    }
+    map_unlock(io->object.vm);
+}
+
+bool mem_is_coalesced(const MemRegion *r)
+{
+    return r->coalesced;
+}
+
 uint64_t mem_size(const MemRegion *r)
 {
     return r->size;

@@ -119,6 +119,7 @@ static void map_legacy(StdVga *s)
     PciBus *root = s->pci.bus->root;
 
     s->window = mem_io(owner, "vga-lowmem", VGA_WINDOW, &window_ops, s, &s->pci.dev);
+    mem_set_coalesced(s->window, true);
     s->ports = mem_io(owner, "vga-ports", VGA_PORTS, &port_ops, s, &s->pci.dev);
     s->dispi_ports = mem_io(owner, "vbe-ports", DISPI_PORTS, &dispi_port_ops, s, &s->pci.dev);
     mem_transaction_begin(owner->vm);

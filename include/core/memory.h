@@ -62,6 +62,10 @@ void mem_remove(MemRegion *child);
 void mem_set_enabled(MemRegion *r, bool on);
 void mem_set_address(MemRegion *child, uint64_t at);
 void mem_set_readonly(MemRegion *r, bool ro);
+/* Stores to the region may be gathered by an accelerator: they arrive later, in order, before anything
+ * else of that CPU does. For windows whose stores have no effect that anybody waits for. */
+void mem_set_coalesced(MemRegion *io, bool on);
+bool mem_is_coalesced(const MemRegion *r);
 uint64_t mem_size(const MemRegion *r);
 void *mem_host(MemRegion *ram);                     /* host pointer of RAM/ROM */
 const char *mem_name(const MemRegion *r);

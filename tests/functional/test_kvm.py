@@ -2,6 +2,7 @@
 """The KVM accelerator, with small programs, firmware and, marked long, Linux."""
 
 import re
+import runpy
 import shutil
 import struct
 import subprocess
@@ -53,6 +54,17 @@ def test_interrupt_chips(chips, irqchip, cpus):
         assert m.status() == 1, m.serial.text
         if cpus == 1 and irqchip == 'off':      # else the host's KVM must have such a mode
             assert 'SMI came' in m.serial.text
+
+
+def test_protected_mode(tmp_path):
+    """Exceptions, gates, tasks, virtual-8086 mode, paging, real mode: the engine's own program."""
+    rows = runpy.run_path(str(PROGRAMS / 'run.py'))['PROGRAMS']
+    width, sources, _ = rows['prot']
+    elf = tmp_path / 'prot.elf'
+    subprocess.run([PROGRAMS / 'build.sh', width, elf, *(PROGRAMS / s for s in sources)], check=True)
+    with small('-kernel', elf, '-cpu', 'max') as m:
+        m.wait('passed|failed|unexpected', 60)
+        assert m.status() == 1, m.serial.text
 
 
 def test_tcg_agrees(chips):
