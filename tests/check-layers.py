@@ -25,7 +25,7 @@ RULES = {
     'net': ['util', 'qapi', 'core', 'chardev'],
     'chardev': ['util', 'qapi', 'core'],
     'audio': ['util', 'qapi', 'core'],
-    'ui': ['util', 'qapi', 'core', 'chardev'],
+    'ui': ['util', 'qapi', 'core', 'chardev', 'audio'],
     'target': ['util', 'qapi', 'core', 'ir', 'fp'],
     'accel': ['util', 'qapi', 'core', 'ir', 'fp'],
     'accel/kvm': ['util', 'qapi', 'core', 'target'],

@@ -21,6 +21,10 @@ bool qmp_device_del(Vm *vm, const char *id, GError **error)
     if (!d->user || !device_type(d)->hotpluggable) {
         return error_set(error, "Device '%s' does not support hotplugging", id);
     }
+    const BusType *bus = d->parent_bus ? (const BusType *)d->parent_bus->object.type : NULL;
+    if (bus && bus->unplug_request) {
+        return bus->unplug_request(d->parent_bus, d, error);
+    }
     device_unplug(d);
     return true;
 }

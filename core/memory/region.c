@@ -215,6 +215,18 @@ void mem_set_address(MemRegion *child, uint64_t at)
     map_unlock(child->object.vm);
 }
 
+void mem_set_alias(MemRegion *alias, uint64_t at, uint64_t offset, uint64_t size)
+{
+    map_lock(alias->object.vm);
+    if (alias->at != at || alias->offset != offset || alias->size != size) {
+        alias->at = at;
+        alias->offset = offset;
+        alias->size = size;
+        map_changed(alias->object.vm);
+    }
+    map_unlock(alias->object.vm);
+}
+
 void mem_set_readonly(MemRegion *r, bool ro)
 {
     map_lock(r->object.vm);

@@ -101,6 +101,17 @@ static bool plug(Bus *bus, Device *d, GError **error)
     return true;
 }
 
+static bool unplug_request(Bus *bus, Device *d, GError **error)
+{
+    PciDevice *p = (PciDevice *)d;
+
+    if (p->info->no_hotplug)
+        return error_set(error, "Device '%s' does not support hotplugging", d->object.type->name);
+    if (!p->hotplug || !p->hotplug->unplug_request)
+        return error_set(error, "Bus '%s' does not support hotplugging", bus->object.name);
+    return p->hotplug->unplug_request(p->hotplug->opaque, p, error);
+}
+
 /* Config accesses find it from here on. */
 static bool plugged(Bus *bus, Device *d, GError **error)
 {
@@ -142,12 +153,12 @@ static char *fw_name(Bus *bus, Device *d)
 
 static const BusType pci_bus = {
     .name = "PCI", .parent = "bus", .size = sizeof(PciBus), .plug = plug, .plugged = plugged,
-    .unplug = unplug, .fw_name = fw_name, .finish = bus_finish,
+    .unplug = unplug, .unplug_request = unplug_request, .fw_name = fw_name, .finish = bus_finish,
 };
 OBJECT_TYPE(pci_bus);
 static const BusType pcie_bus = {
     .name = "PCIE", .parent = "PCI", .size = sizeof(PciBus), .plug = plug, .plugged = plugged,
-    .unplug = unplug, .fw_name = fw_name,
+    .unplug = unplug, .unplug_request = unplug_request, .fw_name = fw_name,
 };
 OBJECT_TYPE(pcie_bus);
 

@@ -197,6 +197,8 @@ typedef struct BusType {
     bool (*plug)(Bus *, Device *, GError **error);      /* before realize: address checks */
     bool (*plugged)(Bus *, Device *, GError **error);   /* after realize */
     void (*unplug)(Bus *, Device *);
+    /* device_del: asks the guest to let go; device_unplug() follows when it has. NULL: at once. */
+    bool (*unplug_request)(Bus *, Device *, GError **error);
     char *(*fw_name)(Bus *, Device *);                  /* "scsi@3"; NULL: no node for it; caller frees */
 } BusType;
 struct Bus {

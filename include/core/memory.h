@@ -61,6 +61,8 @@ void mem_add(MemRegion *parent, uint64_t at, MemRegion *child, int priority);
 void mem_remove(MemRegion *child);
 void mem_set_enabled(MemRegion *r, bool on);
 void mem_set_address(MemRegion *child, uint64_t at);
+/* Which part of its target an alias shows, and where that stands in its parent, at once. */
+void mem_set_alias(MemRegion *alias, uint64_t at, uint64_t offset, uint64_t size);
 void mem_set_readonly(MemRegion *r, bool ro);
 /* Stores to the region may be gathered by an accelerator: they arrive later, in order, before anything
  * else of that CPU does. For windows whose stores have no effect that anybody waits for. */

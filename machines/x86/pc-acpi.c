@@ -145,10 +145,10 @@ static void add_windows(Aml *bridge, const Pc *s, uint64_t ecam, uint64_t ecam_s
     aml_append(bridge, aml_name_resources("_CRS", r));
 }
 
-/* Express: what the system may control. Hotplug is ours as long as ACPI does it. */
+/* Express: what the system may control: native hotplug, power management, errors, the capability. */
 static void add_osc(Aml *bridge)
 {
-    enum { GRANTED = 0x1e, UNRECOGNIZED = 4, BAD_REVISION = 8, MASKED = 16 };
+    enum { GRANTED = 0x1f, UNRECOGNIZED = 4, BAD_REVISION = 8, MASKED = 16 };
     Aml *m = aml_method("_OSC", 4, false);
     aml_append(m, aml_create_dword_field(aml_arg(3), 0, "CDW1"));
     Aml *ours = aml_if(aml_equal(aml_arg(0), aml_uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766")));

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "audio/audio.h"
 #include "chardev/address.h"
 #include "core/backend.h"
 #include "qapi/keyval.h"
@@ -339,15 +340,19 @@ static bool read_switch(const Json *o, const char *key, bool *value, GError **er
 static bool read_options(VncServer *s, const Json *o, GError **error)
 {
     static const char *const absent[] = {"reverse", "sasl", "tls-creds", "tls-authz", "sasl-authz",
-                                         "audiodev", "lossy", "power-control"};
+                                         "lossy", "power-control"};
     const char *secret = json_get_text(o, "password-secret"), *share = json_get_text(o, "share");
-    const char *most = json_get_text(o, "connections"), *head = json_get_text(o, "head");
+    const char *audio = json_get_text(o, "audiodev"), *most = json_get_text(o, "connections"), *head = json_get_text(o, "head");
 
     for (unsigned i = 0; i < G_N_ELEMENTS(absent); i++) {
         const char *text = json_get_text(o, absent[i]);
         if (text && strcmp(text, "off") != 0) {
             return error_set(error, "%s=%s: the VNC server does not have this yet", absent[i], text);
         }
+    }
+    /* Its sound would be sent along; what there is plays to nobody, so there is none to send. */
+    if (audio && !audiodev_find(s->vm, audio)) {
+        return error_set(error, "audiodev=%s: there is no such audio back end (-audiodev)", audio);
     }
     if (!read_switch(o, "password", &s->password_on, error)) {
         return false;
