@@ -11,13 +11,20 @@
 #include "chardev/internal.h"
 
 enum { MAX_FDS = 16, CHUNK = 4096 };
+/* Telnet (RFC 854-858). */
+enum {
+    IAC = 255, SB = 250, SE = 240, BREAK = 243, WILL = 251, DO = 253, BINARY = 0, ECHO_ = 1, SUPPRESS_GO_AHEAD = 3,
+};
+typedef enum TelnetState { DATA, COMMAND, OPTION, PARAMETERS, PARAMETERS_IAC } TelnetState;
 
 typedef struct SocketChardev {
     Chardev chr;
     SocketAddress *address;
     int listener, peer;
     LoopFd *watch_listener, *watch_peer, *watch_out;
-    bool server, nodelay;
+    bool server, nodelay, telnet;
+    TelnetState telnet_state;
+    bool iac_owed;              /* the second byte of a 255 that was sent */
     unsigned reconnect_ms, reconnect_timer;
     int fds[MAX_FDS];           /* received by SCM_RIGHTS, not taken yet */
     unsigned n_fds;
@@ -73,6 +80,34 @@ static void keep_fds(SocketChardev *s, struct msghdr *msg)
     }
 }
 
+/* What remains of n bytes without Telnet's commands. */
+static unsigned strip_telnet(SocketChardev *s, uint8_t *buf, unsigned n)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t byte = buf[i];
+        switch (s->telnet_state) {
+        case DATA:
+            if (byte == IAC)
+                s->telnet_state = COMMAND;
+            else
+                buf[kept++] = byte;
+            break;
+        case COMMAND:
+            s->telnet_state = byte == SB ? PARAMETERS : byte > SB && byte < IAC ? OPTION : DATA;
+            if (byte == IAC)
+                buf[kept++] = byte;
+            else if (byte == BREAK)
+                char_event(&s->chr, CHAR_EVENT_BREAK);
+            break;
+        case OPTION: s->telnet_state = DATA; break;
+        case PARAMETERS: s->telnet_state = byte == IAC ? PARAMETERS_IAC : PARAMETERS; break;
+        case PARAMETERS_IAC: s->telnet_state = byte == SE ? DATA : PARAMETERS; break;
+        }
+    }
+    return kept;
+}
+
 static void readable(int fd, GIOCondition ready, void *data)
 {
     SocketChardev *s = data;
@@ -89,7 +124,10 @@ static void readable(int fd, GIOCondition ready, void *data)
     ssize_t n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
     if (n > 0) {
         keep_fds(s, &msg);
-        char_input(&s->chr, buf, n);
+        if (s->telnet)
+            n = strip_telnet(s, buf, n);
+        if (n)
+            char_input(&s->chr, buf, n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         hangup(s);
     }
@@ -111,9 +149,22 @@ static void watch_output(void *data)
     object_unref(&s->chr.object);
 }
 
+/* A terminal that sends what is typed at once and leaves the echo to us. */
+static void offer_telnet(SocketChardev *s, int fd)
+{
+    static const uint8_t offer[] = {IAC, WILL, ECHO_, IAC, WILL, SUPPRESS_GO_AHEAD, IAC, WILL, BINARY,
+                                    IAC, DO, BINARY};
+    s->telnet_state = DATA;
+    s->iac_owed = false;
+    if (send(fd, offer, sizeof(offer), MSG_NOSIGNAL) < 0)
+        return;                 /* the reader notices the hangup */
+}
+
 static void attach_peer(SocketChardev *s, int fd)
 {
     int one = 1;
+    if (s->telnet)
+        offer_telnet(s, fd);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
     if (s->nodelay)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
@@ -190,9 +241,9 @@ static bool socket_open(Chardev *c, const ChardevBackend *options, GError **erro
     SocketChardev *s = (SocketChardev *)c;
     const ChardevSocket *o = options->u.socket->data;
     s->listener = s->peer = -1;
-    if ((o->has_telnet && o->telnet) || (o->has_tn3270 && o->tn3270) ||
-        (o->has_websocket && o->websocket) || o->tls_creds)
-        return error_set(error, "telnet, tn3270, websocket and tls-creds are not implemented yet");
+    if ((o->has_tn3270 && o->tn3270) || (o->has_websocket && o->websocket) || o->tls_creds || o->tls_authz)
+        return error_set(error, "tn3270, websocket, tls-creds and tls-authz are not implemented yet");
+    s->telnet = o->has_telnet && o->telnet;
     s->server = !o->has_server || o->server;
     s->nodelay = o->nodelay;
     s->reconnect_ms = o->has_reconnect_ms ? o->reconnect_ms : o->reconnect * 1000;
@@ -204,13 +255,31 @@ static bool socket_open(Chardev *c, const ChardevBackend *options, GError **erro
     return s->server ? serve(s, !o->has_wait || o->wait, error) : connect_out(s, error);
 }
 
+/* As send(), up to and with the next byte that Telnet wants doubled. */
+static ssize_t send_telnet(SocketChardev *s, const uint8_t *buf, size_t n)
+{
+    static const uint8_t iac = IAC;
+    while (s->iac_owed) {
+        ssize_t k = send(s->peer, &iac, 1, MSG_NOSIGNAL);
+        if (k < 0)
+            return k;
+        s->iac_owed = false;
+    }
+    const uint8_t *end = n ? memchr(buf, IAC, n) : NULL;
+    size_t part = end ? (size_t)(end - buf) + 1 : n;
+    ssize_t k = part ? send(s->peer, buf, part, MSG_NOSIGNAL) : 0;
+    s->iac_owed = end && k == (ssize_t)part;
+    return k;
+}
+
 static unsigned socket_write(Chardev *c, const uint8_t *buf, unsigned n)
 {
     SocketChardev *s = (SocketChardev *)c;
     unsigned done = 0;
-    while (s->peer >= 0 && done < n) {
-        ssize_t k = send(s->peer, buf + done, n - done, MSG_NOSIGNAL);
-        if (k > 0) {
+    while (s->peer >= 0 && (done < n || s->iac_owed)) {
+        ssize_t k = s->telnet ? send_telnet(s, buf + done, n - done)
+                              : send(s->peer, buf + done, n - done, MSG_NOSIGNAL);
+        if (k > 0 || (k == 0 && done == n)) {
             done += k;
         } else if (k < 0 && errno == EINTR) {
             continue;
