@@ -255,8 +255,8 @@ static bool read_addresses(NetUser *u, const NetdevUserOptions *o, GError **erro
 
 /* ---- hostfwd, guestfwd ---- */
 
-/* Takes "HOST:PORT" up to `end` off *text; an empty host leaves *a alone. */
-static bool take_endpoint(const char **text, char end, struct in_addr *a, int *port)
+/* Takes "HOST:PORT" up to `end` off *text. The caller frees *host. */
+static bool split_endpoint(const char **text, char end, char **host, int *port)
 {
     const char *stop = strchr(*text, end);
     g_autofree char *part = stop ? g_strndup(*text, stop - *text) : g_strdup(*text);
@@ -264,14 +264,38 @@ static bool take_endpoint(const char **text, char end, struct in_addr *a, int *p
     if ((end && !stop) || !colon)
         return false;
     *colon = 0;
-    if (*part && inet_pton(AF_INET, part, a) != 1)
-        return false;
     unsigned long v = strtoul(colon + 1, &rest, 10);
     if (*rest || rest == colon + 1 || v > 65535)
         return false;
     *port = (int)v;
+    *host = g_strdup(part);
     *text = stop ? stop + 1 : *text + strlen(*text);
     return true;
+}
+
+/* An empty host leaves *a alone. */
+static bool take_endpoint(const char **text, char end, struct in_addr *a, int *port)
+{
+    g_autofree char *host = NULL;
+    return split_endpoint(text, end, &host, port) && (!*host || inet_pton(AF_INET, host, a) == 1);
+}
+
+/* "[ADDRESS]:PORT"; no address means any. */
+static bool take_endpoint6(const char **text, char end, struct sockaddr_in6 *a)
+{
+    g_autofree char *host = NULL;
+    int port;
+    *a = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_addr = in6addr_any};
+    if (!split_endpoint(text, end, &host, &port))
+        return false;
+    a->sin6_port = htons(port);
+    size_t n = strlen(host);
+    if (!n)
+        return true;
+    if (n < 3 || *host != '[' || host[n - 1] != ']')
+        return false;
+    host[n - 1] = 0;
+    return inet_pton(AF_INET6, host + 1, &a->sin6_addr) == 1;
 }
 
 static bool take_protocol(const char **text, bool *udp)
@@ -287,8 +311,27 @@ static bool take_protocol(const char **text, bool *udp)
     return true;
 }
 
+/* [tcp|udp]:[[HOST]]:PORT-[GUEST]:PORT with IPv6 addresses in brackets. */
+static bool add_hostfwd6(NetUser *u, const char *text, GError **error)
+{
+    struct sockaddr_in6 host, guest;
+    bool udp;
+    const char *p = text;
+    if (!take_protocol(&p, &udp) || !take_endpoint6(&p, '-', &host) || !take_endpoint6(&p, 0, &guest) ||
+        !guest.sin6_port || IN6_IS_ADDR_UNSPECIFIED(&guest.sin6_addr))
+        return error_set(error, "invalid host forwarding rule '%s'; expected "
+                         "[tcp|udp]:[[HOST]]:PORT-[GUEST]:PORT with IPv6 addresses in brackets", text);
+    int flags = (udp ? SLIRP_HOSTFWD_UDP : 0) | SLIRP_HOSTFWD_V6ONLY;
+    if (slirp_add_hostxfwd(u->slirp, (struct sockaddr *)&host, sizeof(host), (struct sockaddr *)&guest,
+                           sizeof(guest), flags) < 0)
+        return error_set_errno(error, errno, "could not set up host forwarding rule '%s'", text);
+    return true;
+}
+
 static bool add_hostfwd(NetUser *u, const char *text, GError **error)
 {
+    if (strchr(text, '['))
+        return add_hostfwd6(u, text, error);
     struct in_addr host = {INADDR_ANY}, guest = {INADDR_ANY};
     int host_port, guest_port;
     bool udp;
