@@ -131,6 +131,13 @@ static void secret(void)
     g_assert_cmpstr(text, ==, "secret");
     g_assert_cmpuint(n, ==, 6);
     g_assert_null(secret_get(t->vm, "none", &n, NULL));
+    /* AES-256-CBC of "password" by the key 0, 1 … 31 and the vector 0, 1 … 15. */
+    add(t, "secret", "key", PROPS("data", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", "format", "base64"));
+    add(t, "secret", "inner", PROPS("data", "WmS3TwV2u4ktKAxIx1qGgA==", "format", "base64", "keyid", "key", "iv",
+                                    "AAECAwQFBgcICQoLDA0ODw=="));
+    g_autofree char *inner = secret_get(t->vm, "inner", &n, NULL);
+    g_assert_cmpstr(inner, ==, "password");
+    g_assert_cmpuint(n, ==, 8);
     fails(t, "secret", "s2", NULL, "secret 's2' takes one of 'data' and 'file'");
     fails(t, "secret", "s2", PROPS("data", "x", "format", "base64"),
           "secret 's2' is not valid base64");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* secret: a password or key, given as text or in a file. */
 #include <string.h>
+#include <nettle/aes.h>
+#include <nettle/cbc.h>
 
 #include "core/backend.h"
 #include "core/vm.h"
@@ -43,6 +45,43 @@ static bool decode_base64(Secret *s, GError **error)
     return true;
 }
 
+/* AES-256-CBC with PKCS #7 padding, by the 32 bytes of another secret; the vector is base64. */
+static bool decrypt(Secret *s, GError **error)
+{
+    struct CBC_CTX(struct aes256_ctx, AES_BLOCK_SIZE) cipher;
+    size_t key_length, iv_length = 0;
+    g_autofree guchar *iv = g_base64_decode(s->iv, &iv_length);
+    g_autofree char *key = secret_get(s->object.vm, s->keyid, &key_length, error);
+
+    if (!key) {
+        return false;
+    }
+    if (key_length != AES256_KEY_SIZE) {
+        return error_set(error, "secret '%s' has %zu bytes, a key has %d", s->keyid, key_length,
+                         AES256_KEY_SIZE);
+    }
+    if (iv_length != AES_BLOCK_SIZE) {
+        return error_set(error, "secret '%s': 'iv' stands for %zu bytes instead of %d", s->object.name,
+                         iv_length, AES_BLOCK_SIZE);
+    }
+    if (!s->length || s->length % AES_BLOCK_SIZE) {
+        return error_set(error, "secret '%s': %zu encrypted bytes are no whole blocks", s->object.name,
+                         s->length);
+    }
+    aes256_set_decrypt_key(&cipher.ctx, (const uint8_t *)key);
+    CBC_SET_IV(&cipher, iv);
+    CBC_DECRYPT(&cipher, aes256_decrypt, s->length, (uint8_t *)s->bytes, (uint8_t *)s->bytes);
+    explicit_bzero(&cipher, sizeof(cipher));
+    explicit_bzero(key, key_length);
+    unsigned padding = (uint8_t)s->bytes[s->length - 1];
+    if (padding == 0 || padding > AES_BLOCK_SIZE) {
+        return error_set(error, "secret '%s' was not encrypted with '%s'", s->object.name, s->keyid);
+    }
+    s->length -= padding;
+    s->bytes[s->length] = '\0';
+    return true;
+}
+
 static bool complete(Object *o, GError **error)
 {
     Secret *s = (Secret *)o;
@@ -51,9 +90,8 @@ static bool complete(Object *o, GError **error)
     if (!s->data == !s->file) {
         return error_set(error, "secret '%s' takes one of 'data' and 'file'", o->name);
     }
-    if (s->keyid) {
-        return error_set(error, "secret '%s': encrypted secrets ('keyid') are not supported",
-                         o->name);
+    if (!s->keyid != !s->iv) {
+        return error_set(error, "secret '%s': 'keyid' and 'iv' go together", o->name);
     }
     if (s->data) {
         s->bytes = g_strdup(s->data);
@@ -61,7 +99,7 @@ static bool complete(Object *o, GError **error)
     } else if (!g_file_get_contents(s->file, &s->bytes, &s->length, &why)) {
         return error_set(error, "secret '%s': %s", o->name, why->message);
     }
-    return s->format == 0 || decode_base64(s, error);
+    return (s->format == 0 || decode_base64(s, error)) && (!s->keyid || decrypt(s, error));
 }
 
 static void finish(Object *o)
