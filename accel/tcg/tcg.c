@@ -308,6 +308,9 @@ static bool tcg_start(Accel *a, Vm *vm, GError **error)
 {
     Tcg *tcg = (Tcg *)a;
 
+    if (!tcg->split_wx) {
+        return error_set(error, "split-wx=off: the code cache is always mapped twice");
+    }
     if (tcg->icount) {
         char *end;
         tcg->shift = (unsigned)g_ascii_strtoull(tcg->icount, &end, 10);
@@ -463,7 +466,7 @@ static const Field fields[] = {
     PROP(Tcg, tb_size, "tb-size", PROP_U64, .desc = "size of the code cache in MiB"),
     PROP(Tcg, one_insn, "one-insn-per-tb", PROP_BOOL, .desc = "single instructions only"),
     PROP(Tcg, split_wx, "split-wx", PROP_BOOL, .init = true,
-         .desc = "accepted; the code cache is always mapped twice"),
+         .desc = "the code cache is mapped twice, always"),
     PROP(Tcg, check, "check", PROP_BOOL, .desc = "compare translated code with the interpreter"),
     PROP(Tcg, every, "every", PROP_U64, .init = 1, .desc = "check only every Nth unit"),
     PROP(Tcg, icount, "icount-shift", PROP_STRING, .desc = "virtual time: 2^N ns per instruction"),
