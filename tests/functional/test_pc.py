@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """q35 and pc: SeaBIOS, OVMF, ACPI, PCI, and Linux on them."""
 
+import hashlib
+import os
 import re
 import shutil
 import subprocess
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import Machine, linux, passed, wait_file
+from machine import Machine, guest_file, initramfs, linux, passed, wait_file
 
 BOARDS = ['q35', 'pc']
 
@@ -55,7 +57,68 @@ def test_dsdt(tmp_path, board):
     assert '0 Errors, 0 Warnings' in result.stdout, result.stdout
 
 
+@pytest.mark.parametrize('board, legacy', [('q35', 'auto'), ('q35', 'on'), ('pc', 'off')])
+def test_virtio_pci(tmp_path, board, legacy):
+    """A disk and a card as PCI functions: modern and transitional, with MSI-X."""
+    disk, content = tmp_path / 'disk', os.urandom(4 << 20)
+    disk.write_bytes(content)
+    with linux('cloud', 'rawdisk,net', '-drive', f'if=none,id=disk,format=raw,file={disk}',
+               '-device', f'virtio-blk-pci,drive=disk,serial=MYNA0042,disable-legacy={legacy}',
+               '-netdev', 'user,id=net',
+               '-device', f'virtio-net-pci,netdev=net,disable-legacy={legacy}', board=board) as m:
+        assert m.line(r'MYNA-SHA disk (\w+)').group(1) == hashlib.sha256(content).hexdigest()
+        passed(m, 'rawdisk')
+        passed(m, 'dhcp')
+        m.wait('MYNA-END poweroff')
+        assert m.status() == 0
+
+
+GRUB = """serial --unit=0 --speed=115200
+terminal_input serial
+terminal_output serial
+set timeout=0
+menuentry linux {
+    linux /boot/vmlinuz console=ttyS0 myna.test=boot myna.end=poweroff
+    initrd /boot/initrd
+}
+"""
+
+
+@pytest.fixture(scope='module')
+def grub_disk(tmp_path_factory):
+    """A disk with GRUB for BIOS and UEFI, and Linux."""
+    if not shutil.which('grub-mkrescue') or not shutil.which('xorriso'):
+        pytest.skip('grub-mkrescue (grub-common, grub-pc-bin, grub-efi-amd64-bin, xorriso, mtools) is not there')
+    folder = tmp_path_factory.mktemp('grub')
+    boot = folder / 'tree' / 'boot'
+    (boot / 'grub').mkdir(parents=True)
+    (boot / 'grub' / 'grub.cfg').write_text(GRUB)
+    shutil.copy(guest_file('cloud-amd64/vmlinuz'), boot / 'vmlinuz')
+    shutil.copy(initramfs('cloud'), boot / 'initrd')
+    subprocess.run(['grub-mkrescue', '-o', folder / 'disk', folder / 'tree'], check=True,
+                   capture_output=True)
+    return folder / 'disk'
+
+
 OVMF = Path('/usr/share/OVMF')
+
+
+@pytest.mark.parametrize('board', ['q35', 'pc', 'q35 OVMF'])
+def test_grub(tmp_path, grub_disk, board):
+    """Firmware starts GRUB from a virtio disk, GRUB starts Linux."""
+    args = ['-M', board.split()[0], '-m', 512, '-no-reboot',
+            '-drive', f'if=none,id=disk,format=raw,readonly=on,file={grub_disk}',
+            '-device', 'virtio-blk-pci,drive=disk,bootindex=0']
+    if 'OVMF' in board:
+        if not OVMF.is_dir():
+            pytest.skip('Debian package ovmf is not there')
+        shutil.copy(OVMF / 'OVMF_VARS_4M.fd', tmp_path / 'vars')
+        args += ['-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+                 '-drive', f'if=pflash,unit=1,format=raw,file={tmp_path}/vars']
+    with Machine('x86_64', *args) as m:
+        passed(m, 'boot')
+        m.wait('MYNA-END poweroff')
+        assert m.status() == 0
 
 
 @pytest.mark.skipif(not OVMF.is_dir(), reason='Debian package ovmf is not there')
