@@ -318,11 +318,25 @@ BlockFacts block_facts(const BlockNode *n)
 
 /* ---- how it is stored ---- */
 
+/* A format's data may be a hole in its storage. */
+static int look_below(BlockNode *n, BlockExtent *e)
+{
+    BlockExtent s = {.bytes = e->bytes};
+    if (!n->file || !(e->flags & EXTENT_DATA) || !(e->flags & EXTENT_AT) || !n->file->driver->map ||
+        n->file->driver->map(n->file, e->at, e->bytes, &s))
+        return 0;
+    e->bytes = s.bytes;
+    e->flags |= s.flags & EXTENT_ZERO;
+    return 0;
+}
+
 static int map_one(BlockNode *n, uint64_t offset, uint64_t bytes, BlockExtent *e)
 {
     *e = (BlockExtent){.bytes = bytes, .where = n};
-    if (n->driver->map)
-        return n->driver->map(n, offset, bytes, e);
+    if (n->driver->map) {
+        int err = n->driver->map(n, offset, bytes, e);
+        return err || n->driver->filter ? err : look_below(n, e);
+    }
     if (n->driver->filter && n->file)
         return map_one(n->file, offset, bytes, e);
     e->flags = EXTENT_ALLOCATED | EXTENT_DATA | EXTENT_AT;

@@ -10,6 +10,7 @@
 #include <glib-unix.h>
 #include "control/cli/config.h"
 #include "control/process.h"
+#include "control/tools.h"
 #include "util/error.h"
 
 void config_report(const Config *c, const GError *error)
@@ -147,10 +148,15 @@ static int run_system(const char *argv0, const char *arch, int argc, char **argv
     return status;
 }
 
+static const struct { const char *name, *word; int (*main)(int, char **); } tools[] = {
+    {"qemu-img", "img", img_main}, {"qemu-io", "io", io_main},
+};
+
 static int usage(const char *name)
 {
     g_printerr("usage: %s system ARCH [options]   (ARCH: x86_64, i386, riscv64, riscv32)\n"
-               "Links named qemu-system-ARCH do the same; -help lists the options.\n", name);
+               "       %s img|io …   (tools for disk images)\n"
+               "Links named qemu-system-ARCH, qemu-img, qemu-io do the same; -help lists the options.\n", name, name);
     return 1;
 }
 
@@ -164,6 +170,12 @@ int main(int argc, char **argv)
     if (argc >= 3 && !strcmp(argv[1], "system")) {
         g_autofree char *as = g_strconcat(prefix, argv[2], NULL);
         return run_system(as, argv[2], argc - 2, argv + 2);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(tools); i++) {
+        if (!strcmp(name, tools[i].name))
+            return tools[i].main(argc, argv);
+        if (argc > 1 && !strcmp(argv[1], tools[i].word))
+            return tools[i].main(argc - 1, argv + 1);
     }
     return usage(name);
 }

@@ -111,6 +111,7 @@ static bool preallocate(Vm *vm, BlockNode *file, const Qcow2 *s, PreallocMode mo
     BlockNode *n = block_open(vm, &o, error);
     if (!n)
         return false;
+    ((Qcow2 *)n)->all_zero = true;
     int err = qcow2_preallocate((Qcow2 *)n, 0, n->size);
     err = err ? err : qcow2_settle((Qcow2 *)n);
     block_free(n);

@@ -553,13 +553,16 @@ int qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to)
         if (err)
             break;
         step.whole = true;
-        if (!step.fresh)
+        if (!step.fresh && !s->all_zero)
             err = block_write_zeroes(s->node.file, step.host, step.last - step.first, 0);
         err = err ? err : link_step(s, &step);
         highest = MAX(highest, step.host + (step.last - step.first));
         at = step.end;
     }
-    if (!err && highest > s->node.file->size)
-        err = block_write_buf(s->node.file, highest - 1, "", 1);
+    /* The file reaches to the end of the last cluster. */
+    BlockNode *file = s->node.file;
+    if (!err && highest > file->size)
+        err = file->driver->resize && file->driver->resize(file, highest, PREALLOC_MODE_OFF, NULL)
+              ? 0 : block_write_buf(file, highest - 1, "", 1);
     return err;
 }

@@ -113,7 +113,8 @@ typedef struct Qcow2 {
     uint64_t pack_at;           /* where the next compressed cluster goes; 0: nowhere yet */
     uint64_t unpacked_at;       /* entry of the compressed cluster in `unpacked`; 0: none */
     uint8_t *unpacked;
-    bool discard_down, discard_other, no_checks, damaged, dirty_set;
+    bool discard_down, no_checks, damaged;
+    bool all_zero;              /* what nobody uses in the file is zeroes: it was just made */
 } Qcow2;
 
 static inline uint64_t be64(uint64_t v) { return GUINT64_FROM_BE(v); }

@@ -179,6 +179,8 @@ static int count_free(Qcow2 *s, uint64_t at, uint64_t most, uint64_t *n)
     return 0;
 }
 
+enum { FAR = 1 << 20 };         /* more clusters than anybody counts without having written to them */
+
 int qcow2_alloc(Qcow2 *s, uint64_t *n, bool exactly, uint64_t *offset)
 {
     uint64_t at = s->first_free, found;
@@ -195,6 +197,8 @@ int qcow2_alloc(Qcow2 *s, uint64_t *n, bool exactly, uint64_t *offset)
             break;
         if ((at + 1) >> (55 - s->cluster_bits))
             return EFBIG;
+        if (at > clusters_of(s, s->node.file->size) + 2 * counts_per_block(s) + FAR)
+            return qcow2_damaged(s, at << s->cluster_bits, "clusters far behind the end of the file are counted");
     }
     *n = found;
     for (uint64_t i = 0; i < found; i++) {
