@@ -127,6 +127,8 @@ static int make_block(Qcow2 *s, uint64_t block)
     if (s->reftable[block])
         return 0;               /* came with the new table */
     uint64_t at = block * counts_per_block(s) << s->cluster_bits, entry = be64(at);
+    if (!at || qcow2_overlaps(s, at, s->cluster))
+        return qcow2_damaged(s, at, "clusters in use have no block of reference counts");
     if ((err = write_block(s, at, 0, 1)) || (err = block_flush(s->node.file)) ||
         (err = block_write_buf(s->node.file, s->reftable_offset + block * 8, &entry, 8)))
         return err;
@@ -142,8 +144,8 @@ int refcount_set(Qcow2 *s, uint64_t cluster, uint64_t count)
     int err = count_slice(s, cluster, &slice);
     if (!err && !slice && !(err = make_block(s, cluster / counts_per_block(s))))
         err = count_slice(s, cluster, &slice);
-    if (err)
-        return err;
+    if (err || !slice)
+        return err ? err : EIO;
     block_count_set(s, slice->data, cluster % counts_per_slice(s), count);
     cache_dirty(&s->blocks, slice);
     cache_put(slice);
