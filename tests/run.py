@@ -78,7 +78,20 @@ def build_in(total, build, *options):
     return total.step(f'build {build}', run('scripts/build', build).returncode == 0)
 
 
+def slim_build(total, args):
+    """A microvm for x86-64 and nothing else builds and boots."""
+    heading('a slim build: x86-64 microvm')
+    build = 'build-slim'
+    if build_in(total, build, '-Dtargets=x86_64', '-Dmachines=microvm',
+                '-Ddevices=virtio-blk,virtio-net,virtio-rng', '--buildtype=debugoptimized'):
+        functional_tests(total, build, args, 'slim',
+                         extra=('-k', '(test_boot and cloud-2) or test_shell_is_interactive'))
+
+
 def long_matrix(total, args):
+    slim_build(total, args)
+    heading('fuzzers')
+    total.step('fuzzers', run('scripts/fuzz', '-s', '60').returncode == 0)
     heading('sanitizers: unit tests and quick functional tests')
     build = 'build-sanitizers'
     if build_in(total, build, '-Db_sanitize=address,undefined', '--buildtype=debugoptimized'):

@@ -32,14 +32,14 @@ static ApicMessage message(uint64_t e)
 static void tell(IoApic *s, unsigned n)
 {
     ApicMessage m = message(s->table[n]);
-    if (!(s->table[n] & ENTRY_MASKED))      /* a masked one may still be in service */
+    if (s->bus && !(s->table[n] & ENTRY_MASKED))    /* a masked one may still be in service */
         apic_bus_route(s->bus, &s->dev, n, true, &m);
 }
 
 static void service(IoApic *s, unsigned n)
 {
     uint64_t e = s->table[n];
-    if (!(s->irr & 1u << n) || e & ENTRY_MASKED)
+    if (!s->bus || !(s->irr & 1u << n) || e & ENTRY_MASKED)
         return;
     if (e & ENTRY_LEVEL) {
         if (e & ENTRY_REMOTE_IRR)
