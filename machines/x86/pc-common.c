@@ -3,6 +3,7 @@
 #include "machines/x86/pc.h"
 #include <string.h>
 #include "hw/pc-chips.h"
+#include "hw/smbios.h"
 #include "machines/common.h"
 #include "util/error.h"
 
@@ -130,6 +131,18 @@ static void add_e820(Pc *s)
     fw_cfg_add_file(s->fw_cfg, "etc/e820", map, sizeof(map[0]) * (s->high_size ? 3 : 2));
 }
 
+static void add_smbios(Pc *s)
+{
+    const CpuTopology *t = &s->m.smp;
+    SmbiosConfig c = {
+        .manufacturer = "QEMU", .product = ((const ObjectType *)s->m.type_)->desc,
+        .version = s->m.type_->machine, .sockets = MAX(t->sockets, 1),
+        .cores = MAX(t->dies, 1) * MAX(t->clusters, 1) * MAX(t->cores, 1), .threads = MAX(t->threads, 1),
+        .ram = {{0, s->low_size}, {1ull << 32, s->high_size}}, .ram_size = s->m.ram_size,
+    };
+    smbios_to_fw_cfg(s->m.vm, &c, false, s->fw_cfg);
+}
+
 static void add_fw_cfg(Pc *s)
 {
     static const uint8_t states[6] = {0x80, 0, 0, 1, 2, 0x80};      /* S0 and S5 */
@@ -141,6 +154,7 @@ static void add_fw_cfg(Pc *s)
     if (s->hpet)
         fw_cfg_add(s->fw_cfg, FW_CFG_HPET, &hpet, sizeof(hpet));
     add_e820(s);
+    add_smbios(s);
     fw_cfg_add_file(s->fw_cfg, "etc/system-states", states, sizeof(states));
 }
 

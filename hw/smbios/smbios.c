@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SMBIOS structures. Spec: DMTF DSP0134 3.6; types by their chapter 7 numbers. */
+#include "hw/smbios.h"
+#include <string.h>
+
+enum {
+    BIOS = 0, SYSTEM = 1, CHASSIS = 3, PROCESSOR = 4, MEMORY_ARRAY = 16, MEMORY_DEVICE = 17,
+    MAPPED_ADDRESS = 19, BOOT = 32, END = 127, H_SYSTEM = 0x100, H_CHASSIS = 0x300, H_CPU = 0x400,
+    H_ARRAY = 0x1000, H_DIMM = 0x1100, H_MAP = 0x1300, H_BOOT = 0x2000, H_END = 0x7f00,
+    ANCHOR_2 = 31, ANCHOR_3 = 24,
+};
+#define DIMM_MAX (16ull << 30)
+
+typedef struct Table {
+    GByteArray *out;
+    unsigned structures, largest, start;
+    GPtrArray *strings;
+} Table;
+
+static void byte(Table *t, uint8_t v) { g_byte_array_append(t->out, &v, 1); }
+
+static void number(Table *t, uint64_t v, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        byte(t, v >> 8 * i);
+}
+
+static void zeros(Table *t, unsigned n) { number(t, 0, n); }
+
+static void begin(Table *t, uint8_t type, uint16_t handle)
+{
+    t->start = t->out->len;
+    g_ptr_array_set_size(t->strings, 0);
+    byte(t, type);
+    byte(t, 0);                 /* length of the formatted part, at the end */
+    number(t, handle, 2);
+}
+
+/* A string's number; 0 for none. */
+static void text(Table *t, const char *s)
+{
+    if (s && *s)
+        g_ptr_array_add(t->strings, (void *)s);
+    byte(t, s && *s ? t->strings->len : 0);
+}
+
+static void end(Table *t)
+{
+    t->out->data[t->start + 1] = t->out->len - t->start;
+    for (unsigned i = 0; i < t->strings->len; i++) {
+        const char *s = g_ptr_array_index(t->strings, i);
+        g_byte_array_append(t->out, (const uint8_t *)s, strlen(s) + 1);
+    }
+    zeros(t, t->strings->len ? 1 : 2);
+    t->structures++;
+    t->largest = MAX(t->largest, t->out->len - t->start);
+}
+
+static void add_bios(Table *t)
+{
+    begin(t, BIOS, 0);
+    text(t, "Myna");
+    text(t, "1");
+    number(t, 0xe800, 2);
+    text(t, "02/06/2015");
+    byte(t, 0);
+    number(t, 8, 8);            /* characteristics are not known … */
+    byte(t, 0);
+    byte(t, 0x18);              /* … but UEFI, a virtual machine */
+    zeros(t, 2);
+    number(t, 0xffff, 2);
+    end(t);
+}
+
+static void add_system(Table *t, const SmbiosConfig *c, const uint8_t uuid[16])
+{
+    static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    begin(t, SYSTEM, H_SYSTEM);
+    text(t, c->manufacturer);
+    text(t, c->product);
+    text(t, c->version);
+    text(t, c->serial);
+    for (unsigned i = 0; i < 16; i++)
+        byte(t, uuid[order[i]]);
+    byte(t, 6);                 /* woken by the power switch */
+    text(t, c->sku);
+    text(t, c->family);
+    end(t);
+}
+
+static void add_chassis(Table *t, const SmbiosConfig *c)
+{
+    begin(t, CHASSIS, H_CHASSIS);
+    text(t, c->manufacturer);
+    byte(t, 1);                 /* other */
+    text(t, c->version);
+    text(t, NULL);
+    text(t, NULL);
+    number(t, 0x02030303, 4);   /* states: safe; security unknown */
+    zeros(t, 8);
+    text(t, NULL);
+    end(t);
+}
+
+static void add_processor(Table *t, const SmbiosConfig *c, unsigned n)
+{
+    g_autofree char *socket = g_strdup_printf("CPU %u", n);
+    begin(t, PROCESSOR, H_CPU + n);
+    text(t, socket);
+    byte(t, 3);                 /* a central processor of another family */
+    byte(t, 1);
+    text(t, c->manufacturer);
+    zeros(t, 8);
+    text(t, c->cpu_version ? c->cpu_version : c->version);
+    byte(t, 0);
+    number(t, 0, 2);
+    number(t, 2000, 2);
+    number(t, 2000, 2);
+    byte(t, 0x41);              /* socket populated, enabled */
+    byte(t, 1);
+    number(t, 0xffff, 2);       /* no cache structures */
+    number(t, 0xffff, 2);
+    number(t, 0xffff, 2);
+    text(t, NULL);
+    text(t, NULL);
+    text(t, NULL);
+    byte(t, MIN(c->cores, 255));
+    byte(t, MIN(c->cores, 255));
+    byte(t, MIN(c->cores * c->threads, 255));
+    number(t, 2, 2);
+    number(t, 1, 2);
+    number(t, c->cores, 2);
+    number(t, c->cores, 2);
+    number(t, c->cores * c->threads, 2);
+    end(t);
+}
+
+static void add_memory_array(Table *t, const SmbiosConfig *c, unsigned dimms)
+{
+    bool small = c->ram_size < 1ull << 41;
+    begin(t, MEMORY_ARRAY, H_ARRAY);
+    byte(t, 1);
+    byte(t, 3);                 /* system memory */
+    byte(t, 6);                 /* multi-bit correction */
+    number(t, small ? c->ram_size >> 10 : 0x80000000, 4);
+    number(t, 0xfffe, 2);
+    number(t, dimms, 2);
+    number(t, small ? 0 : c->ram_size, 8);
+    end(t);
+}
+
+static void add_dimm(Table *t, const SmbiosConfig *c, unsigned n, uint64_t size)
+{
+    g_autofree char *name = g_strdup_printf("DIMM %u", n);
+    begin(t, MEMORY_DEVICE, H_DIMM + n);
+    number(t, H_ARRAY, 2);
+    number(t, 0xfffe, 2);
+    number(t, 0xffff, 2);
+    number(t, 0xffff, 2);
+    number(t, MIN(size >> 20, 0x7fff), 2);
+    byte(t, 9);                 /* DIMM */
+    byte(t, 0);
+    text(t, name);
+    text(t, NULL);
+    byte(t, 7);                 /* RAM */
+    number(t, 2, 2);
+    number(t, 0, 2);
+    text(t, c->manufacturer);
+    text(t, NULL);
+    text(t, NULL);
+    text(t, NULL);
+    byte(t, 0);
+    number(t, size >> 20 >= 0x7fff ? size >> 20 : 0, 4);
+    zeros(t, 8);
+    end(t);
+}
+
+static void add_range(Table *t, unsigned n, uint64_t base, uint64_t size)
+{
+    uint64_t last = base + size - 1;
+    bool small = last >> 10 < UINT32_MAX;
+    begin(t, MAPPED_ADDRESS, H_MAP + n);
+    number(t, small ? base >> 10 : UINT32_MAX, 4);
+    number(t, small ? last >> 10 : UINT32_MAX, 4);
+    number(t, H_ARRAY, 2);
+    byte(t, 1);
+    number(t, small ? 0 : base, 8);
+    number(t, small ? 0 : last, 8);
+    end(t);
+}
+
+static void add_all(Table *t, Vm *vm, const SmbiosConfig *c)
+{
+    unsigned dimms = (c->ram_size + DIMM_MAX - 1) / DIMM_MAX;
+    if (c->uefi)
+        add_bios(t);
+    add_system(t, c, vm->uuid);
+    add_chassis(t, c);
+    for (unsigned i = 0; i < c->sockets; i++)
+        add_processor(t, c, i);
+    add_memory_array(t, c, dimms);
+    for (unsigned i = 0; i < dimms; i++)
+        add_dimm(t, c, i, MIN(DIMM_MAX, c->ram_size - i * DIMM_MAX));
+    for (unsigned i = 0; i < G_N_ELEMENTS(c->ram); i++)
+        if (c->ram[i].size)
+            add_range(t, i, c->ram[i].base, c->ram[i].size);
+    begin(t, BOOT, H_BOOT);
+    zeros(t, 7);
+    end(t);
+    begin(t, END, H_END);
+    end(t);
+}
+
+static void put(uint8_t *p, unsigned at, uint64_t v, unsigned n)
+{
+    v = GUINT64_TO_LE(v);
+    memcpy(p + at, &v, n);
+}
+
+static uint8_t checksum(const uint8_t *p, unsigned n)
+{
+    uint8_t sum = 0;
+    while (n--)
+        sum += *p++;
+    return -sum;
+}
+
+/* Firmware puts in where it has placed the structures, and corrects the sums. */
+static void add_anchor(FwCfg *fw_cfg, const Table *t, bool wide)
+{
+    uint8_t a[ANCHOR_2] = {0};
+    if (wide) {
+        memcpy(a, "_SM3_", 5);
+        a[6] = ANCHOR_3;
+        a[7] = 3;
+        a[10] = 1;
+        put(a, 12, t->out->len, 4);
+        a[5] = checksum(a, ANCHOR_3);
+    } else {
+        memcpy(a, "_SM_", 4);
+        a[5] = ANCHOR_2;
+        a[6] = 2;
+        a[7] = 8;
+        put(a, 8, t->largest, 2);
+        memcpy(a + 16, "_DMI_", 5);
+        put(a, 22, t->out->len, 2);
+        put(a, 28, t->structures, 2);
+        a[30] = 0x28;
+        a[21] = checksum(a + 16, 15);
+        a[4] = checksum(a, ANCHOR_2);
+    }
+    fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-anchor", a, wide ? ANCHOR_3 : ANCHOR_2);
+}
+
+void smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *c, bool wide, FwCfg *fw_cfg)
+{
+    Table t = {.out = g_byte_array_new(), .strings = g_ptr_array_new()};
+    add_all(&t, vm, c);
+    fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-tables", t.out->data, t.out->len);
+    add_anchor(fw_cfg, &t, wide);
+    g_byte_array_unref(t.out);
+    g_ptr_array_unref(t.strings);
+}

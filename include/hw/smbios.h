@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SMBIOS tables (DSP0134) for firmware. */
+#ifndef HW_SMBIOS_H
+#define HW_SMBIOS_H
+
+#include "hw/fw_cfg.h"
+
+typedef struct SmbiosConfig {
+    const char *manufacturer, *product, *version;       /* of the system: "QEMU", machine's description, name */
+    const char *family, *serial, *sku;                  /* NULL: none */
+    const char *cpu_version;
+    unsigned sockets, cores, threads;                   /* cores and threads per socket */
+    /* RAM ranges that the guest sees. */
+    struct { uint64_t base, size; } ram[2];
+    uint64_t ram_size;
+    bool uefi;                  /* a type 0 saying so */
+} SmbiosConfig;
+
+/* etc/smbios/smbios-tables and the anchor: 2.8 (31 bytes) or, with wide set, 3.0 (24 bytes). */
+void smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *config, bool wide, FwCfg *fw_cfg);
+
+#endif
