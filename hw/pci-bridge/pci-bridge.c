@@ -3,12 +3,27 @@
 #include "hw/pci-bridge/bridge.h"
 #include "util/error.h"
 
-enum { FIRST_SLOT = 1 };
+enum { FIRST_SLOT = 1, CAP_SLOT_NUMBERS = 4 };
 
 typedef struct ConventionalBridge {
     PciBridge bridge;
     uint32_t chassis;
 } ConventionalBridge;
+
+/* Slot numbering capability (PCI-to-PCI Bridge Architecture 1.2, section 13): no slots of its own. */
+static bool add_slot_numbers(ConventionalBridge *s, GError **error)
+{
+    PciDevice *p = &s->bridge.pci;
+
+    if (s->chassis > UINT8_MAX) {
+        return error_set(error, "chassis_nr=%u: expected 0 to %u", s->chassis, UINT8_MAX);
+    }
+    uint8_t at = pci_add_capability(p, CAP_SLOT_NUMBERS, 4, 0, error);
+    if (at) {
+        pci_init8(p, at + 3, (uint8_t)s->chassis, 0xff, 0);
+    }
+    return at;
+}
 
 static bool realize(Device *d, GError **error)
 {
@@ -17,6 +32,9 @@ static bool realize(Device *d, GError **error)
     bool express = p->info->express != PCI_CONVENTIONAL;
 
     if (express && !pcie_add_express(p, PCIE_TO_PCI, 0, 0, error)) {
+        return false;
+    }
+    if (s->chassis && !add_slot_numbers(s, error)) {
         return false;
     }
     s->bridge.below = pci_bridge_bus_new(p, NULL, false, s->bridge.memory, s->bridge.io);

@@ -193,6 +193,18 @@ static void add_slot(Port *s)
     }
 }
 
+static bool realize(Device *d, GError **error);
+
+/* Another port that says it is the same slot of the same chassis. */
+static bool is_twin(Object *o, void *data)
+{
+    const Port *s = data, *other = (const Port *)o;
+
+    return o != &((Device *)data)->object && object_is_a(o, "pci-bridge-base") &&
+           ((Device *)o)->realized && device_type((Device *)o)->realize == realize &&
+           kind_of(other)->slot && other->chassis == s->chassis && other->slot == s->slot;
+}
+
 static bool realize(Device *d, GError **error)
 {
     Port *s = (Port *)d;
@@ -201,6 +213,9 @@ static bool realize(Device *d, GError **error)
 
     if (s->slot > SLOT_MAX) {
         return error_set(error, "slot=%u: expected 0 to %u", s->slot, SLOT_MAX);
+    }
+    if (kind->slot && s->chassis && object_walk(&d->object.vm->root, is_twin, s)) {
+        return error_set(error, "chassis=%u,slot=%u: another port has them", s->chassis, s->slot);
     }
     if (!pcie_add_express(p, kind->express, s->port, 0, error)) {
         return false;
