@@ -51,7 +51,6 @@ static bool may_share(VncClient *c)
 size_t vnc_client_init(VncClient *c, const uint8_t *data, size_t n)
 {
     GByteArray *out = c->stream->out;
-    Console *console = vnc_console(c->server);
     const char *vm_name = c->server->vm->name;
     g_autofree char *name = vm_name ? g_strdup_printf("QEMU (%s)", vm_name) : g_strdup("QEMU");
 
@@ -60,6 +59,9 @@ size_t vnc_client_init(VncClient *c, const uint8_t *data, size_t n)
         vnc_client_end(c, "the server shares with others");
         return 1;
     }
+    c->initialized = true;
+    vnc_server_look(c->server);         /* now the picture has its size */
+    Console *console = vnc_console(c->server);
     c->width = console ? console_surface(console)->width : 640;
     c->height = console ? console_surface(console)->height : 480;
     c->format = vnc_format_default;
@@ -68,10 +70,9 @@ size_t vnc_client_init(VncClient *c, const uint8_t *data, size_t n)
     put_format(out, &c->format);
     put32(out, strlen(name));
     g_byte_array_append(out, (const uint8_t *)name, strlen(name));
-    c->initialized = true;
     c->next = vnc_message;
     vnc_tell_initialized(c);
-    vnc_server_look(c->server);
+    c->resize = false;
     vnc_dirty_all(c);
     return 1;
 }
@@ -154,7 +155,7 @@ static size_t set_encodings(VncClient *c, const uint8_t *data, size_t n)
     c->cursor_changed = true;
     c->tell_keys = c->features & FEATURE_EXT_KEY;
     c->tell_pointer = true;
-    c->resize = c->features & FEATURE_RESIZE_EXT;
+    c->resize |= (c->features & FEATURE_RESIZE_EXT) != 0;
     vnc_update(c);
     return 4 + 4 * count;
 }

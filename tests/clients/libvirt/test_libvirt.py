@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Unmodified libvirt drives Myna: domains on q35 and pc, and what people do with them."""
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).resolve().parents[3]
+GUESTS = Path(os.environ.get('MYNA_GUESTS')
+              or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'myna-guests')
+DOMAIN = '''<domain type='qemu'>
+  <name>myna-test</name>
+  <memory unit='MiB'>512</memory>
+  <vcpu>2</vcpu>
+  <os>
+    <type arch='x86_64' machine='{machine}'>hvm</type>
+    <kernel>{guests}/cloud-amd64/vmlinuz</kernel>
+    <initrd>{guests}/initramfs-cloud.cpio</initrd>
+    <cmdline>console=ttyS0 myna.test=shell</cmdline>
+  </os>
+  <features><acpi/></features>
+  <devices>
+    <emulator>{emulator}</emulator>
+    <serial type='file'><source path='{folder}/serial'/><target type='isa-serial' port='0'/></serial>
+    <controller type='usb' model='none'/>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='raw'/><source file='{folder}/a.img'/><target dev='vda' bus='virtio'/>
+    </disk>
+    <interface type='user'><model type='virtio'/></interface>
+    <graphics type='vnc' port='-1' autoport='yes'/>
+    <video><model type='vga'/></video>
+    <memballoon model='virtio'/>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+  </devices>
+</domain>'''
+
+
+class Libvirt:
+    """virsh at the system's daemon; one domain, whose files are in `folder`."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.emulator = folder / 'qemu-system-x86_64'
+        self.emulator.symlink_to(os.environ.get('MYNA') or SOURCE / 'build' / 'myna')
+        for path in [folder, *folder.parents]:  # libvirt may run the emulator as another user
+            if path.owner() == folder.owner() and path != Path('/'):
+                path.chmod(path.stat().st_mode | 0o055)
+
+    def __call__(self, *argv, fails=False):
+        done = subprocess.run(['virsh', '-c', 'qemu:///system', *map(str, argv)], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+        assert (done.returncode != 0) == fails, f'{argv}: {done.stdout}{self.log()}'
+        return done.stdout
+
+    def log(self):
+        path = Path('/var/log/libvirt/qemu/myna-test.log')
+        return path.read_text()[-2000:] if path.exists() else ''
+
+    def define(self, machine):
+        (self.folder / 'a.img').write_bytes(bytes(1 << 20))
+        (self.folder / 'b.img').write_bytes(bytes(1 << 20))
+        (self.folder / 'domain.xml').write_text(DOMAIN.format(
+            machine=machine, guests=GUESTS, emulator=self.emulator, folder=self.folder))
+        self('define', self.folder / 'domain.xml')
+
+    def wait_serial(self, text, timeout=120):
+        end = time.monotonic() + timeout
+        path = self.folder / 'serial'
+        while not path.exists() or text not in path.read_text(errors='replace'):
+            assert time.monotonic() < end, f'no {text!r}\n{self.log()}'
+            time.sleep(0.2)
+
+
+@pytest.fixture
+def libvirt(tmp_path):
+    if not shutil.which('virsh') or not shutil.which('libvirtd'):
+        pytest.skip('libvirt (libvirt-daemon-system, libvirt-clients) is not there')
+    if subprocess.run(['virsh', '-c', 'qemu:///system', 'list'], stdout=subprocess.DEVNULL,
+                      stderr=subprocess.DEVNULL).returncode:
+        pytest.skip('libvirtd does not run (virtlogd -d; libvirtd -d)')
+    virsh = Libvirt(tmp_path)
+    yield virsh
+    for verb in 'destroy', 'undefine':
+        subprocess.run(['virsh', '-c', 'qemu:///system', verb, 'myna-test'],
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_capabilities(libvirt):
+    text = libvirt('domcapabilities', '--emulatorbin', libvirt.emulator, '--arch', 'x86_64',
+                   '--virttype', 'qemu', '--machine', 'q35')
+    assert "<mode name='maximum' supported='yes'>" in text
+    assert '<value>vnc</value>' in text
+
+
+@pytest.mark.parametrize('machine', ['q35', 'pc'])
+def test_life(libvirt, machine):
+    """Define, start, suspend, resume, look, press a key, plug and unplug a disk, end, forget."""
+    libvirt.define(machine)
+    libvirt('start', 'myna-test')
+    libvirt.wait_serial('built-in shell')
+    assert 'running' in libvirt('domstate', 'myna-test')
+    libvirt('suspend', 'myna-test')
+    assert 'paused' in libvirt('domstate', 'myna-test')
+    libvirt('resume', 'myna-test')
+    libvirt('screenshot', 'myna-test', libvirt.folder / 'shot')
+    assert (libvirt.folder / 'shot').read_bytes()[:4] in (b'P6\n7', b'\x89PNG')
+    libvirt('send-key', 'myna-test', 'KEY_A')
+    assert 'block.count=1' in libvirt('domstats', 'myna-test')
+    libvirt('setmem', 'myna-test', '400M')
+    if machine == 'q35':
+        libvirt('attach-disk', 'myna-test', libvirt.folder / 'b.img', 'vdb', '--driver', 'qemu',
+                '--subdriver', 'raw')
+        assert 'vdb' in libvirt('domblklist', 'myna-test')
+        time.sleep(2)                   # the guest's driver binds before it is asked to let go
+        libvirt('detach-disk', 'myna-test', 'vdb')
+        end = time.monotonic() + 30
+        while 'vdb' in libvirt('domblklist', 'myna-test'):
+            assert time.monotonic() < end
+            time.sleep(0.5)
+    libvirt('save', 'myna-test', libvirt.folder / 'saved', fails=True)
+    assert 'running' in libvirt('domstate', 'myna-test')
+    libvirt('destroy', 'myna-test')
+    libvirt('undefine', 'myna-test')
