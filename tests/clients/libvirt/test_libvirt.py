@@ -4,6 +4,7 @@
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -18,8 +19,8 @@ DOMAIN = '''<domain type='qemu'>
   <vcpu>2</vcpu>
   <os>
     <type arch='x86_64' machine='{machine}'>hvm</type>
-    <kernel>{guests}/cloud-amd64/vmlinuz</kernel>
-    <initrd>{guests}/initramfs-cloud.cpio</initrd>
+    <kernel>{folder}/vmlinuz</kernel>
+    <initrd>{folder}/initrd</initrd>
     <cmdline>console=ttyS0 myna.test=shell</cmdline>
   </os>
   <features><acpi/></features>
@@ -46,9 +47,6 @@ class Libvirt:
         self.folder = folder
         self.emulator = folder / 'qemu-system-x86_64'
         self.emulator.symlink_to(os.environ.get('MYNA') or SOURCE / 'build' / 'myna')
-        for path in [folder, *folder.parents]:  # libvirt may run the emulator as another user
-            if path.owner() == folder.owner() and path != Path('/'):
-                path.chmod(path.stat().st_mode | 0o055)
 
     def __call__(self, *argv, fails=False):
         done = subprocess.run(['virsh', '-c', 'qemu:///system', *map(str, argv)], text=True,
@@ -61,10 +59,12 @@ class Libvirt:
         return path.read_text()[-2000:] if path.exists() else ''
 
     def define(self, machine):
+        shutil.copyfile(GUESTS / 'cloud-amd64' / 'vmlinuz', self.folder / 'vmlinuz')
+        shutil.copyfile(GUESTS / 'initramfs-cloud.cpio', self.folder / 'initrd')
         (self.folder / 'a.img').write_bytes(bytes(1 << 20))
         (self.folder / 'b.img').write_bytes(bytes(1 << 20))
         (self.folder / 'domain.xml').write_text(DOMAIN.format(
-            machine=machine, guests=GUESTS, emulator=self.emulator, folder=self.folder))
+            machine=machine, emulator=self.emulator, folder=self.folder))
         self('define', self.folder / 'domain.xml')
 
     def wait_serial(self, text, timeout=120):
@@ -76,14 +76,15 @@ class Libvirt:
 
 
 @pytest.fixture
-def libvirt(tmp_path):
+def libvirt():
     if not shutil.which('virsh') or not shutil.which('libvirtd'):
         pytest.skip('libvirt (libvirt-daemon-system, libvirt-clients) is not there')
     if subprocess.run(['virsh', '-c', 'qemu:///system', 'list'], stdout=subprocess.DEVNULL,
                       stderr=subprocess.DEVNULL).returncode:
         pytest.skip('libvirtd does not run (virtlogd -d; libvirtd -d)')
-    virsh = Libvirt(tmp_path)
-    yield virsh
+    with tempfile.TemporaryDirectory(prefix='myna-libvirt-', dir='/var/tmp') as folder:
+        os.chmod(folder, 0o755)         # libvirt runs the emulator as another user
+        yield Libvirt(Path(folder))
     for verb in 'destroy', 'undefine':
         subprocess.run(['virsh', '-c', 'qemu:///system', verb, 'myna-test'],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
