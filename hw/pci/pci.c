@@ -43,6 +43,9 @@ static bool realize(Device *d, GError **error)
 {
     PciDevice *p = (PciDevice *)d;
     const PciInfo *info = p->info;
+    if (p->acpi_index || p->failover)
+        return error_set(error, "%s: %s is not implemented yet", d->object.type->name,
+                         p->acpi_index ? "acpi-index=" : "failover_pair_id=");
     p->config_size = info->express && p->bus->express ? PCIE_CONFIG_SIZE : PCI_CONFIG_SIZE;
     p->initial = g_malloc0(p->config_size);
     p->writable = g_malloc0(p->config_size);
