@@ -6,6 +6,7 @@
 #include "util/error.h"
 
 enum {
+    PERIOD_LEAST_NS = 20000,
     REG_ID = 0x02, REG_VERSION = 0x03, REG_TPR = 0x08, REG_APR = 0x09, REG_PPR = 0x0a,
     REG_EOI = 0x0b, REG_LDR = 0x0d, REG_DFR = 0x0e, REG_SVR = 0x0f, REG_ISR = 0x10,
     REG_TMR = 0x18, REG_IRR = 0x20, REG_ESR = 0x28, REG_ICR = 0x30, REG_ICR2 = 0x31,
@@ -212,6 +213,8 @@ static void arm_timer(Apic *a)
         a->timer_start += (t - a->timer_start) / period(a) * period(a);
         next = a->timer_start + period(a);
     }
+    if (timer_mode(a) == TIMER_PERIODIC && period(a) < PERIOD_LEAST_NS)
+        next = MAX(next, t + PERIOD_LEAST_NS);      /* faster than any loop: some are missed */
     if (next > t || timer_mode(a) == TIMER_PERIODIC)
         timer_arm(&a->timer, next);
     else

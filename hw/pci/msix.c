@@ -6,7 +6,7 @@
 #include "util/log.h"
 
 enum {
-    ENABLE = 0x8000, MASK_ALL = 0x4000, COUNT_MASK = 0x7ff, ENTRY = 16, VECTOR_CONTROL = 12,
+    ENABLE = 0x8000, MASK_ALL = 0x4000, ENTRY = 16, VECTOR_CONTROL = 12,
     CAP_SIZE = 12, MAX_VECTORS = 2048,
 };
 
@@ -17,7 +17,7 @@ typedef struct PciVectors {
 
 unsigned pci_msix_vectors(const PciDevice *p)
 {
-    return p->msix_at ? (pci_get16(p, p->msix_at + MSIX_CONTROL) & COUNT_MASK) + 1 : 0;
+    return p->msix_pba / ENTRY;         /* what was allocated, whatever config space says */
 }
 
 static uint16_t control(const PciDevice *p) { return pci_get16(p, p->msix_at + MSIX_CONTROL); }

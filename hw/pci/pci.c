@@ -95,9 +95,25 @@ static void reset(Device *d)
         pci_msix_update(p);
 }
 
+/* A state from outside may change what a guest could: not who the function is, nor the shape of its
+ * interrupt capabilities. */
+static void keep_fixed(PciDevice *p, unsigned at, unsigned size)
+{
+    for (unsigned i = at; i < at + size && i < p->config_size; i++)
+        p->config[i] = (p->config[i] & (p->writable[i] | p->clears[i])) |
+                       (p->initial[i] & ~(p->writable[i] | p->clears[i]));
+}
+
 static void restored(Device *d)
 {
     PciDevice *p = (PciDevice *)d;
+    keep_fixed(p, PCI_VENDOR_ID, PCI_STATUS);
+    keep_fixed(p, PCI_REVISION, PCI_SECONDARY_STATUS - PCI_REVISION);
+    keep_fixed(p, PCI_MEM_BASE, PCI_CONFIG_SIZE / 4 - PCI_MEM_BASE);
+    if (p->msi_at)
+        keep_fixed(p, p->msi_at, 4);
+    if (p->msix_at)
+        keep_fixed(p, p->msix_at, 12);
     apply(p);
     if (p->msix_at)
         pci_msix_update(p);

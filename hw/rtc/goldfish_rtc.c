@@ -26,7 +26,7 @@ static void set_alarm(GoldfishRtc *s)
     }
     uint64_t now = host(s) + s->offset;
     if (s->alarm > now) {
-        timer_arm(&s->timer, (int64_t)(s->alarm - s->offset));
+        timer_arm(&s->timer, host(s) + (int64_t)MIN(s->alarm - now, 1ull << 61));
         return;
     }
     s->armed = 0;

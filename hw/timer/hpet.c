@@ -3,6 +3,7 @@
 #include "hw/pc-pci.h"
 
 enum {
+    PERIOD_LEAST = 10000,       /* ticks: 100 us */
     TIMERS = 3, PINS = 24, PERIOD_FS = 10000000, PERIOD_NS = 10, ID = 0x8086a201, ENABLE = 1, LEGACY = 2,
     T_LEVEL = 1 << 1, T_ENABLE = 1 << 2, T_PERIODIC = 1 << 3, T_CAN_PERIODIC = 1 << 4, T_64BIT = 1 << 5,
     T_SET_VALUE = 1 << 6, T_32BIT = 1 << 8, T_ROUTE_SHIFT = 9, T_WRITABLE = 0x7f4e,
@@ -66,6 +67,9 @@ static void arm(Hpet *s, unsigned n)
     if (distance > (s->tconfig[n] & T_32BIT ? INT32_MAX : INT64_MAX))
         distance = s->tconfig[n] & T_32BIT ? distance : 0;
     distance = MIN(distance, 1ull << 56);
+    /* Periods that no loop can keep up with are met late; fired() counts those that were missed. */
+    if (s->tconfig[n] & T_PERIODIC && s->period[n] < PERIOD_LEAST)
+        distance = MAX(distance, PERIOD_LEAST);
     timer_arm(&s->timer[n], (int64_t)(clock_ticks(&s->dev) + MAX(distance, 1)) * PERIOD_NS);
 }
 

@@ -56,6 +56,7 @@ def test_interrupt_chips(chips, irqchip, cpus):
             assert 'SMI came' in m.serial.text
 
 
+@pytest.mark.long       # fails now and then on nested KVM (docs/status.md)
 def test_protected_mode(tmp_path):
     """Exceptions, gates, tasks, virtual-8086 mode, paging, real mode: the engine's own program."""
     rows = runpy.run_path(str(PROGRAMS / 'run.py'))['PROGRAMS']
