@@ -12,7 +12,7 @@ BOOTS = [
     ('cloud', 1), ('cloud', 2), pytest.param('cloud', 4, marks=LONG),
     ('standard', 1), ('standard', 2), ('standard', 4),
     ('i386', 1), pytest.param('i386', 2, marks=LONG),
-    ('riscv64', 1), ('riscv64', 2), ('riscv64', 4),
+    ('riscv64', 1), ('riscv64', 2), pytest.param('riscv64', 4, marks=LONG),
 ]
 
 
