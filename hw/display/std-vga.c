@@ -22,8 +22,6 @@ typedef struct StdVga {
     bool has_edid;
 } StdVga;
 
-static StdVga *std(void *opaque) { return opaque; }
-
 /* ---- the register BAR ---- */
 
 static uint64_t mmio_read(void *opaque, uint64_t at, unsigned size)
@@ -72,22 +70,22 @@ static const MemOps mmio_ops = {mmio_read, mmio_write, .min_access = 1, .max_acc
 
 static uint64_t window_read(void *opaque, uint64_t at, unsigned size)
 {
-    return vga_window_read(&std(opaque)->view, at);
+    return vga_window_read(&((StdVga *)opaque)->view, at);
 }
 
 static void window_write(void *opaque, uint64_t at, uint64_t value, unsigned size)
 {
-    vga_window_write(&std(opaque)->view, at, value);
+    vga_window_write(&((StdVga *)opaque)->view, at, value);
 }
 
 static uint64_t port_read(void *opaque, uint64_t at, unsigned size)
 {
-    return vga_port_read(&std(opaque)->view, at + VGA_PORTS_AT);
+    return vga_port_read(&((StdVga *)opaque)->view, at + VGA_PORTS_AT);
 }
 
 static void port_write(void *opaque, uint64_t at, uint64_t value, unsigned size)
 {
-    vga_port_write(&std(opaque)->view, at + VGA_PORTS_AT, value);
+    vga_port_write(&((StdVga *)opaque)->view, at + VGA_PORTS_AT, value);
 }
 
 /* Index at 0x1ce, data at 0x1cf or, for those who like even addresses, 0x1d0. */

@@ -40,7 +40,7 @@ typedef struct VgaView {
     Linear linear;
     uint32_t palette[256];
     unsigned width, height;     /* of the picture that is shown; 0: none */
-    bool text, changed, all;    /* registers or planes changed; everything must be drawn */
+    bool changed, all;          /* registers or planes changed; everything must be drawn */
 } VgaView;
 
 /* With the device's console; the view is embedded in the card. vram is RAM of at least 256 KiB. */

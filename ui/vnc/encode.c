@@ -106,6 +106,16 @@ unsigned vnc_palette(const uint32_t *pixels, size_t n, uint32_t *colours, unsign
     return count;
 }
 
+unsigned vnc_palette_index(const uint32_t *colours, uint32_t colour)
+{
+    unsigned i = 0;
+
+    while (colours[i] != colour) {
+        i++;
+    }
+    return i;
+}
+
 /* ---- raw ---- */
 
 static void put_packed(VncClient *c, const uint32_t *pixels, size_t n)
@@ -174,7 +184,7 @@ static int subrects(VncClient *c, Tile *t, uint32_t background, bool coloured)
     return count;
 }
 
-static void hextile_tile(VncClient *c, const VncRect *r, Tile *t)
+static void hextile_tile(VncClient *c, Tile *t)
 {
     GByteArray *out = c->stream->out;
     uint32_t colours[2];
@@ -216,7 +226,7 @@ void vnc_hextile(VncClient *c, const VncRect *r)
                 memcpy(t.pixels + i * t.width, r->pixels + (size_t)(y + i) * r->width + x,
                        t.width * sizeof(uint32_t));
             }
-            hextile_tile(c, r, &t);
+            hextile_tile(c, &t);
         }
     }
 }

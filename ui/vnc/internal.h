@@ -101,6 +101,8 @@ typedef struct VncRect {
 } VncRect;
 /* The colours of a block in order of appearance, at most `most`; 0 when there are more. */
 unsigned vnc_palette(const uint32_t *pixels, size_t n, uint32_t *colours, unsigned most);
+/* The place of a colour that is in the palette. */
+unsigned vnc_palette_index(const uint32_t *colours, uint32_t colour);
 
 /* Append a rectangle's data; its header is there. */
 void vnc_raw(VncClient *c, const VncRect *r);
@@ -114,7 +116,7 @@ void vnc_deflate_end(z_stream **z);
 /* ---- the client ---- */
 enum {
     FEATURE_RESIZE = 1, FEATURE_RESIZE_EXT = 2, FEATURE_CURSOR = 4, FEATURE_POINTER_TYPE = 8,
-    FEATURE_EXT_KEY = 16, FEATURE_LED = 32, FEATURE_NAME = 64,
+    FEATURE_EXT_KEY = 16,
 };
 struct VncClient {
     VncServer *server;
@@ -140,7 +142,7 @@ struct VncClient {
     QKeyCode pressed[256];      /* what is down, to be released at the end */
     unsigned n_pressed;
 };
-void vnc_client_new(VncServer *s, int fd, bool websocket, bool skip_auth);
+void vnc_client_new(VncServer *s, int fd, bool websocket);
 /* Ends it soon: with a reason in the log. */
 void vnc_client_end(VncClient *c, const char *why);
 void vnc_handshake_start(VncClient *c);

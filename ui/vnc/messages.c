@@ -124,7 +124,7 @@ static void set_encoding(VncClient *c, int32_t e)
 {
     static const struct { int32_t number; unsigned feature; } features[] = {
         {-223, FEATURE_RESIZE}, {-239, FEATURE_CURSOR}, {-257, FEATURE_POINTER_TYPE},
-        {-258, FEATURE_EXT_KEY}, {-307, FEATURE_NAME}, {-308, FEATURE_RESIZE | FEATURE_RESIZE_EXT},
+        {-258, FEATURE_EXT_KEY}, {-308, FEATURE_RESIZE | FEATURE_RESIZE_EXT},
     };
 
     if (e == RAW || e == HEXTILE || e == TIGHT || e == ZRLE) {

@@ -95,7 +95,7 @@ static void drained(void *opaque)
 
 static const VncStreamOps stream_ops = {received, drained, closed};
 
-void vnc_client_new(VncServer *s, int fd, bool websocket, bool skip_auth)
+void vnc_client_new(VncServer *s, int fd, bool websocket)
 {
     VncClient *c = g_new0(VncClient, 1);
     int one = 1;
@@ -122,7 +122,7 @@ static void accept_client(int fd, GIOCondition ready, void *data)
     if (client >= 0 && l->server->clients->len >= l->server->most_clients) {
         close(client);
     } else if (client >= 0) {
-        vnc_client_new(l->server, client, l->websocket, false);
+        vnc_client_new(l->server, client, l->websocket);
     }
 }
 
@@ -164,11 +164,6 @@ static void cursor_changed(ConsoleListener *l, const Cursor *cursor)
         c->cursor_changed = true;
         vnc_update(c);
     }
-}
-
-static void cursor_moved(ConsoleListener *l, int x, int y, bool visible)
-{
-    /* The client draws the pointer where its own is. */
 }
 
 static void console_gone(ConsoleListener *l)
@@ -406,7 +401,9 @@ bool vnc_add(Vm *vm, const char *text, const char *layout, GError **error)
         return where || error_set(error, "expected HOST:DISPLAY, unix:PATH or none");
     }
     VncServer *s = g_new0(VncServer, 1);
-    *s = (VncServer){.listener = {resized, updated, cursor_changed, cursor_moved, console_gone},
+    /* No .cursor_at: a client draws the pointer where its own is. */
+    *s = (VncServer){.listener = {.resized = resized, .updated = updated, .cursor = cursor_changed,
+                                  .gone = console_gone},
                      .vm = vm, .id = g_strdup(id ? id : "default"),
                      .listening = g_ptr_array_new_with_free_func(listening_free),
                      .clients = g_ptr_array_new_with_free_func(client_free)};

@@ -57,23 +57,13 @@ static void put_data(VncClient *c, unsigned stream, const GByteArray *data)
     g_byte_array_append(c->stream->out, packed->data, packed->len);
 }
 
-static unsigned index_of(const uint32_t *colours, uint32_t colour)
-{
-    unsigned i = 0;
-
-    while (colours[i] != colour) {
-        i++;
-    }
-    return i;
-}
-
 /* Two colours: a bit a pixel, each line whole bytes; more: a byte a pixel. */
 static void put_indexes(GByteArray *to, const VncRect *r, const uint32_t *colours, unsigned count)
 {
     for (unsigned y = 0; y < r->height; y++) {
         const uint32_t *line = r->pixels + (size_t)y * r->width;
         for (unsigned x = 0, byte = 0; x < r->width; x++) {
-            unsigned index = index_of(colours, line[x]);
+            unsigned index = vnc_palette_index(colours, line[x]);
             if (count > 2) {
                 put8(to, index);
                 continue;

@@ -46,16 +46,6 @@ static void put_compact(VncClient *c, GByteArray *to, const uint32_t *pixels, si
     vnc_pack_compact(&c->format, pixels, n, to->data + at);
 }
 
-static unsigned index_of(const uint32_t *colours, uint32_t colour)
-{
-    unsigned i = 0;
-
-    while (colours[i] != colour) {
-        i++;
-    }
-    return i;
-}
-
 /* Lines of 1, 2 or 4 bits a pixel, each line whole bytes. */
 static void put_packed_palette(GByteArray *to, const uint32_t *pixels, unsigned width, unsigned height,
                                const uint32_t *colours, unsigned n)
@@ -65,7 +55,7 @@ static void put_packed_palette(GByteArray *to, const uint32_t *pixels, unsigned 
     for (unsigned y = 0; y < height; y++) {
         unsigned byte = 0, used = 0;
         for (unsigned x = 0; x < width; x++) {
-            byte |= index_of(colours, pixels[y * width + x]) << (8 - bits - used);
+            byte |= vnc_palette_index(colours, pixels[y * width + x]) << (8 - bits - used);
             used += bits;
             if (used == 8 || x + 1 == width) {
                 put8(to, byte);
