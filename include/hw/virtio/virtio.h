@@ -11,8 +11,8 @@
 #ifndef HW_VIRTIO_VIRTIO_H
 #define HW_VIRTIO_VIRTIO_H
 
-#include <sys/uio.h>
 #include "core/vm.h"
+#include "util/iov.h"
 
 typedef struct VirtioDevice VirtioDevice;
 typedef struct Virtq Virtq;
@@ -146,13 +146,6 @@ static inline AddressSpace *virtio_space(const VirtioDevice *v)
     return as ? as : v->dev.object.vm->memory;
 }
 static inline bool virtio_has(const VirtioDevice *v, uint64_t feature) { return v->features & feature; }
-
-/* ---- scatter lists ---- */
-size_t iov_read(const struct iovec *iov, unsigned n, size_t at, void *buf, size_t bytes);
-size_t iov_write(const struct iovec *iov, unsigned n, size_t at, const void *buf, size_t bytes);
-size_t iov_bytes(const struct iovec *iov, unsigned n);
-/* Describes bytes [at, at+bytes) of iov in dst; returns entries used. */
-unsigned iov_slice(struct iovec *dst, unsigned max, const struct iovec *iov, unsigned n, size_t at, size_t bytes);
 
 /* Stops serving queues; a type's unrealize calls it before it lets go of its back end. */
 void virtio_stop(VirtioDevice *v);
