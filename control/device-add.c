@@ -103,7 +103,8 @@ static Device *add_device(Vm *vm, const Json *options, bool hot, GError **error)
     d->hotplugged = hot;
     d->id = g_strdup(id);
     d->user = true;
-    if (object_set_json(&d->object, options, skip, error) &&
+    if ((!object_is_a(&d->object, "cpu") || cpu_adopt((Cpu *)d, error)) &&
+        object_set_json(&d->object, options, skip, error) &&
         find_bus(vm, t, json_get_text(options, "bus"), &bus, error))
         return device_realize(d, bus, error) ? d : NULL;
     object_unref(&d->object);

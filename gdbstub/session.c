@@ -57,11 +57,10 @@ enum { E_ARGUMENT = 22, E_MEMORY = 14 };
 
 /* ---- threads: number i + 1 is CPU i ---- */
 
-static Cpu *cpu_at(GdbSession *s, unsigned i) { return i < s->vm->n_cpus ? s->vm->cpus[i] : NULL; }
 
 static Cpu *current(GdbSession *s)
 {
-    Cpu *cpu = cpu_at(s, s->g);
+    Cpu *cpu = cpu_at(s->vm, s->g);
     for (unsigned i = 0; !cpu && i < s->vm->n_cpus; i++)
         cpu = s->vm->cpus[i];
     return cpu;
@@ -105,7 +104,7 @@ static bool read_thread(const char **p, int64_t *thread)
 static bool read_one_thread(GdbSession *s, const char **p, unsigned *index)
 {
     int64_t t;
-    if (!read_thread(p, &t) || (t > 0 && !cpu_at(s, (unsigned)t - 1)))
+    if (!read_thread(p, &t) || (t > 0 && !cpu_at(s->vm, (unsigned)t - 1)))
         return false;
     Cpu *any = current(s);
     *index = t > 0 ? (unsigned)t - 1 : any ? any->index : 0;
@@ -197,7 +196,7 @@ static void clear_breakpoints(GdbSession *s)
 static void run(GdbSession *s, const char *arg, bool step, bool has_signal)
 {
     uint64_t value;
-    Cpu *cpu = s->c ? cpu_at(s, s->c) : current(s);
+    Cpu *cpu = s->c ? cpu_at(s->vm, s->c) : current(s);
     if (has_signal && !gdb_number(&arg, &value))
         return fail(s, E_ARGUMENT);
     if (has_signal && *arg == ';')
@@ -432,7 +431,7 @@ static void q_first_threads(GdbSession *s, const char *p)
 static void q_thread_info(GdbSession *s, const char *p)
 {
     unsigned index;
-    Cpu *cpu = read_one_thread(s, &p, &index) ? cpu_at(s, index) : NULL;
+    Cpu *cpu = read_one_thread(s, &p, &index) ? cpu_at(s->vm, index) : NULL;
     if (!cpu)
         return fail(s, E_ARGUMENT);
     g_autofree char *text = g_strdup_printf("CPU#%u [%s]", index,
@@ -566,7 +565,7 @@ static void choose_thread(GdbSession *s, const char *p)
 static void thread_alive(GdbSession *s, const char *p)
 {
     int64_t t;
-    if (!read_thread(&p, &t) || t < 1 || !cpu_at(s, (unsigned)t - 1))
+    if (!read_thread(&p, &t) || t < 1 || !cpu_at(s->vm, (unsigned)t - 1))
         return fail(s, E_ARGUMENT);
     ok(s);
 }

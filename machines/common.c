@@ -35,13 +35,9 @@ bool machine_make_cpus(Machine *m, GError **error)
     if (!isa)
         return error_set(error, "this build has no guest architecture '%s'", m->arch);
     (void)accel_irqchip(vm);    /* an accelerator makes its interrupt chips before CPUs */
-    vm->cpus = g_new0(Cpu *, m->smp.cpus);
-    for (unsigned i = 0; i < m->smp.cpus; i++) {
-        vm->cpus[i] = cpu_new(vm, isa, model, i, error);
-        if (!vm->cpus[i])
+    for (unsigned i = 0; i < m->smp.cpus; i++)
+        if (!cpu_new(vm, isa, model, i, error))
             return false;
-        vm->n_cpus = i + 1;
-    }
     return true;
 }
 

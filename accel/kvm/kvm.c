@@ -154,14 +154,19 @@ static void init(Object *o)
     Kvm *k = (Kvm *)o;
 
     k->sys = k->fd = -1;
+    k->parked = g_hash_table_new(NULL, NULL);
     pthread_mutex_init(&k->lock, NULL);
     pthread_mutex_init(&k->gather_lock, NULL);
 }
+
+static void close_parked(void *number, void *fd, void *unused) { close(GPOINTER_TO_INT(fd)); }
 
 static void finish(Object *o)
 {
     Kvm *k = (Kvm *)o;
 
+    g_hash_table_foreach(k->parked, close_parked, NULL);
+    g_hash_table_destroy(k->parked);
     kvm_slots_finish(k);
     kvm_arch_finish(k);
     if (k->engine) {

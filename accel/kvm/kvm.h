@@ -62,6 +62,7 @@ struct Kvm {
     const AccelType *engine_type;
     Accel *engine;
     KvmCpu **cpus;              /* by index */
+    GHashTable *parked;         /* the kernel's number to a descriptor: of CPUs that have gone */
     pthread_mutex_t lock;       /* slots, logs; innermost but for the RAM map's */
     GArray *slots;              /* KvmSlot */
     GArray *doorbells;

@@ -78,6 +78,18 @@ static bool map_ring(KvmCpu *c, GError **error)
     return true;
 }
 
+/* The kernel never lets a virtual CPU go: the descriptor of one that was unplugged serves the next that
+ * has its number. */
+static int make_vcpu(Kvm *k, unsigned long number)
+{
+    void *fd;
+
+    if (g_hash_table_steal_extended(k->parked, GSIZE_TO_POINTER(number), NULL, &fd)) {
+        return GPOINTER_TO_INT(fd);
+    }
+    return kvm_ioctl(k->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)number);
+}
+
 bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error)
 {
     Kvm *k = (Kvm *)a;
@@ -91,7 +103,7 @@ bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error)
     k->cpus[cpu->index] = c;
     c->kvm = k;
     c->cpu = cpu;
-    c->fd = kvm_ioctl(k->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)kvm_arch_cpu_id(cpu));
+    c->fd = make_vcpu(k, kvm_arch_cpu_id(cpu));
     if (c->fd < 0) {
         return error_set_errno(error, errno, "the kernel makes no virtual CPU %u", cpu->index);
     }
@@ -121,7 +133,7 @@ void kvm_cpu_finish(Accel *a, Cpu *cpu)
             munmap(c->run, k->run_size);
         }
         if (c->fd >= 0) {
-            close(c->fd);
+            g_hash_table_insert(k->parked, GSIZE_TO_POINTER(kvm_arch_cpu_id(cpu)), GINT_TO_POINTER(c->fd));
         }
         g_free(c);
     }

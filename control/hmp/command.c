@@ -88,11 +88,12 @@ Cpu *hmp_cpu(Hmp *hmp, GError **error)
 {
     int64_t index = MAX(hmp->session->cpu_index, 0);
 
-    if (index >= hmp->vm->n_cpus) {
+    Cpu *cpu = cpu_at(hmp->vm, index);
+
+    if (!cpu) {
         error_set(error, "No CPU available");
-        return NULL;
     }
-    return hmp->vm->cpus[index];
+    return cpu;
 }
 
 /* Options of the command line are text; a command with typed arguments wants them typed. */

@@ -106,7 +106,7 @@ static bool run_cpu(Hmp *hmp, const Json *args, GError **error)
 {
     int64_t index = number(args, "index", -1);
 
-    if (index < 0 || index >= hmp->vm->n_cpus) {
+    if (!cpu_at(hmp->vm, index)) {
         return error_set(error, "invalid CPU index %" G_GINT64_FORMAT "; there are %u CPUs", index,
                          hmp->vm->n_cpus);
     }

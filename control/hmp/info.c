@@ -428,12 +428,12 @@ static bool run_registers(Hmp *hmp, const Json *args, GError **error)
 
     if (truth(args, "all")) {
         for (unsigned i = 0; ok && i < hmp->vm->n_cpus; i++) {
-            ok = show_registers(hmp, hmp->vm->cpus[i], error);
+            ok = !hmp->vm->cpus[i] || show_registers(hmp, hmp->vm->cpus[i], error);
         }
         return ok;
     }
     json_get_int(json_get(args, "vcpu"), &index);
-    if (index < 0 || index >= hmp->vm->n_cpus) {
+    if (!cpu_at(hmp->vm, index)) {
         return error_set(error, "CPU#%" I64 " not available", index);
     }
     return show_registers(hmp, hmp->vm->cpus[index], error);

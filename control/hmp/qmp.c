@@ -10,7 +10,7 @@ char *qmp_human_monitor_command(Vm *vm, QapiSession *session, const char *comman
 {
     QapiSession one_line = { .cpu_index = has_cpu_index ? cpu_index : -1 };
 
-    if (has_cpu_index && (cpu_index < 0 || cpu_index >= vm->n_cpus)) {
+    if (has_cpu_index && !cpu_at(vm, cpu_index)) {
         error_set(error, "Invalid parameter 'cpu-index': there are %u CPUs", vm->n_cpus);
         return NULL;
     }

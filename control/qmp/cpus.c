@@ -61,7 +61,7 @@ HotpluggableCPUList *qmp_query_hotpluggable_cpus(Vm *vm, GError **error)
 {
     Machine *m = vm->machine;
 
-    if (!m || !m->type_->hotplug_cpus || !vm->n_cpus) {
+    if (!m || !m->type_->cpu_plug || !vm->n_cpus) {
         error_set(error, "machine does not support hot-plugging CPUs");
         return NULL;
     }

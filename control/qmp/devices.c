@@ -18,15 +18,10 @@ bool qmp_device_del(Vm *vm, const char *id, GError **error)
         return error_set_class(error, MYNA_ERROR_DEVICE_NOT_FOUND, "Device '%s' not found", id);
     }
     Device *d = (Device *)o;
-    if (!d->user || !device_type(d)->hotpluggable) {
+    if ((!d->user && !object_is_a(o, "cpu")) || !device_type(d)->hotpluggable) {
         return error_set(error, "Device '%s' does not support hotplugging", id);
     }
-    const BusType *bus = d->parent_bus ? (const BusType *)d->parent_bus->object.type : NULL;
-    if (bus && bus->unplug_request) {
-        return bus->unplug_request(d->parent_bus, d, error);
-    }
-    device_unplug(d);
-    return true;
+    return device_unplug_request(d, error);
 }
 
 PciInfoList *qmp_query_pci(Vm *vm, GError **error)

@@ -142,7 +142,7 @@ static void add_machine(const ObjectType *t, void *data)
     info->alias = g_strdup(m->alias);
     info->has_is_default = info->is_default = m->is_default;
     info->cpu_max = MAX(m->max_cpus, 1);
-    info->hotpluggable_cpus = m->hotplug_cpus;
+    info->hotpluggable_cpus = m->cpu_plug != NULL;
     info->deprecated = m->deprecated;
     info->default_cpu_type = m->default_cpu && isa
                                  ? g_strdup_printf("%s-%s", m->default_cpu, isa->cpu_suffix) : NULL;

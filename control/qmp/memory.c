@@ -87,7 +87,7 @@ bool qmp_memsave(Vm *vm, uint64_t val, uint64_t size, const char *filename, bool
 {
     int64_t index = has_cpu_index ? cpu_index : 0;
 
-    if (index < 0 || index >= vm->n_cpus) {
+    if (!cpu_at(vm, index)) {
         return error_set(error, "Invalid parameter 'cpu-index': there are %u CPUs", vm->n_cpus);
     }
     return save(vm, vm->cpus[index], val, size, filename, error);

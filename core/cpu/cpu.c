@@ -78,6 +78,11 @@ AccelIrqchip accel_irqchip(const Vm *vm)
     return t && t->irqchip ? t->irqchip(vm->accel) : ACCEL_IRQCHIP_NONE;
 }
 
+Cpu *cpu_at(Vm *vm, int64_t index)
+{
+    return index >= 0 && index < vm->n_cpus ? vm->cpus[index] : NULL;
+}
+
 static void enlist(Cpu *cpu)
 {
     Vm *vm = cpu->vm;
@@ -93,18 +98,31 @@ static void enlist(Cpu *cpu)
     __atomic_store_n(&vm->n_cpus, MAX(vm->n_cpus, cpu->index + 1), __ATOMIC_RELEASE);
 }
 
-static bool realize(Device *d, GError **error)
+/* Others walk the array of CPUs and the accelerator's, so they stand while it changes. */
+static bool hold_others(Cpu *cpu)
 {
-    Cpu *cpu = (Cpu *)d;
+    bool ran = cpu->vm->state == RUN_RUNNING;
+
+    if (ran) {
+        cpus_pause(cpu->vm);
+    }
+    return ran;
+}
+
+static bool start_up(Cpu *cpu, GError **error)
+{
     const AccelType *accel = accel_of(cpu->vm);
 
-    if (!cpu->isa) {
-        return error_set(error, "%s: CPUs are made by the machine (-smp, -cpu)", d->object.type->name);
+    if (cpu->dev.user && !cpu->vm->machine->type_->cpu_plug(cpu->vm->machine, cpu, error)) {
+        return false;
     }
     if (cpu->isa->realize && !cpu->isa->realize(cpu, error)) {
         return false;
     }
     if (accel && accel->cpu_init && !accel->cpu_init(cpu->vm->accel, cpu, error)) {
+        if (accel->cpu_finish) {
+            accel->cpu_finish(cpu->vm->accel, cpu);
+        }
         return false;
     }
     enlist(cpu);
@@ -112,6 +130,56 @@ static bool realize(Device *d, GError **error)
         cpu_thread_start(cpu);
     }
     return true;
+}
+
+static bool realize(Device *d, GError **error)
+{
+    Cpu *cpu = (Cpu *)d;
+
+    if (!cpu->isa) {
+        return error_set(error, "%s: CPUs are made by the machine (-smp, -cpu)", d->object.type->name);
+    }
+    bool ran = hold_others(cpu), ok = start_up(cpu, error);
+    if (ran) {
+        cpus_resume(cpu->vm);
+    }
+    return ok;
+}
+
+static void plugged(Device *d)
+{
+    Cpu *cpu = (Cpu *)d;
+
+    if (d->user) {
+        bool ran = hold_others(cpu);
+        cpu->vm->machine->type_->cpu_plugged(cpu->vm->machine, cpu);
+        if (ran) {
+            cpus_resume(cpu->vm);
+        }
+    }
+}
+
+static bool unplug_request(Device *d, GError **error)
+{
+    Cpu *cpu = (Cpu *)d;
+
+    return cpu->vm->machine->type_->cpu_unplug_request(cpu->vm->machine, cpu, error);
+}
+
+void cpu_unplug(Cpu *cpu)
+{
+    Vm *vm = cpu->vm;
+    bool ran = hold_others(cpu);
+
+    vm->machine->type_->cpu_unplug(vm->machine, cpu);
+    if (vm->debug_cpu == cpu) {
+        vm->debug_cpu = NULL;
+    }
+    cpu->dev.user = true;               /* of -smp or not, its end is told */
+    device_unplug(&cpu->dev);
+    if (ran) {
+        cpus_resume(vm);
+    }
 }
 
 static void unrealize(Device *d)
@@ -174,6 +242,7 @@ static const DeviceType cpu_type = {
     .name = "cpu", .desc = "Any CPU", .size = sizeof(Cpu), .abstract = true,
     .category = DEVICE_CPU, FIELDS(fields), .init = cpu_init, .finish = cpu_finish,
     .realize = realize, .unrealize = unrealize, .reset = reset, .restored = restored,
+    .plugged = plugged, .unplug_request = unplug_request,
 };
 DEVICE_TYPE(cpu_type);
 
@@ -248,6 +317,16 @@ static bool set_feature(Cpu *cpu, const char *word, GError **error)
     return object_set_string(&cpu->dev.object, name, value, error);
 }
 
+static bool set_features(Cpu *cpu, char **words, GError **error)
+{
+    for (char **w = words + 1; *words && *w; w++) {
+        if (**w && !set_feature(cpu, *w, error)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 Cpu *cpu_create(Vm *vm, const GuestIsa *isa, const char *spec, unsigned index, GError **error)
 {
     g_auto(GStrv) words = g_strsplit(spec, ",", -1);
@@ -264,13 +343,30 @@ Cpu *cpu_create(Vm *vm, const GuestIsa *isa, const char *spec, unsigned index, G
     cpu->isa = isa;
     cpu->index = index;
     cpu->model = g_strdup(words[0]);
-    for (char **w = words + 1; *words && *w; w++) {
-        if (**w && !set_feature(cpu, *w, error)) {
-            object_unref(&d->object);
-            return NULL;
-        }
+    if (!set_features(cpu, words, error)) {
+        object_unref(&d->object);
+        return NULL;
     }
     return cpu;
+}
+
+bool cpu_adopt(Cpu *cpu, GError **error)
+{
+    const ObjectType *t = cpu->dev.object.type;
+    const Machine *m = cpu->vm->machine;
+    const GuestIsa *isa = isa_find(m->arch);
+
+    if (!m->type_->cpu_plug) {
+        return error_set(error, "machine '%s' takes no CPUs as devices: they are made by -smp and -cpu",
+                         m->type_->machine);
+    }
+    if (!isa || !g_str_has_suffix(t->name, isa->cpu_suffix)) {
+        return error_set(error, "'%s' is no CPU for a machine of architecture %s", t->name, m->arch);
+    }
+    g_auto(GStrv) words = g_strsplit(m->cpu_model ? m->cpu_model : m->type_->default_cpu, ",", -1);
+    cpu->isa = isa;
+    cpu->model = g_strndup(t->name, strlen(t->name) - strlen(isa->cpu_suffix) - 1);
+    return (const ObjectType *)find_model(isa, words[0], NULL) != t || set_features(cpu, words, error);
 }
 
 bool cpu_realize(Cpu *cpu, GError **error)

@@ -376,6 +376,11 @@ bool device_realize(Device *d, Bus *bus, GError **error)
         device_reset(d);
         ok = !bus_type || !bus_type->plugged || bus_type->plugged(bus, d, error);
     }
+    for (unsigned i = 0; ok && i < d->cls->n_chain; i++) {
+        if (d->cls->chain[i]->plugged) {
+            d->cls->chain[i]->plugged(d);
+        }
+    }
     if (!ok) {
         object_remove(&d->object);
     }
@@ -420,6 +425,22 @@ static void finish(Object *o)
     }
     g_clear_pointer(&d->buses, g_ptr_array_unref);
     g_clear_pointer(&d->id, g_free);
+}
+
+bool device_unplug_request(Device *d, GError **error)
+{
+    const BusType *bus = d->parent_bus ? (const BusType *)d->parent_bus->object.type : NULL;
+
+    if (bus && bus->unplug_request) {
+        return bus->unplug_request(d->parent_bus, d, error);
+    }
+    for (unsigned i = d->cls->n_chain; i-- > 0;) {
+        if (d->cls->chain[i]->unplug_request) {
+            return d->cls->chain[i]->unplug_request(d, error);
+        }
+    }
+    device_unplug(d);
+    return true;
 }
 
 void device_unplug(Device *d)

@@ -245,6 +245,23 @@ static void madt_override(GByteArray *b, uint8_t irq, uint32_t gsi, uint16_t fla
     append_int(b, flags, 2);
 }
 
+void acpi_madt_cpu(GByteArray *b, unsigned uid, uint32_t apic_id, bool enabled)
+{
+    bool wide = apic_id > 254;
+    append_int(b, wide ? 9 : 0, 1);
+    append_int(b, wide ? 16 : 8, 1);
+    if (wide) {
+        append_int(b, 0, 2);
+        append_int(b, apic_id, 4);
+        append_int(b, enabled, 4);
+        append_int(b, uid, 4);
+    } else {
+        append_int(b, uid, 1);
+        append_int(b, apic_id, 1);
+        append_int(b, enabled, 4);
+    }
+}
+
 /* 5.2.12 */
 void acpi_madt(AcpiTables *t, const AcpiMadt *m)
 {
@@ -252,21 +269,8 @@ void acpi_madt(AcpiTables *t, const AcpiMadt *m)
     GByteArray *b = acpi_begin(t, "APIC", 3, &start);
     append_int(b, m->lapic_base, 4);
     append_int(b, 1, 4);                /* PC-AT: has a PIC pair */
-    for (unsigned i = 0; i < m->cpus; i++) {
-        bool wide = m->apic_ids[i] > 254;
-        append_int(b, wide ? 9 : 0, 1);
-        append_int(b, wide ? 16 : 8, 1);
-        if (wide) {
-            append_int(b, 0, 2);
-            append_int(b, m->apic_ids[i], 4);
-            append_int(b, 1, 4);
-            append_int(b, i, 4);
-        } else {
-            append_int(b, i, 1);
-            append_int(b, m->apic_ids[i], 1);
-            append_int(b, 1, 4);
-        }
-    }
+    for (unsigned i = 0; i < m->cpus; i++)
+        acpi_madt_cpu(b, i, m->apic_ids[i], !m->absent || !m->absent[i]);
     for (unsigned i = 0; i < m->ioapics; i++) {
         append_int(b, 1, 1);
         append_int(b, 12, 1);

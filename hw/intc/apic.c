@@ -537,8 +537,18 @@ Device *apic_new(ApicBus *bus, Cpu *cpu, uint32_t id, bool bsp, const X86IrqSour
     irq_connect(&a->nmi, device_pin(&cpu->dev, X86_PIN_NMI));
     irq_connect(&a->smi, device_pin(&cpu->dev, X86_PIN_SMI));
     irq_connect(&a->init, device_pin(&cpu->dev, X86_PIN_INIT));
+    device_lock(&bus->dev);
     g_ptr_array_set_size(bus->apics, MAX(bus->apics->len, cpu->index + 1));
     g_ptr_array_index(bus->apics, cpu->index) = a;
+    device_unlock(&bus->dev);
     *source = &irq_source;
     return &a->dev;
+}
+
+void apic_free(ApicBus *bus, Device *apic)
+{
+    device_lock(&bus->dev);
+    g_ptr_array_index(bus->apics, ((Apic *)apic)->cpu->index) = NULL;
+    device_unlock(&bus->dev);
+    object_remove(&apic->object);
 }

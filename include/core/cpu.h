@@ -194,6 +194,8 @@ void cpu_exclusive(Cpu *cpu, void (*fn)(Cpu *cpu, void *data), void *data);
 /* Halts until has_work(); called from helpers, which then leave the unit. */
 void cpu_halt(Cpu *cpu);
 
+/* vm->cpus has gaps where CPUs may come: NULL there and beyond the last. */
+Cpu *cpu_at(struct Vm *vm, int64_t index);
 /* The calling thread's CPU, or NULL. */
 Cpu *cpu_current(void);
 /* Control thread: all vCPUs of a machine stand (their posted work is still served) / go on. */
@@ -242,5 +244,10 @@ Cpu *cpu_new(struct Vm *vm, const GuestIsa *isa, const char *spec, unsigned inde
  * their own: cpu_new() is both. */
 Cpu *cpu_create(struct Vm *vm, const GuestIsa *isa, const char *spec, unsigned index, GError **error);
 bool cpu_realize(Cpu *cpu, GError **error);
+/* A CPU that the user makes as a device: it becomes one of the machine's, with what -cpu says of its
+ * model; properties and device_realize() follow (MachineType.cpu_plug). */
+bool cpu_adopt(Cpu *cpu, GError **error);
+/* The guest has let go of it: takes it out of the machine. Control thread. */
+void cpu_unplug(Cpu *cpu);
 
 #endif

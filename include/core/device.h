@@ -122,6 +122,10 @@ struct DeviceType {
     void (*reset_exit)(Device *);
     void (*restored)(Device *); /* state came from outside: rebuild HOST members, drive pins */
     void (*saving)(Device *);   /* bring SAVED members up to date */
+    /* Of devices on no bus: it is realized and reset; device_del asks the guest to let go, and
+     * device_unplug() follows when it has (NULL: at once). Control thread. */
+    void (*plugged)(Device *);
+    bool (*unplug_request)(Device *, GError **error);
     /* Describe to the guest. */
     const char *dt;             /* device tree: compatible list, NUL-separated */
     /* For firmware (device_fw_path()): the node's name, "pci@i0cf8", or "virtio-mmio" to which the address
@@ -165,6 +169,8 @@ Device *device_new(Vm *vm, const char *type, GError **error);
  * /machine/unattached/device[n] (on-board: id NULL and user false), checks and starts it. A failure
  * frees it. */
 bool device_realize(Device *d, Bus *bus, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* What device_del asks for: at once, or when the guest has let go. Control thread. */
+bool device_unplug_request(Device *d, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void device_unplug(Device *d);
 /* Board conveniences; on-board devices cannot fail other than by programming error. */
 Device *device_make(Vm *vm, const char *type);                  /* draft + start */

@@ -122,7 +122,7 @@ struct MachineType {
     ObjectType;                         /* name "microvm-machine"; fields: -machine properties */
     const char *machine;                /* "microvm" as typed */
     const char *const *archs;           /* NULL-terminated: "x86_64", "i386" */
-    bool is_default, deprecated, hotplug_cpus;
+    bool is_default, deprecated;
     bool boot_letters;                  /* tells its BIOS of vm->boot.order and once */
     const char *alias;                  /* other name */
     const char *default_cpu;
@@ -136,6 +136,13 @@ struct MachineType {
     void (*cold_reset)(Machine *m);             /* after devices and CPUs: entry points of direct boots */
     /* The bus on which -device of a type without bus= lands; NULL: not here. */
     Bus *(*default_bus)(Machine *m, const DeviceType *t);
+    /* CPUs as devices. The board finds a CPU's index and id before it is realized; wires it up, tells the
+     * guest; asks the guest on device_del; unwires it. NULL: CPUs are made by -smp only. Control thread,
+     * vCPUs standing (but for the request). */
+    bool (*cpu_plug)(Machine *m, Cpu *cpu, GError **error);
+    void (*cpu_plugged)(Machine *m, Cpu *cpu);
+    bool (*cpu_unplug_request)(Machine *m, Cpu *cpu, GError **error);
+    void (*cpu_unplug)(Machine *m, Cpu *cpu);
     /* All -device are in: last words (device tree, ACPI, kernel command line). */
     bool (*ready)(Machine *m, GError **error);
 };

@@ -104,11 +104,14 @@ uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base);
 typedef struct AcpiMadt {
     uint32_t lapic_base;
     const uint32_t *apic_ids;   /* of present CPUs */
+    const bool *absent;         /* of each CPU: may come later; NULL: all are there */
     unsigned cpus, ioapics;
     struct { uint32_t base, gsi; uint8_t id; } ioapic[2];
     bool pc_overrides;          /* IRQ0→GSI2 and level SCI-style lines as on PCs */
 } AcpiMadt;
 void acpi_madt(AcpiTables *t, const AcpiMadt *m);
+/* The entry of one local APIC, as it is in the table. */
+void acpi_madt_cpu(GByteArray *b, unsigned uid, uint32_t apic_id, bool enabled);
 typedef struct AcpiReducedFadt {
     uint64_t sleep_control, sleep_status, reset;
     uint8_t reset_value;

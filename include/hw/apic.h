@@ -26,6 +26,8 @@ ApicBus *apic_bus_new(Vm *vm);
 ApicBus *apic_bus_new_remote(Vm *vm);
 /* Makes the APIC of a CPU. `source` and the opaque to give to x86_cpu_connect() come back. */
 Device *apic_new(ApicBus *bus, Cpu *cpu, uint32_t id, bool bsp, const X86IrqSource **source);
+/* The CPU goes. */
+void apic_free(ApicBus *bus, Device *apic);
 /* Input LINT0/1 of an APIC: device_pin(apic, 0 or 1). The PIC drives LINT0 of all; its vector
  * comes from here. */
 void apic_bus_set_pic(ApicBus *bus, int (*ack)(Device *pic), Device *pic);

@@ -16,6 +16,14 @@ void x86_cpu_connect_ferr(Cpu *cpu, Pin to);
 
 /* The initial APIC ID (property "apic-id", derived from the topology unless set). */
 uint32_t x86_cpu_apic_id(Cpu *cpu);
+/* Where a CPU sits; -1: not said. Properties "socket-id" and so on. */
+typedef struct X86Place {
+    int32_t socket, die, core, thread;
+} X86Place;
+X86Place *x86_cpu_place(Cpu *cpu);
+/* The place and the APIC ID of the CPU that has an index of a topology: threads count fastest. */
+X86Place x86_place(const struct CpuTopology *t, unsigned index);
+uint32_t x86_apic_id(const struct CpuTopology *t, unsigned index);
 /* Whether a CPUID feature is on, by QEMU's name ("x2apic", "tsc-deadline", "pdpe1gb"). */
 bool x86_cpu_has(Cpu *cpu, const char *feature);
 /* Marks the bootstrap processor (others halt at reset until SIPI). Default: index 0. */

@@ -43,39 +43,58 @@ Pin x86_gsi(X86Interrupts *s, unsigned n)
 
 typedef struct CpuLines {
     Device dev;
-    Irq *a20, *smi;
+    Irq a20[X86_MAX_CPUS], smi[X86_MAX_CPUS];
+    bool a20_high, smi_high;
 } CpuLines;
 
 static void cpu_pin(Device *d, uint32_t n, bool level)
 {
     CpuLines *s = (CpuLines *)d;
+    *(n == X86_PIN_A20 ? &s->a20_high : &s->smi_high) = level;
     for (unsigned i = 0; i < d->object.vm->n_cpus; i++)
         irq_set(n == X86_PIN_A20 ? &s->a20[i] : &s->smi[i], level);
 }
 
-static void cpu_lines_finish(Object *o)
+/* A20 as CPUs come out of reset. */
+static void cpu_lines_reset(Device *d)
 {
-    g_free(((CpuLines *)o)->a20);
-    g_free(((CpuLines *)o)->smi);
+    CpuLines *s = (CpuLines *)d;
+    s->a20_high = true;
+    for (unsigned i = 0; i < X86_MAX_CPUS; i++)
+        s->a20[i].level = true;
 }
 
-static const Field cpu_fields[] = {HOST(CpuLines, a20), HOST(CpuLines, smi)};
+static const Field cpu_fields[] = {
+    HOST(CpuLines, a20), HOST(CpuLines, smi), SAVED(CpuLines, a20_high), SAVED(CpuLines, smi_high),
+};
 static const DeviceType cpu_lines = {
     .name = "x86-cpu-lines", .desc = "Lines to all CPUs", .size = sizeof(CpuLines), .intc_domain = true,
-    .fields = cpu_fields, .n_fields = G_N_ELEMENTS(cpu_fields), .pin = cpu_pin, .finish = cpu_lines_finish,
+    .fields = cpu_fields, .n_fields = G_N_ELEMENTS(cpu_fields), .pin = cpu_pin, .reset = cpu_lines_reset,
 };
 DEVICE_TYPE(cpu_lines);
+
+static void connect_lines(CpuLines *s, Cpu *cpu)
+{
+    unsigned i = cpu->index;
+    device_lock(&s->dev);
+    s->a20[i] = (Irq){device_pin(&cpu->dev, X86_PIN_A20), true};
+    irq_set(&s->a20[i], s->a20_high);
+    s->smi[i] = (Irq){device_pin(&cpu->dev, X86_PIN_SMI), s->smi_high};
+    device_unlock(&s->dev);
+}
+
+static void disconnect_lines(CpuLines *s, Cpu *cpu)
+{
+    device_lock(&s->dev);
+    s->a20[cpu->index] = s->smi[cpu->index] = (Irq){0};
+    device_unlock(&s->dev);
+}
 
 static Device *cpu_lines_new(Vm *vm)
 {
     CpuLines *s = (CpuLines *)device_make(vm, "x86-cpu-lines");
-    s->a20 = g_new0(Irq, vm->n_cpus);
-    s->smi = g_new0(Irq, vm->n_cpus);
-    for (unsigned i = 0; i < vm->n_cpus; i++) {
-        s->a20[i].level = true;         /* as CPUs come out of reset */
-        s->a20[i].to = device_pin((Device *)vm->cpus[i], X86_PIN_A20);
-        irq_connect(&s->smi[i], device_pin((Device *)vm->cpus[i], X86_PIN_SMI));
-    }
+    for (unsigned i = 0; i < vm->n_cpus; i++)
+        connect_lines(s, vm->cpus[i]);
     return &s->dev;
 }
 
@@ -88,18 +107,39 @@ static void send_msi(void *opaque, const MsiMessage *m)
     apic_bus_msi(((X86Interrupts *)opaque)->bus, m->address, m->data);
 }
 
+static void add_apic(X86Interrupts *s, Cpu *cpu)
+{
+    const X86IrqSource *source;
+    if (accel_irqchip(cpu->vm))
+        return;
+    Device *apic = apic_new(s->bus, cpu, s->apic_ids[cpu->index], cpu->index == 0, &source);
+    s->apic[cpu->index] = apic;
+    x86_cpu_connect(cpu, source, apic);
+}
+
+void x86_interrupts_add_cpu(X86Interrupts *s, Cpu *cpu)
+{
+    add_apic(s, cpu);
+    connect_lines((CpuLines *)s->cpu_lines, cpu);
+}
+
+void x86_interrupts_remove_cpu(X86Interrupts *s, Cpu *cpu)
+{
+    disconnect_lines((CpuLines *)s->cpu_lines, cpu);
+    Device *apic = g_steal_pointer(&s->apic[cpu->index]);
+    if (apic)
+        apic_free(s->bus, apic);
+}
+
 void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic)
 {
     AccelIrqchip kernel = accel_irqchip(vm);
     s->bus = kernel ? apic_bus_new_remote(vm) : apic_bus_new(vm);
-    for (unsigned i = 0; i < vm->n_cpus; i++) {
-        const X86IrqSource *source;
-        s->apic_ids[i] = x86_cpu_apic_id(vm->cpus[i]);
-        if (kernel)
-            continue;
-        Device *apic = apic_new(s->bus, vm->cpus[i], s->apic_ids[i], i == 0, &source);
-        x86_cpu_connect(vm->cpus[i], source, apic);
-    }
+    s->n = MAX(vm->n_cpus, vm->machine ? vm->machine->smp.maxcpus : 0);
+    for (unsigned i = 0; i < s->n; i++)
+        s->apic_ids[i] = i < vm->n_cpus ? x86_cpu_apic_id(vm->cpus[i]) : x86_apic_id(&vm->machine->smp, i);
+    for (unsigned i = 0; i < vm->n_cpus; i++)
+        add_apic(s, vm->cpus[i]);
     s->ioapic[0] = kernel == ACCEL_IRQCHIP_FULL ? device_make(vm, "kvm-ioapic")
                                                 : ioapic_new(s->bus, X86_IOAPIC_BASE, 0);
     if (second_ioapic)

@@ -8,7 +8,8 @@
 #include "hw/isa.h"
 #include "target/x86.h"
 
-enum { X86_IOAPIC_BASE = 0xfec00000, X86_IOAPIC2_BASE = 0xfec10000, X86_IOAPIC_PINS = 24 };
+enum { X86_IOAPIC_BASE = 0xfec00000, X86_IOAPIC2_BASE = 0xfec10000, X86_IOAPIC_PINS = 24,
+       X86_MAX_CPUS = 288 };
 
 /* Who drives an ISA line; the line is high while any of them does. */
 typedef enum X86LineSource { LINE_ISA, LINE_PCI, LINE_SCI, LINE_HPET, LINE_SOURCES } X86LineSource;
@@ -18,9 +19,14 @@ typedef struct X86Interrupts {
     Device *pic, *ioapic[2];    /* pic, second IOAPIC: may be NULL */
     Device *lines, *cpu_lines;
     MsiTarget msi;
-    uint32_t apic_ids[288];
+    Device *apic[X86_MAX_CPUS];         /* by CPU index; NULL: none, or the accelerator's */
+    uint32_t apic_ids[X86_MAX_CPUS];    /* of all possible CPUs */
+    unsigned n;
 } X86Interrupts;
 
+/* The local APIC of a CPU that came later, and lines to it; and back. */
+void x86_interrupts_add_cpu(X86Interrupts *s, Cpu *cpu);
+void x86_interrupts_remove_cpu(X86Interrupts *s, Cpu *cpu);
 /* Local APICs for vm->cpus, IOAPICs, PIC pair. */
 void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic);
 /* An ISA line, which reaches PIC and IOAPIC (line 0 on pin 2). */

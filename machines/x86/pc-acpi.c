@@ -282,17 +282,6 @@ static void add_ecam(Aml *sb, uint64_t base, uint64_t size)
     aml_append(sb, d);
 }
 
-static void add_cpus(Aml *sb, const Pc *s)
-{
-    for (unsigned i = 0; i < s->m.vm->n_cpus; i++) {
-        g_autofree char *name = g_strdup_printf("C%03X", i);
-        Aml *cpu = aml_device(name);
-        aml_append(cpu, aml_name("_HID", aml_string("ACPI0007")));
-        name_int(cpu, "_UID", i);
-        aml_append(sb, cpu);
-    }
-}
-
 static void add_pic_mode(Aml *dsdt)
 {
     Aml *m = aml_method("_PIC", 1, false);
@@ -322,9 +311,9 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     add_fw_cfg(sb);
     if (s->kind->q35)
         add_ecam(sb, ecam, ecam_size);
-    add_cpus(sb, s);
     aml_append(b, sb);
     aml_append(b, after);
+    acpi_cpu_aml(b, s->kind->cpu_hotplug, s->irq.n, s->irq.apic_ids, NULL);
     Aml *s5[] = {aml_int(0), aml_int(0), aml_int(0), aml_int(0)};
     aml_append(b, aml_name("\\_S5", aml_package(s5, G_N_ELEMENTS(s5))));
     acpi_end(t, start, false);
@@ -347,8 +336,11 @@ AcpiTables *pc_acpi_tables(Pc *s)
         .boot_flags = s->kind->q35 && s->i8042 ? 2 : 0, .reset_port = s->kind->q35 ? RESET_PORT : 0,
         .reset_value = RESET_VALUE,
     };
+    bool absent[X86_MAX_CPUS];
+    for (unsigned i = 0; i < s->irq.n; i++)
+        absent[i] = i >= s->m.vm->n_cpus || !s->m.vm->cpus[i];
     AcpiMadt madt = {
-        .lapic_base = 0xfee00000, .apic_ids = s->irq.apic_ids, .cpus = s->m.vm->n_cpus, .ioapics = 1,
+        .lapic_base = 0xfee00000, .apic_ids = s->irq.apic_ids, .absent = absent, .cpus = s->irq.n, .ioapics = 1,
         .ioapic = {{IOAPIC, 0, 0}}, .pc_overrides = true,
     };
     acpi_fadt(t, &fadt, facs, dsdt);

@@ -111,11 +111,20 @@ static void set_boot_letters(Pc *s)
     mc146818_set(s->rtc, CMOS_BOOT_LATE, code[2] << 4 | !s->fd_bootchk);
 }
 
+void pc_set_cpu_count(Pc *s)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < s->m.vm->n_cpus; i++)
+        count += s->m.vm->cpus[i] != NULL;
+    mc146818_set(s->rtc, CMOS_CPUS, count - 1);
+    fw_cfg_add_u16(s->fw_cfg, FW_CFG_NB_CPUS, count);
+}
+
 static void set_cmos(Pc *s)
 {
     mc146818_set_memory(s->rtc, s->low_size, s->high_size);
-    mc146818_set(s->rtc, CMOS_CPUS, s->m.vm->n_cpus - 1);
     mc146818_set(s->rtc, CMOS_EQUIPMENT, 0x06);
+    pc_set_cpu_count(s);
     set_boot_letters(s);
 }
 
@@ -175,6 +184,7 @@ bool pc_finish_build(Pc *s, GError **error)
         x86_cpu_connect_ferr(vm->cpus[i], x86_isa_line(&s->irq, LINE_ISA, 13));
     s->pm = acpi_pm_of(vm);
     s->fw_cfg = fw_cfg_new_io(&s->m);
+    pc_cpu_hotplug_new(s);
     set_cmos(s);
     add_fw_cfg(s);
     return make_serials(s, error) && pc_firmware(s, error);

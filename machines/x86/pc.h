@@ -6,7 +6,7 @@
 #ifndef MACHINES_X86_PC_H
 #define MACHINES_X86_PC_H
 
-#include "hw/acpi.h"
+#include "hw/acpi-hotplug.h"
 #include "hw/pc-pci.h"
 #include "machines/x86/boot.h"
 #include "machines/x86/interrupts.h"
@@ -25,7 +25,7 @@ typedef struct Pc {
     uint64_t low_size, high_size;
     PciBus *root;
     PciDevice *south;
-    Device *rtc, *pm;
+    Device *rtc, *pm, *cpu_hotplug;
     Bus *isa;
     FwCfg *fw_cfg;
     AcpiTables *tables;
@@ -58,6 +58,18 @@ bool pc_ready(Machine *m, GError **error);
 Bus *pc_default_bus(Machine *m, const DeviceType *t);
 void pc_cold_reset(Machine *m);
 void pc_object_finish(Object *o);
+
+/* CPUs that come and go (pc-cpu.c): the register block, and what MachineType wants. */
+void pc_cpu_hotplug_new(Pc *s);
+bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error);
+void pc_cpu_plugged(Machine *m, Cpu *cpu);
+bool pc_cpu_unplug_request(Machine *m, Cpu *cpu, GError **error);
+void pc_cpu_unplug(Machine *m, Cpu *cpu);
+#define PC_CPU_HOTPLUG                                                                              \
+    .cpu_plug = pc_cpu_plug, .cpu_plugged = pc_cpu_plugged, .cpu_unplug_request = pc_cpu_unplug_request, \
+    .cpu_unplug = pc_cpu_unplug
+/* How many CPUs are there: for firmware. */
+void pc_set_cpu_count(Pc *s);
 
 /* ACPI tables of the machine as it is now. */
 AcpiTables *pc_acpi_tables(Pc *s);

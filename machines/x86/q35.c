@@ -32,7 +32,8 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .archs = pc_archs, .default_cpu = "qemu64", .default_ram_id = "pc.ram",                     \
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
-        .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus, __VA_ARGS__  \
+        .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
+        PC_CPU_HOTPLUG, __VA_ARGS__                                                                 \
     };                                                                                              \
     OBJECT_TYPE(ident)
 

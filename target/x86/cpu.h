@@ -232,6 +232,7 @@ typedef struct X86Cpu {
     /* Highest leaves. level, xlevel: 0 is from the model and its features, no less than the minima. */
     uint32_t level, xlevel, min_level, min_xlevel, phys_bits_prop;
     uint32_t apic_id;
+    X86Place place;
     bool bsp;
     bool kvm, prop_check, prop_enforce, expose_tcg, pmu, migratable, l3_cache, host_cache_info;
     bool host_phys_bits, legacy_cache, auto_level, leaf_b;

@@ -233,18 +233,35 @@ static uint32_t version(const X86Cpu *x)
 static unsigned bits_for(unsigned n) { return n <= 1 ? 0 : 32 - __builtin_clz(n - 1); }
 
 /* From the topology: thread, core, die, socket fields, each wide enough. */
-static uint32_t default_apic_id(const X86Cpu *x)
+uint32_t x86_apic_id(const CpuTopology *t, unsigned index)
 {
+    if (!t->threads)
+        return index;
+    unsigned dies = MAX(t->dies, 1), cores = MAX(t->cores, 1) * MAX(t->clusters, 1);
+    unsigned tb = bits_for(t->threads), cb = bits_for(cores), db = bits_for(dies);
+    X86Place at = x86_place(t, index);
+    return at.thread | at.core << tb | at.die << (tb + cb) | at.socket << (tb + cb + db);
+}
+
+X86Place x86_place(const CpuTopology *t, unsigned i)
+{
+    unsigned threads = MAX(t->threads, 1), cores = MAX(t->cores, 1) * MAX(t->clusters, 1);
+    unsigned dies = MAX(t->dies, 1);
+    return (X86Place){.thread = i % threads, .core = i / threads % cores, .die = i / (threads * cores) % dies,
+                      .socket = i / (threads * cores * dies)};
+}
+
+X86Place *x86_cpu_place(Cpu *cpu) { return &x86_of(cpu)->place; }
+
+static void settle_place(X86Cpu *x)
+{
+    static const CpuTopology flat;
     const Machine *m = x->cpu.vm->machine;
-    if (!m || !m->smp.threads)
-        return x->cpu.index;
-    CpuTopology t = m->smp;
-    unsigned dies = MAX(t.dies, 1), cores = MAX(t.cores, 1) * MAX(t.clusters, 1), threads = t.threads;
-    unsigned i = x->cpu.index;
-    unsigned thread = i % threads, core = i / threads % cores, die = i / (threads * cores) % dies;
-    unsigned socket = i / (threads * cores * dies);
-    unsigned tb = bits_for(threads), cb = bits_for(cores), db = bits_for(dies);
-    return thread | core << tb | die << (tb + cb) | socket << (tb + cb + db);
+    const CpuTopology *t = m ? &m->smp : &flat;
+    if (x->apic_id == UINT32_MAX)
+        x->apic_id = x86_apic_id(t, x->cpu.index);
+    if (m && x->place.socket < 0)
+        x->place = x86_place(t, x->cpu.index);
 }
 
 /* Features want the leaves that tell of them. */
@@ -311,8 +328,7 @@ bool x86_realize(Cpu *cpu, GError **error)
     x->cpuid_version = version(x);
     if (!set_phys_bits(x, error))
         return false;
-    if (x->apic_id == UINT32_MAX)
-        x->apic_id = default_apic_id(x);
+    settle_place(x);
     x->tsc_default = !x->tsc_hz;
     if (x->tsc_default)
         x->tsc_hz = 1000000000;
@@ -497,6 +513,10 @@ static const Field fields[] = {
     PROP(X86Cpu, min_xlevel, "min-xlevel", PROP_U32), PROP(X86Cpu, phys_bits_prop, "phys-bits", PROP_U32),
     PROP(X86Cpu, host_phys_bits, "host-phys-bits", PROP_BOOL),
     PROP(X86Cpu, apic_id, "apic-id", PROP_U32, .init = UINT32_MAX),
+    PROP(X86Cpu, place.socket, "socket-id", PROP_I32, .init = (uint64_t)-1),
+    PROP(X86Cpu, place.die, "die-id", PROP_I32, .init = (uint64_t)-1),
+    PROP(X86Cpu, place.core, "core-id", PROP_I32, .init = (uint64_t)-1),
+    PROP(X86Cpu, place.thread, "thread-id", PROP_I32, .init = (uint64_t)-1),
     PROP(X86Cpu, tsc_hz, "tsc-frequency", PROP_U64),
     PROP(X86Cpu, kvm, "kvm", PROP_BOOL, .init = 1),
     PROP(X86Cpu, prop_check, "check", PROP_BOOL, .init = 1),
@@ -554,7 +574,7 @@ DEVICE_TYPE(x86_cpu);
     static const DeviceType type_##isa_##_##id_ = {                                                  \
         .name = name_ "-" #isa_ "-cpu", .parent = "x86-cpu", .desc = desc_, .size = sizeof(X86Cpu),   \
         .category = DEVICE_CPU, .init = init, .pin = x86_pin, .n_pins = X86_PINS, .saving = saving,   \
-        .ext = &model_##id_};                                                                          \
+        .pluggable = true, .hotpluggable = true, .ext = &model_##id_};                                                                          \
     DEVICE_TYPE(type_##isa_##_##id_);
 #define TYPES(id_, name_, desc_, base_, version_, alias_)                                           \
     static const X86Model model_##id_ = {&base_, version_, alias_};                                  \

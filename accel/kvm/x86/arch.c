@@ -88,7 +88,15 @@ bool kvm_arch_cpu_init(KvmCpu *c, GError **error)
     return true;
 }
 
-void kvm_arch_cpu_finish(KvmCpu *c) { g_free(c->arch); }
+void kvm_arch_cpu_finish(KvmCpu *c)
+{
+    X86KvmCpu *x = x86_kvm_cpu(c);
+
+    if (x && x->apic) {
+        object_remove(&x->apic->object);
+    }
+    g_free(x);
+}
 
 /* ---- interrupts from our own chips ---- */
 

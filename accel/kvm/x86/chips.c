@@ -170,6 +170,12 @@ static void apic_reset(Device *d)
     kvm_ioctl(s->c->fd, KVM_SET_LAPIC, &s->first);
 }
 
+/* The next CPU with this number finds it as new. */
+static void apic_unrealize(Device *d)
+{
+    kvm_ioctl(((KvmApic *)d)->c->fd, KVM_SET_LAPIC, &((KvmApic *)d)->first);
+}
+
 static bool apic_realize(Device *d, GError **error)
 {
     return ((KvmApic *)d)->c || error_set(error, "a local APIC is made with its CPU");
@@ -181,7 +187,7 @@ static const Field apic_fields[] = {
 static const DeviceType kvm_apic = {
     .name = "kvm-apic", .desc = "Local APIC in the kernel", .size = sizeof(KvmApic),
     .fields = apic_fields, .n_fields = G_N_ELEMENTS(apic_fields), .intc_domain = true,
-    .realize = apic_realize, .saving = apic_saving, .restored = apic_restored, .reset = apic_reset,
+    .realize = apic_realize, .unrealize = apic_unrealize, .saving = apic_saving, .restored = apic_restored, .reset = apic_reset,
 };
 DEVICE_TYPE(kvm_apic);
 
@@ -241,6 +247,7 @@ bool x86_kvm_make_apic(KvmCpu *c)
     s->c = c;
     kvm_ioctl(c->fd, KVM_GET_LAPIC, &s->first);
     x->first_base = x->apic_base = 0xfee00800 | (c->cpu->index ? 0 : 1 << 8);
+    x->apic = &s->dev;
     device_start(&s->dev);
     x86_cpu_connect(c->cpu, &source, c);
     return true;

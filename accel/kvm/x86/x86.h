@@ -40,6 +40,7 @@ typedef struct X86KvmCpu {
     /* With APICs in the kernel. */
     uint64_t apic_base, first_base;
     uint32_t mp_state;
+    Device *apic;               /* the kernel's local APIC, or NULL */
     uint64_t mp_rip;            /* where it was so */
     bool mp_known;
 } X86KvmCpu;

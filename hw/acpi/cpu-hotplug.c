@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CPU hotplug by ACPI: a block of 12 bytes with a selector, flags of the selected CPU, and commands.
+ * Spec: the platform's register interface (CPU hotplug block, modern layout); ACPI 6.5, 6.3.5, 8.4.
+ */
+#include "hw/acpi-hotplug.h"
+#include "qapi/qapi-events.h"
+
+enum {
+    SELECTOR = 0, DATA2 = 0, FLAGS = 4, COMMAND = 5, DATA = 8,
+    ENABLED = 1, INSERTING = 2, REMOVING = 4, EJECT = 8, TO_FIRMWARE = 16,
+    NEXT_EVENT = 0, OST_EVENT, OST_STATUS, ARCH_ID,
+};
+
+typedef struct CpuHotplug {
+    Device dev;
+    AcpiCpuSlots slots;
+    uint32_t selector;
+    uint8_t command;
+    uint8_t pending[ACPI_CPU_MAX];      /* INSERTING, REMOVING, TO_FIRMWARE */
+    uint32_t ost_event[ACPI_CPU_MAX];
+} CpuHotplug;
+
+static bool in_range(const CpuHotplug *s) { return s->selector < s->slots.n; }
+
+static Cpu *selected(const CpuHotplug *s)
+{
+    Vm *vm = s->dev.object.vm;
+    return in_range(s) && s->selector < vm->n_cpus ? vm->cpus[s->selector] : NULL;
+}
+
+/* ---- reads ---- */
+
+static uint32_t read_data(const CpuHotplug *s)
+{
+    if (s->command == NEXT_EVENT)
+        return s->selector;
+    return s->command == ARCH_ID && in_range(s) ? s->slots.arch_ids[s->selector] : 0;
+}
+
+static uint64_t read_block(Device *d, uint64_t at, unsigned size)
+{
+    CpuHotplug *s = (CpuHotplug *)d;
+    if (at == FLAGS && in_range(s))
+        return s->pending[s->selector] | (selected(s) ? ENABLED : 0);
+    return at == DATA ? read_data(s) : 0;
+}
+
+/* ---- writes ---- */
+
+/* From the selected CPU on, all the way round; it stays selected if there is none. */
+static void find_event(CpuHotplug *s)
+{
+    for (unsigned i = 0; in_range(s) && i < s->slots.n; i++) {
+        unsigned n = (s->selector + i) % s->slots.n;
+        if (s->pending[n] & (INSERTING | REMOVING)) {
+            s->selector = n;
+            return;
+        }
+    }
+}
+
+typedef struct Ejection {
+    CpuHotplug *block;
+    unsigned n;
+} Ejection;
+
+static void eject(void *data)
+{
+    Ejection *e = data;
+    if (e->block->dev.realized)
+        e->block->slots.eject(e->block->slots.opaque, e->n);
+    object_unref(&e->block->dev.object);
+    g_free(e);
+}
+
+static void post_ejection(CpuHotplug *s)
+{
+    Ejection *e = g_new(Ejection, 1);
+    *e = (Ejection){s, s->selector};
+    object_ref(&s->dev.object);
+    loop_post(s->dev.object.vm->loop, eject, e);
+}
+
+static void write_flags(CpuHotplug *s, uint8_t v)
+{
+    if (!in_range(s))
+        return;
+    s->pending[s->selector] &= ~(v & (INSERTING | REMOVING));
+    if (v & EJECT && selected(s) && s->slots.eject) {
+        s->pending[s->selector] &= ~TO_FIRMWARE;
+        post_ejection(s);
+    } else if (v & TO_FIRMWARE && selected(s)) {
+        s->pending[s->selector] ^= TO_FIRMWARE;
+    }
+}
+
+static void report(CpuHotplug *s, uint32_t status)
+{
+    Cpu *cpu = selected(s);
+    g_autofree char *slot = g_strdup_printf("%u", s->selector);
+    ACPIOSTInfo info = {
+        .device = cpu ? cpu->dev.id : NULL, .slot = slot, .slot_type = ACPI_SLOT_TYPE_CPU,
+        .source = s->ost_event[s->selector], .status = status,
+    };
+    qapi_event_acpi_device_ost(s->dev.object.vm, &info);
+}
+
+static void write_data(CpuHotplug *s, uint32_t v)
+{
+    if (!in_range(s))
+        return;
+    if (s->command == OST_EVENT)
+        s->ost_event[s->selector] = v;
+    else if (s->command == OST_STATUS)
+        report(s, v);
+}
+
+static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
+{
+    CpuHotplug *s = (CpuHotplug *)d;
+    switch (at) {
+    case SELECTOR:
+        s->selector = v;
+        break;
+    case FLAGS:
+        write_flags(s, v);
+        break;
+    case COMMAND:
+        s->command = v;
+        if (v == NEXT_EVENT)
+            find_event(s);
+        break;
+    case DATA:
+        write_data(s, v);
+        break;
+    }
+}
+
+/* ---- the device ---- */
+
+static const Field fields[] = {
+    HOST(CpuHotplug, slots), SAVED(CpuHotplug, selector), SAVED(CpuHotplug, command),
+    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event),
+};
+static const DeviceType type = {
+    .name = "acpi-cpu-hotplug", .desc = "ACPI CPU hotplug registers", .size = sizeof(CpuHotplug),
+    .window = ACPI_CPU_WINDOW, .max_access = 4, FIELDS(fields), .read = read_block, .write = write_block,
+};
+DEVICE_TYPE(type);
+
+Device *acpi_cpu_hotplug_new(Vm *vm, const AcpiCpuSlots *slots)
+{
+    CpuHotplug *s = (CpuHotplug *)device_draft(vm, "acpi-cpu-hotplug");
+    s->slots = *slots;
+    s->slots.n = MIN(slots->n, ACPI_CPU_MAX);
+    device_start(&s->dev);
+    return &s->dev;
+}
+
+static void tell(Device *d, unsigned n, uint8_t what, uint8_t not)
+{
+    CpuHotplug *s = (CpuHotplug *)d;
+    if (n >= s->slots.n)
+        return;
+    device_lock(d);
+    s->pending[n] = (s->pending[n] & ~not) | what;
+    device_unlock(d);
+    s->slots.event.raise(s->slots.event.opaque);
+}
+
+void acpi_cpu_plugged(Device *d, unsigned n) { tell(d, n, INSERTING, REMOVING); }
+void acpi_cpu_unplug_request(Device *d, unsigned n) { tell(d, n, REMOVING, 0); }
+
+/* ---- AML ---- */
+
+#define REGS_AT "\\_SB.PCI0.PRES."
+static Aml *reg(const char *name)
+{
+    g_autofree char *path = g_strconcat(REGS_AT, name, NULL);
+    return aml_path(path);
+}
+
+static void choose(Aml *m, Aml *n) { aml_append(m, aml_store(n, reg("CSEL"))); }
+
+static void set(Aml *m, const char *name, uint64_t v) { aml_append(m, aml_store(aml_int(v), reg(name))); }
+
+/* The registers: what the methods below name. */
+static void add_registers(Aml *dsdt, uint16_t port)
+{
+    static const AmlUnit flags[] = {
+        {NULL, 32}, {"CPEN", 1}, {"CINS", 1}, {"CRMV", 1}, {"CEJ0", 1}, {"CEJF", 1}, {NULL, 3}, {"CCMD", 8},
+    };
+    static const AmlUnit words[] = {{"CSEL", 32}, {NULL, 32}, {"CDAT", 32}};
+    Aml *bridge = aml_scope("\\_SB.PCI0"), *d = aml_device("PRES"), *r = aml_resources();
+    aml_append(d, aml_name("_HID", aml_eisaid("PNP0A06")));
+    aml_append(d, aml_name("_UID", aml_string("CPU Hotplug resources")));
+    aml_append(d, aml_name("_STA", aml_int(11)));
+    aml_append(d, aml_mutex("CPLK", 0));
+    aml_res_io(r, port, ACPI_CPU_WINDOW);
+    aml_append(d, aml_name_resources("_CRS", r));
+    aml_append(d, aml_region("PRST", 1, port, ACPI_CPU_WINDOW));
+    aml_append(d, aml_fields("PRST", 1, false, 2, flags, G_N_ELEMENTS(flags)));
+    aml_append(d, aml_fields("PRST", 3, false, 0, words, G_N_ELEMENTS(words)));
+    aml_append(bridge, d);
+    aml_append(dsdt, bridge);
+}
+
+static Aml *locked(const char *name, unsigned args)
+{
+    Aml *m = aml_method(name, args, true);
+    aml_append(m, aml_acquire(REGS_AT "CPLK"));
+    return m;
+}
+
+static void add_locked(Aml *to, Aml *m, Aml *result)
+{
+    aml_append(m, aml_release(REGS_AT "CPLK"));
+    if (result)
+        aml_append(m, aml_return(result));
+    aml_append(to, m);
+}
+
+/* CTFY(n, what): Notify wants a name, not a number. */
+static void add_notify(Aml *cpus, unsigned n)
+{
+    Aml *m = aml_method("CTFY", 2, false);
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("C%03X", i);
+        Aml *this = aml_if(aml_equal(aml_arg(0), aml_int(i)));
+        aml_append(this, aml_notify_object(aml_path(name), aml_arg(1)));
+        aml_append(m, this);
+    }
+    aml_append(cpus, m);
+}
+
+/* If flag: CTFY(found, what), and the flag is cleared. */
+static Aml *pass_on(const char *flag, unsigned what)
+{
+    Aml *args[] = {reg("CDAT"), aml_int(what)};
+    Aml *hit = aml_if(aml_equal(reg(flag), aml_int(1)));
+    aml_append(hit, aml_call("CTFY", args, 2));
+    set(hit, flag, 1);
+    aml_append(hit, aml_store(aml_int(1), aml_local(0)));
+    return hit;
+}
+
+/* CSCN: while one has an event, passes it on. */
+static void add_scan(Aml *cpus)
+{
+    Aml *m = locked("CSCN", 0);
+    aml_append(m, aml_store(aml_int(1), aml_local(0)));
+    Aml *loop = aml_while(aml_equal(aml_local(0), aml_int(1)));
+    aml_append(loop, aml_store(aml_int(0), aml_local(0)));
+    choose(loop, aml_int(0));
+    set(loop, "CCMD", NEXT_EVENT);
+    aml_append(loop, pass_on("CINS", 1));
+    Aml *other = aml_else();
+    aml_append(other, pass_on("CRMV", 3));
+    aml_append(loop, other);
+    aml_append(m, loop);
+    add_locked(cpus, m, NULL);
+}
+
+static void add_methods(Aml *cpus)
+{
+    Aml *status = locked("CSTA", 1);
+    choose(status, aml_arg(0));
+    aml_append(status, aml_store(aml_int(0), aml_local(0)));
+    Aml *there = aml_if(aml_equal(reg("CPEN"), aml_int(1)));
+    aml_append(there, aml_store(aml_int(15), aml_local(0)));
+    aml_append(status, there);
+    add_locked(cpus, status, aml_local(0));
+
+    Aml *out = locked("CEJ0", 1);
+    choose(out, aml_arg(0));
+    set(out, "CEJ0", 1);
+    add_locked(cpus, out, NULL);
+
+    Aml *ost = locked("COST", 3);
+    choose(ost, aml_arg(0));
+    set(ost, "CCMD", OST_EVENT);
+    aml_append(ost, aml_store(aml_arg(1), reg("CDAT")));
+    set(ost, "CCMD", OST_STATUS);
+    aml_append(ost, aml_store(aml_arg(2), reg("CDAT")));
+    add_locked(cpus, ost, NULL);
+}
+
+/* What the MADT says of a CPU that is there. */
+static Aml *madt_entry(unsigned n, uint32_t id)
+{
+    GByteArray *a = g_byte_array_new();
+    acpi_madt_cpu(a, n, id, true);
+    Aml *buffer = aml_buffer(a->data, a->len);
+    g_byte_array_unref(a);
+    return buffer;
+}
+
+static void add_cpu(Aml *cpus, unsigned n, uint32_t id, const uint32_t *node)
+{
+    g_autofree char *name = g_strdup_printf("C%03X", n);
+    Aml *cpu = aml_device(name);
+    aml_append(cpu, aml_name("_HID", aml_string("ACPI0007")));
+    aml_append(cpu, aml_name("_UID", aml_int(n)));
+    Aml *m = aml_method("_STA", 0, true), *arg[] = {aml_int(n)};
+    aml_append(m, aml_return(aml_call("CSTA", arg, 1)));
+    aml_append(cpu, m);
+    aml_append(cpu, aml_name("_MAT", madt_entry(n, id)));
+    if (n) {                            /* the first one stays */
+        Aml *out[] = {aml_int(n)};
+        m = aml_method("_EJ0", 1, false);
+        aml_append(m, aml_call("CEJ0", out, 1));
+        aml_append(cpu, m);
+    }
+    Aml *ost[] = {aml_int(n), aml_arg(0), aml_arg(1)};
+    m = aml_method("_OST", 3, true);
+    aml_append(m, aml_call("COST", ost, 3));
+    aml_append(cpu, m);
+    if (node)
+        aml_append(cpu, aml_name("_PXM", aml_int(*node)));
+    aml_append(cpus, cpu);
+}
+
+void acpi_cpu_aml(Aml *dsdt, uint16_t port, unsigned n, const uint32_t *arch_ids, const uint32_t *nodes)
+{
+    Aml *sb = aml_scope("\\_SB"), *cpus = aml_device("CPUS"), *gpe = aml_scope("\\_GPE");
+    Aml *event = aml_method("_E02", 0, false);
+    add_registers(dsdt, port);
+    aml_append(cpus, aml_name("_HID", aml_string("ACPI0010")));
+    aml_append(cpus, aml_name("_CID", aml_eisaid("PNP0A05")));
+    add_notify(cpus, n);
+    add_scan(cpus);
+    add_methods(cpus);
+    for (unsigned i = 0; i < n; i++)
+        add_cpu(cpus, i, arch_ids[i], nodes ? &nodes[i] : NULL);
+    aml_append(sb, cpus);
+    aml_append(dsdt, sb);
+    aml_append(event, aml_call("\\_SB.CPUS.CSCN", NULL, 0));
+    aml_append(gpe, event);
+    aml_append(dsdt, gpe);
+}
