@@ -3,6 +3,7 @@
 #include "machines/loader.h"
 #include <elf.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "util/error.h"
 
 enum { MAX_BSS = 1 << 30 };
@@ -18,14 +19,29 @@ static void image_free(gpointer p)
     g_free(p);
 }
 
-GBytes *loader_file(const char *path, GError **error)
+GBytes *loader_file(Machine *m, const char *path, GError **error)
 {
     g_autoptr(GMappedFile) map = g_mapped_file_new(path, false, error);
     if (!map) {
         g_prefix_error(error, "could not load '%s': ", path);
         return NULL;
     }
-    return g_mapped_file_get_bytes(map);
+    if (!m->files)
+        m->files = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+    GBytes *bytes = g_mapped_file_get_bytes(map);
+    g_ptr_array_add(m->files, g_bytes_ref(bytes));
+    return bytes;
+}
+
+/* What was read stays within the files until the next reset. */
+static void forget_pages(Machine *m)
+{
+    for (unsigned i = 0; m->files && i < m->files->len; i++) {
+        size_t n;
+        const void *p = g_bytes_get_data(g_ptr_array_index(m->files, i), &n);
+        if (n)
+            madvise((void *)p, n, MADV_DONTNEED);
+    }
 }
 
 /* ---- where firmware lives ---- */
@@ -107,6 +123,7 @@ void loader_reset(Machine *m)
         else
             write_zeroes(m->vm->memory, image->pa, image->size);
     }
+    forget_pages(m);
 }
 
 /* ---- ELF ---- */

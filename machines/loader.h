@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Files into guest memory: kernels, firmware, initial ramdisks. What is added here is written again
- * at each reset. Files are mapped, not copied, so an image costs no memory until it is written.
+ * at each reset. Files are mapped, not copied, so an image costs memory only while it is written.
  */
 #ifndef MACHINES_LOADER_H
 #define MACHINES_LOADER_H
 
 #include "core/vm.h"
 
-/* A file's bytes; errors name the path and what would make it readable. */
-GBytes *loader_file(const char *path, GError **error);
+/* A file's bytes, mapped as long as the machine lives; errors name the path and what would make it readable. */
+GBytes *loader_file(Machine *m, const char *path, GError **error);
 /* Firmware by bare name in -L folders and where Debian's packages put it; a path is taken as it is.
  * NULL with an error that names the package to install where it is known. */
 char *loader_find(Vm *vm, const char *name, GError **error);

@@ -136,6 +136,8 @@ JitChunk *jit_cache_room(Jit *j, size_t code, size_t meta)
         return NULL;
     c->current = next;
     ch = &c->chunks[next];
+    /* From now on the writable view serves patches only: it need not be mapped a second time. */
+    madvise(c->rw, c->size, MADV_DONTNEED);
     retire(j, &c->chunks[(next + 1) % c->n_chunks]);
     return ch;
 }

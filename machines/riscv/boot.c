@@ -29,7 +29,7 @@ static char *find_opensbi(Machine *m, unsigned xlen, GError **error)
 static bool load_image(Machine *m, const char *path, uint64_t base, uint64_t *entry, uint64_t *end,
                        GError **error)
 {
-    g_autoptr(GBytes) file = loader_file(path, error);
+    g_autoptr(GBytes) file = loader_file(m, path, error);
     if (!file)
         return false;
     if (loader_is_elf(file)) {
@@ -73,7 +73,7 @@ static bool load_kernel(Machine *m, RiscvBoot *boot, uint64_t firmware_end, uint
                         GError **error)
 {
     uint64_t base = ALIGN_UP(firmware_end, boot->xlen == 64 ? MEGA_PAGE : MEGA_PAGE32);
-    g_autoptr(GBytes) file = loader_file(m->kernel, error);
+    g_autoptr(GBytes) file = loader_file(m, m->kernel, error);
     if (!file)
         return false;
     if (is_gzip(file))
@@ -84,7 +84,7 @@ static bool load_kernel(Machine *m, RiscvBoot *boot, uint64_t firmware_end, uint
 
 static bool load_initrd(Machine *m, RiscvBoot *boot, uint64_t kernel_end, GError **error)
 {
-    g_autoptr(GBytes) file = loader_file(m->initrd, error);
+    g_autoptr(GBytes) file = loader_file(m, m->initrd, error);
     if (!file)
         return false;
     uint64_t at = boot->kernel_entry + MIN(boot->ram_size / 2, 512ull << 20);

@@ -352,12 +352,12 @@ static GByteArray *describe(const RiscvVirt *s)
     return fdt_finish_tree(f);
 }
 
-static GByteArray *make_tree(const RiscvVirt *s, GError **error)
+static GByteArray *make_tree(RiscvVirt *s, GError **error)
 {
-    const Machine *m = &s->m;
+    Machine *m = &s->m;
     g_autoptr(GByteArray) tree = NULL;
     if (m->dtb) {
-        g_autoptr(GBytes) file = loader_file(m->dtb, error);
+        g_autoptr(GBytes) file = loader_file(m, m->dtb, error);
         if (!file)
             return NULL;
         tree = g_byte_array_new();

@@ -22,7 +22,7 @@ bool x86_place_initrd(Machine *m, X86BootInfo *info, uint64_t limit, uint64_t fl
     *place = (InitrdPlace){0};
     if (!m->initrd)
         return true;
-    g_autoptr(GBytes) data = loader_file(m->initrd, error);
+    g_autoptr(GBytes) data = loader_file(m, m->initrd, error);
     if (!data)
         return false;
     uint64_t size = g_bytes_get_size(data), top = MIN(info->low_end, limit);
@@ -56,7 +56,7 @@ static void add_reset_stub(Machine *m)
 
 bool x86_boot_kernel(Machine *m, const char *cmdline, X86BootInfo *info, GError **error)
 {
-    g_autoptr(GBytes) kernel = loader_file(m->kernel, error);
+    g_autoptr(GBytes) kernel = loader_file(m, m->kernel, error);
     if (!kernel)
         return false;
     bool ok;
@@ -79,7 +79,7 @@ bool x86_boot_kernel(Machine *m, const char *cmdline, X86BootInfo *info, GError 
 static bool add_rom(Machine *m, FwCfg *fw_cfg, const char *name, GError **error)
 {
     g_autofree char *path = loader_find(m->vm, name, error);
-    g_autoptr(GBytes) rom = path ? loader_file(path, error) : NULL;
+    g_autoptr(GBytes) rom = path ? loader_file(m, path, error) : NULL;
     if (!rom)
         return false;
     g_autofree char *file = g_strconcat("genroms/", name, NULL);
@@ -102,7 +102,7 @@ bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t lo
                      bool option_rom, GError **error)
 {
     enum { SETUP_AT = 0x10000, TOP_RESERVE = 0x29000, HEAP_END = 0xfe00 };
-    g_autoptr(GBytes) kernel = loader_file(m->kernel, error);
+    g_autoptr(GBytes) kernel = loader_file(m, m->kernel, error);
     if (!kernel)
         return false;
     if (!x86_is_bzimage(kernel))
@@ -117,7 +117,7 @@ bool x86_boot_fw_cfg(Machine *m, FwCfg *fw_cfg, const char *cmdline, uint64_t lo
     setup[0x225] = HEAP_END >> 8;
     put32(setup + 0x228, BOOT_CMDLINE);
     if (m->initrd) {
-        g_autoptr(GBytes) initrd = loader_file(m->initrd, error);
+        g_autoptr(GBytes) initrd = loader_file(m, m->initrd, error);
         if (!initrd)
             return false;
         size_t n;
@@ -145,7 +145,7 @@ bool x86_load_bios(Machine *m, const char *dflt, GError **error)
 {
     enum { LOW_COPY = 128 * 1024, MAX_BIOS = 16 << 20 };
     g_autofree char *path = loader_find(m->vm, m->firmware ? m->firmware : dflt, error);
-    g_autoptr(GBytes) bios = path ? loader_file(path, error) : NULL;
+    g_autoptr(GBytes) bios = path ? loader_file(m, path, error) : NULL;
     if (!bios)
         return false;
     size_t size = g_bytes_get_size(bios);

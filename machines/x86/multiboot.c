@@ -68,7 +68,7 @@ static bool add_modules(Machine *m, uint64_t *at, uint64_t limit, uint8_t *rows,
         char *space = strchr(path, ' ');
         if (space)
             *space = 0;
-        g_autoptr(GBytes) data = loader_file(path, error);
+        g_autoptr(GBytes) data = loader_file(m, path, error);
         if (!data)
             return false;
         uint64_t n = g_bytes_get_size(data);

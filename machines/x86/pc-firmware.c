@@ -21,7 +21,7 @@ static bool load_bios(Pc *s, GError **error)
 {
     Machine *m = &s->m;
     g_autofree char *path = loader_find(m->vm, m->firmware ? m->firmware : "bios-256k.bin", error);
-    g_autoptr(GBytes) bios = path ? loader_file(path, error) : NULL;
+    g_autoptr(GBytes) bios = path ? loader_file(m, path, error) : NULL;
     if (!bios)
         return false;
     size_t size = g_bytes_get_size(bios);
