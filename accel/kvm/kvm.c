@@ -333,6 +333,7 @@ static const char *current(Accel *a)
     return ((Kvm *)a)->handed_over ? "tcg" : "kvm";
 }
 
+static const char *const auto_names[] = {"auto", "on", "off", NULL};
 static const char *const irqchip_names[] = {"auto", "on", "split", "off", NULL};
 static const Field fields[] = {
     PROP(Kvm, irqchip, "kernel-irqchip", PROP_ENUM, .names = irqchip_names,
@@ -341,6 +342,9 @@ static const Field fields[] = {
          .desc = "the engine executes instructions that the kernel cannot emulate"),
     PROP(Kvm, slice_us, "fallback-slice", PROP_U32, .init = 500000,
          .desc = "longest run of the engine after a failed instruction, in us; 0: one instruction"),
+    PROP(Kvm, emulated, "emulated-modes", PROP_ENUM, .names = auto_names,
+         .desc = "the kernel runs processor modes that it can only emulate (off: the engine does); auto:"
+                 " where the host's processor virtualizes"),
     PROP(Kvm, ring_size, "dirty-ring-size", PROP_U32,
          .desc = "entries of each vCPU's dirty ring; 0: bitmaps"),
 };

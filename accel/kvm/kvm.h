@@ -43,6 +43,9 @@ typedef struct KvmCpu {
 
 enum { KVM_IRQCHIP_AUTO, KVM_IRQCHIP_ON, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_OFF };
 
+/* Whether the kernel runs modes that it can only emulate. */
+enum { KVM_EMULATED_AUTO, KVM_EMULATED_ON, KVM_EMULATED_OFF };
+
 struct Kvm {
     Accel accel;
     /* options */
@@ -50,6 +53,7 @@ struct Kvm {
     bool fallback;
     uint32_t ring_size;         /* entries; 0: bitmaps */
     uint32_t slice_us;          /* longest slice */
+    int emulated;               /* KVM_EMULATED_* */
     /* state */
     int sys, fd;
     unsigned run_size, max_slots;
@@ -142,8 +146,9 @@ void kvm_arch_after(KvmCpu *c);
 bool kvm_arch_exit(KvmCpu *c);
 /* Events in cpu->req that the engine delivers. */
 uint32_t kvm_arch_events(void);
-/* With registers in the Cpu struct: a mode that only the engine knows. */
-bool kvm_arch_engine_only(KvmCpu *c);
+/* How long the engine is to run, in ns, as the CPU is in a mode that only it knows; 0: the mode is the
+ * kernel's. */
+int64_t kvm_arch_engine_only(KvmCpu *c);
 /* The engine can hold the state; else why not. */
 const char *kvm_arch_movable(KvmCpu *c);
 /* Whether break- and watchpoints of the debugger fit into KVM_SET_GUEST_DEBUG, and sets them. */

@@ -398,10 +398,10 @@ static KvmAfter once(KvmCpu *c, CpuStop *why)
         *why = whole_engine(c);
         return KVM_LEAVE;
     }
-    if (G_UNLIKELY(__atomic_load_n(&c->cpu->req, __ATOMIC_SEQ_CST) & kvm_arch_events()) ||
-        (!c->loaded && kvm_arch_engine_only(c))) {
+    int64_t engine = kvm_arch_engine_only(c);
+    if (G_UNLIKELY(engine || __atomic_load_n(&c->cpu->req, __ATOMIC_SEQ_CST) & kvm_arch_events())) {
         __atomic_store_n(&c->inside, false, __ATOMIC_SEQ_CST);
-        return kvm_unload(c) ? kvm_slice(c, 0, why) : KVM_AGAIN;
+        return kvm_unload(c) ? kvm_slice(c, engine, why) : KVM_AGAIN;
     }
     return enter(c, why);
 }

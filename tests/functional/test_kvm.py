@@ -39,7 +39,11 @@ def chips(tmp_path_factory):
     return elf
 
 
-def small(*args, accel='kvm', arch='x86_64', **kw):
+# What the host's kernel can do by itself, even where it only emulates.
+KERNEL = 'kvm,emulated-modes=on'
+
+
+def small(*args, accel=KERNEL, arch='x86_64', **kw):
     return Machine(arch, '-M', 'microvm', '-m', '64', '-accel', accel, '-no-reboot',
                    '-device', 'isa-debug-exit,iobase=0xf4,iosize=4', '-device', 'virtio-rng-device',
                    *args, accel=False, **kw)
@@ -49,21 +53,20 @@ def small(*args, accel='kvm', arch='x86_64', **kw):
 @pytest.mark.parametrize('cpus', [1, 3])
 def test_interrupt_chips(chips, irqchip, cpus):
     """PIC, IOAPIC, APIC timers, IPIs, starting of CPUs, SMIs, string I/O."""
-    with small('-kernel', chips, '-smp', cpus, accel=f'kvm,kernel-irqchip={irqchip}') as m:
+    with small('-kernel', chips, '-smp', cpus, accel=f'{KERNEL},kernel-irqchip={irqchip}') as m:
         m.wait('passed|failed|unexpected', 60)
         assert m.status() == 1, m.serial.text
         if cpus == 1 and irqchip == 'off':      # else the host's KVM must have such a mode
             assert 'SMI came' in m.serial.text
 
 
-@pytest.mark.long       # fails now and then on nested KVM (docs/status.md)
 def test_protected_mode(tmp_path):
     """Exceptions, gates, tasks, virtual-8086 mode, paging, real mode: the engine's own program."""
     rows = runpy.run_path(str(PROGRAMS / 'run.py'))['PROGRAMS']
     width, sources, _ = rows['prot']
     elf = tmp_path / 'prot.elf'
     subprocess.run([PROGRAMS / 'build.sh', width, elf, *(PROGRAMS / s for s in sources)], check=True)
-    with small('-kernel', elf, '-cpu', 'max') as m:
+    with small('-kernel', elf, '-cpu', 'max', accel='kvm') as m:
         m.wait('passed|failed|unexpected', 60)
         assert m.status() == 1, m.serial.text
 
@@ -77,7 +80,7 @@ def test_tcg_agrees(chips):
 def test_seabios(tmp_path):
     """Firmware from the reset vector to its last words."""
     log = tmp_path / 'log'
-    with Machine('x86_64', '-M', 'microvm', '-accel', 'kvm', '-bios',
+    with Machine('x86_64', '-M', 'microvm', '-accel', KERNEL, '-bios',
                  guest_file('seabios/bios-microvm.bin'), '-chardev', f'file,id=debug,path={log}',
                  '-device', 'isa-debugcon,iobase=0x402,chardev=debug', accel=False):
         text = wait_file(log, 'No bootable device')
@@ -134,7 +137,7 @@ def test_hand_over(tmp_path):
     """A program computes while QMP changes the accelerator; the result is right."""
     path = tmp_path / 'bios'
     path.write_bytes(bios_of(CHECKSUM))
-    with Machine('x86_64', '-M', 'microvm', '-accel', 'kvm,kernel-irqchip=off', '-bios', path,
+    with Machine('x86_64', '-M', 'microvm', '-accel', f'{KERNEL},kernel-irqchip=off', '-bios', path,
                  accel=False, qmp=True) as m:
         changes = 0
         while '\n' not in m.serial.text:

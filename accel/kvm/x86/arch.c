@@ -44,10 +44,24 @@ bool kvm_arch_start(Kvm *k, GError **error)
     return true;
 }
 
+/* Neither VMX nor SVM: a kernel that runs guests all the same does so by software. */
+static bool software_only(void)
+{
+    unsigned a, b, c = 0, d, c1 = 0;
+
+    __get_cpuid(1, &a, &b, &c, &d);
+    __get_cpuid(0x80000001, &a, &b, &c1, &d);
+    return !(c >> 5 & 1) && !(c1 >> 2 & 1);
+}
+
 bool kvm_arch_settle(Kvm *k, GError **error)
 {
     X86Kvm *x = k->arch;
 
+    /* (Interrupts that chips in the kernel hold do not reach the engine.) */
+    x->long_mode_only = k->fallback && k->irqchip == KVM_IRQCHIP_OFF &&
+                        (k->emulated == KVM_EMULATED_OFF ||
+                         (k->emulated == KVM_EMULATED_AUTO && software_only()));
     x->user_msrs = x86_kvm_catch_msrs(k);
     return x86_kvm_read_cpuid(k, error);
 }
@@ -164,8 +178,32 @@ bool kvm_arch_exit(KvmCpu *c)
 
 /* ---- the engine's part ---- */
 
-/* System management mode: one implementation serves all hosts. */
-bool kvm_arch_engine_only(KvmCpu *c) { return x86_cpu_in_smm(c->cpu); }
+enum { EFER = 0xc0000080, EFER_LMA = 1 << 10 };
+
+static bool in_long_mode(KvmCpu *c)
+{
+    struct kvm_sregs r = {0};
+    uint64_t efer = 0;
+
+    if (!c->loaded) {
+        x86_cpu_rdmsr(c->cpu, EFER, &efer);
+        return efer & EFER_LMA;
+    }
+    return kvm_ioctl(c->fd, KVM_GET_SREGS, &r) < 0 || r.efer & EFER_LMA;
+}
+
+/* System management mode: one implementation serves all hosts. Other modes: without hardware
+ * virtualization (software_only() below) the kernel emulates what is not long mode. It then raises #UD
+ * in rings 1 to 3 for each instruction that it does not know, whatever was said about
+ * KVM_CAP_EXIT_ON_EMULATION_FAILURE, and switches no tasks; no exit tells of either. */
+int64_t kvm_arch_engine_only(KvmCpu *c)
+{
+    if (!c->loaded && x86_cpu_in_smm(c->cpu)) {
+        return 1;
+    }
+    return G_UNLIKELY(x86_kvm(c)->long_mode_only) && !in_long_mode(c)
+               ? (int64_t)c->kvm->slice_us * 1000 + 1 : 0;
+}
 
 const char *kvm_arch_movable(KvmCpu *c)
 {
