@@ -5,6 +5,7 @@
 #include "control/hmp.h"
 #include "control/session.h"
 #include "core/accel.h"
+#include "hw/usb.h"
 #include "net/net.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -448,6 +449,12 @@ static void print_tree(Hmp *hmp, Object *o, unsigned depth)
     }
 }
 
+static bool run_usb(Hmp *hmp, const Json *args, GError **error)
+{
+    usb_info(hmp->vm, hmp->out);
+    return true;
+}
+
 static bool run_qom_tree(Hmp *hmp, const Json *args, GError **error)
 {
     const char *path = json_get_text(args, "path");
@@ -513,6 +520,7 @@ static const HmpCommand items[] = {
     { "info named-block-nodes", "", "", "show all named block nodes",
       .qmp = "query-named-block-nodes" },
     { "info pci", "", "", "show PCI info", .qmp = "query-pci", .show = show_pci },
+    { "info usb", "", "", "show guest USB devices", .run = run_usb },
     { "info rx-filter", "name:s?", "[name]", "show the receive filters of network cards",
       .qmp = "query-rx-filter" },
     { "info network", "", "", "show the network state", .run = run_network },
