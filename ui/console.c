@@ -5,6 +5,7 @@
 #include "ui/console.h"
 
 #include "core/vm.h"
+#include "ui/display.h"
 #include "util/error.h"
 
 struct Console {
@@ -303,3 +304,7 @@ void console_free(Console *c)
     g_free(c->cursor);
     g_free(c);
 }
+
+static const ObjectType display_type = {.name = "display", .desc = "Looks at consoles", .size = sizeof(Object),
+                                        .abstract = true};
+OBJECT_TYPE(display_type);

@@ -21,7 +21,6 @@
 #include "qapi/event.h"
 #include "qapi/keyval.h"
 #include "qapi/qapi-types-run-state.h"
-#include "ui/vnc.h"
 #include "util/error.h"
 #include "util/fdstore.h"
 #include "util/suggest.h"
@@ -591,7 +590,7 @@ static bool build(Vm *vm, Config *c, GError **error)
         (c->preconfig && !wait_preconfig(vm, c, error)))
         return c->preconfig && vm->shutdown_requested;
     if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
-        !vm->machine->type_->build(vm->machine, error))
+        !vm->machine->type_->build(vm->machine, error) || !config_make_video(vm, c, error))
         return false;
     for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
         if (!add_drive_device(vm, d, error))
@@ -602,11 +601,8 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))
             return false;
-    FOR_EACH(text, c->vncs)
-        if (!vnc_add(vm, text, c->layout, error)) {
-            g_prefix_error(error, "-vnc %s: ", text);
-            return false;
-        }
+    if (!config_make_displays(vm, c, error))
+        return false;
     if ((!c->preconfig && !make_monitors(vm, c, error)) ||
         (vm->machine->type_->ready && !vm->machine->type_->ready(vm->machine, error)))
         return false;

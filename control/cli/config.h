@@ -30,7 +30,7 @@ typedef struct Config {
     char *name, *process_name, *uuid, *rtc, *icount, *kernel_irqchip, *gdb, *qtest,
         *qtest_log, *chroot, *runas, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
-    bool debug_threads, nographic, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
+    bool debug_threads, nographic, full_screen, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
 } Config;
 
 typedef enum ParseResult { PARSE_OK, PARSE_DONE, PARSE_ERROR } ParseResult;
@@ -44,6 +44,12 @@ Vm *config_build(Config *c, GError **error);
 void config_destroy(Vm *vm);
 /* Prints an error as all are: "qemu-system-x86_64: …". */
 void config_report(const Config *c, const GError *error);
+
+/* display.c: names of -vga and -display; the card; who looks at it. */
+bool config_check_vga(const char *name, GError **error);
+bool config_check_display(const char *text, GError **error);
+bool config_make_video(Vm *vm, const Config *c, GError **error);
+bool config_make_displays(Vm *vm, Config *c, GError **error);
 
 /* time.c: -rtc; -icount's shift (the caller frees). */
 bool config_rtc(Vm *vm, const char *text, GError **error);
@@ -61,6 +67,7 @@ bool help_chardev(const char *text);
 bool help_netdev(const char *text);
 bool help_audiodev(const char *text);
 bool help_display(const char *text);
+bool help_vga(const Config *c, const char *text);
 bool is_help(const char *text);
 void help_options(const Config *c);
 void help_version(void);

@@ -277,7 +277,7 @@ bool help_device(const Config *c, const char *text, GError **error)
     return true;
 }
 
-/* ---- objects, chardevs, netdevs, displays ---- */
+/* ---- objects, chardevs, netdevs ---- */
 
 static bool is_creatable(const ObjectType *t, const Config *c) { return t->user_creatable; }
 
@@ -335,13 +335,5 @@ bool help_audiodev(const char *text)
     g_print("Available audio drivers:\n");
     for (const char *const *name = audiodev_driver_type.values; *name; name++)
         g_print("%s\n", *name);
-    return true;
-}
-
-bool help_display(const char *text)
-{
-    if (!is_help(text))
-        return false;
-    g_print("Available display backend types:\nnone\nvnc\n");
     return true;
 }

@@ -227,11 +227,10 @@ static bool set_display(Parse *p, const char *arg)
         return finished(p);
     if (g_str_has_prefix(arg, "vnc="))
         return add(&p->c->vncs, arg + strlen("vnc="));
-    if (strcmp(arg, "none"))
-        return error_set(p->error, "display '%s' is not available in this build; there are only none "
-                         "and vnc=DISPLAY", arg);
-    return keep(&p->c->display, arg);
+    return config_check_display(arg, p->error) && keep(&p->c->display, arg);
 }
+
+static bool set_full_screen(Parse *p, const char *arg) { return p->c->full_screen = true; }
 
 static bool add_audiodev(Parse *p, const char *arg)
 {
@@ -243,10 +242,9 @@ static bool set_layout(Parse *p, const char *arg) { return keep(&p->c->layout, a
 
 static bool set_vga(Parse *p, const char *arg)
 {
-    if (strcmp(arg, "none"))
-        return error_set(p->error, "video card '%s' is not available in this build; there is only "
-                         "none", arg);
-    return keep(&p->c->vga, arg);
+    if (help_vga(p->c, arg))
+        return finished(p);
+    return config_check_vga(arg, p->error) && keep(&p->c->vga, arg);
 }
 
 /* ---- block and network ---- */

@@ -409,19 +409,22 @@ void vga_dispi_write(VgaView *v, unsigned reg, uint16_t value)
 
 /* ---- life ---- */
 
-void vga_start(VgaView *v, Device *dev, VgaState *state, MemRegion *vram)
+void vga_start(VgaView *v, Device *dev, VgaState *state, MemRegion *vram, Console *console)
 {
     v->dev = dev;
     v->state = state;
     v->vram = vram;
     v->all = true;
     dirty_track(dev->object.vm, DIRTY_VGA, true);
-    v->console = console_new(dev, 0, &vga_console_ops, v);
+    v->own_console = !console;
+    v->console = console ? console : console_new(dev, 0, &vga_console_ops, v);
 }
 
 void vga_stop(VgaView *v)
 {
-    console_free(v->console);
+    if (v->own_console) {
+        console_free(v->console);
+    }
     v->console = NULL;
 }
 
@@ -431,6 +434,15 @@ void vga_reset(VgaView *v)
     dispi_reset(&v->state->dispi, memory(v));
     v->state->misc = MISC_COLOUR;
     palette_all(v);
+}
+
+void vga_show_again(VgaView *v)
+{
+    device_lock(v->dev);
+    linear_forget(&v->linear);
+    v->width = v->height = 0;
+    v->all = true;
+    device_unlock(v->dev);
 }
 
 void vga_restored(VgaView *v)

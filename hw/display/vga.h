@@ -37,17 +37,20 @@ typedef struct VgaView {
     VgaState *state;
     MemRegion *vram;
     Console *console;
+    bool own_console;
     Linear linear;
     uint32_t palette[256];
     unsigned width, height;     /* of the picture that is shown; 0: none */
     bool changed, all;          /* registers or planes changed; everything must be drawn */
 } VgaView;
 
-/* With the device's console; the view is embedded in the card. vram is RAM of at least 256 KiB. */
-void vga_start(VgaView *v, Device *dev, VgaState *state, MemRegion *vram);
+/* Shows on a console of its own, or (not NULL) on that of a card which decides when. The view is embedded
+ * in the card; vram is RAM of at least 256 KiB. */
+void vga_start(VgaView *v, Device *dev, VgaState *state, MemRegion *vram, Console *console);
 void vga_stop(VgaView *v);
 void vga_reset(VgaView *v);
 void vga_restored(VgaView *v);          /* the state came from outside */
+void vga_show_again(VgaView *v);        /* something else was shown on the console */
 
 /* Ports 0x3b0 to 0x3df, by port number. */
 uint8_t vga_port_read(VgaView *v, unsigned port);

@@ -6,4 +6,6 @@ VIRTIO_PCI(blk, "virtio-blk", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI(net, "virtio-net", 0x020000, DEVICE_NETWORK);
 VIRTIO_PCI(serial, "virtio-serial", 0x078000, DEVICE_INPUT);
 VIRTIO_PCI(rng, "virtio-rng", 0x00ff00, DEVICE_MISC);
+VIRTIO_PCI_TYPE(gpu_pci, "virtio-gpu-pci", "virtio-gpu", "virtio-gpu-device", 0x038000, DEVICE_DISPLAY,
+                VIRTIO_PCI_AUTO);
 VIRTIO_PCI(balloon, "virtio-balloon", 0x00ff00, DEVICE_MISC);

@@ -13,11 +13,14 @@
 enum {
     VENDOR = 0x1af4, MODERN_ID = 0x1040, NO_VECTOR = 0xffff, UNSET = UINT32_MAX,
     ISR_QUEUE = 1, ISR_CONFIG = 2,
-    LEGACY_BAR = 0, MSIX_BAR = 1, MODERN_BAR = 4,
+    LEGACY_BAR = 0, MSIX_BAR = 1, MODERN_BAR = 4,       /* unless the class says otherwise */
     COMMON_AT = 0, ISR_AT = 0x1000, DEVICE_AT = 0x2000, NOTIFY_AT = 0x3000, PART = 0x1000,
     COMMON_SIZE = 0x38,
 };
 
+static const VirtioPciClass *class_of(const VirtioPci *s) { return device_type(&s->pci.dev)->ext; }
+static unsigned modern_bar(const VirtioPci *s) { return class_of(s)->modern_bar ? class_of(s)->modern_bar : MODERN_BAR; }
+static unsigned msix_bar(const VirtioPci *s) { return class_of(s)->msix_bar ? class_of(s)->msix_bar : MSIX_BAR; }
 static unsigned notify_step(const VirtioPci *s) { return s->page_per_vq ? 0x1000 : 4; }
 static unsigned notify_size(const VirtioPci *s) { return s->page_per_vq ? 0x1000 * VIRTIO_MAX_QUEUES : PART; }
 
@@ -290,14 +293,17 @@ static const MemOps *window(VirtioPci *s, uint32_t *offset, unsigned *size)
     uint8_t bar = pci_get8(p, s->cfg_at + CAP_BAR);
     *offset = pci_get32(p, s->cfg_at + CAP_OFFSET);
     *size = pci_get32(p, s->cfg_at + CAP_LENGTH);
-    if ((*size != 1 && *size != 2 && *size != 4) || *offset % *size || bar > MODERN_BAR ||
-        (bar != MODERN_BAR && bar != LEGACY_BAR) || !p->bar[bar].size ||
-        *offset + (uint64_t)*size > mem_size(pci_bar_region(p, bar)))
+    if (bar == modern_bar(s))
+        *offset -= class_of(s)->modern_at;
+    MemRegion *r = bar == modern_bar(s) ? s->modern
+                   : bar == LEGACY_BAR && s->with_legacy ? pci_bar_region(p, LEGACY_BAR) : NULL;
+    if ((*size != 1 && *size != 2 && *size != 4) || *offset % *size || !r ||
+        *offset + (uint64_t)*size > mem_size(r))
         return NULL;
-    return bar == MODERN_BAR ? &modern_ops : &legacy_ops;
+    return r == s->modern ? &modern_ops : &legacy_ops;
 }
 
-static void config_reading(PciDevice *p, unsigned at, unsigned size)
+void virtio_pci_config_reading(PciDevice *p, unsigned at, unsigned size)
 {
     VirtioPci *s = (VirtioPci *)p;
     uint32_t offset;
@@ -307,7 +313,7 @@ static void config_reading(PciDevice *p, unsigned at, unsigned size)
         pci_set32(p, s->cfg_at + CAP_DATA, ops->read(s, offset, n));
 }
 
-static void config_wrote(PciDevice *p, unsigned at, unsigned size)
+void virtio_pci_config_wrote(PciDevice *p, unsigned at, unsigned size)
 {
     VirtioPci *s = (VirtioPci *)p;
     uint32_t offset;
@@ -317,7 +323,7 @@ static void config_wrote(PciDevice *p, unsigned at, unsigned size)
         ops->write(s, offset, pci_get32(p, s->cfg_at + CAP_DATA) & ones(n), n);
 }
 
-static void enabled_changed(PciDevice *p)
+void virtio_pci_enabled_changed(PciDevice *p)
 {
     VirtioPci *s = (VirtioPci *)p;
     if (s->v && s->v->dev.realized)
@@ -365,7 +371,7 @@ static uint16_t legacy_id(uint16_t virtio_id)
 
 static bool choose_mode(VirtioPci *s, GError **error)
 {
-    const VirtioPciClass *c = device_type(&s->pci.dev)->ext;
+    const VirtioPciClass *c = class_of(s);
     enum { AUTO, ON, OFF };
     bool behind_port = s->pci.bus->express && s->pci.bus->parent;
     bool has_legacy = legacy_id(s->v->cls->id);
@@ -387,7 +393,7 @@ static bool choose_mode(VirtioPci *s, GError **error)
 
 static void set_identity(VirtioPci *s)
 {
-    const VirtioPciClass *c = device_type(&s->pci.dev)->ext;
+    const VirtioPciClass *c = class_of(s);
     PciDevice *p = &s->pci;
     uint16_t id = s->v->cls->id;
     pci_init16(p, PCI_DEVICE_ID, s->with_legacy ? legacy_id(id) : MODERN_ID + id, 0, 0);
@@ -412,8 +418,8 @@ static uint8_t add_part(VirtioPci *s, const Part *part, GError **error)
     if (at) {
         pci_init8(p, at + 2, part->bytes, 0, 0);
         pci_init8(p, at + 3, part->type, 0, 0);
-        pci_init8(p, at + CAP_BAR, MODERN_BAR, 0, 0);
-        pci_init32(p, at + CAP_OFFSET, part->at, 0, 0);
+        pci_init8(p, at + CAP_BAR, part->size ? modern_bar(s) : 0, 0, 0);
+        pci_init32(p, at + CAP_OFFSET, part->size ? part->at + class_of(s)->modern_at : 0, 0, 0);
         pci_init32(p, at + CAP_LENGTH, part->size, 0, 0);
     }
     return at;
@@ -427,15 +433,17 @@ static bool add_modern(VirtioPci *s, GError **error)
         {COMMON, COMMON_AT, PART, 16}, {ISR, ISR_AT, PART, 16}, {DEVICE, DEVICE_AT, PART, 16},
     };
     const Part notify_part = {NOTIFY, NOTIFY_AT, notify_size(s), 20}, cfg = {PCI_CFG, 0, 0, 20};
-    const PciBar bar = {.kind = PCI_BAR_PREF64, .size = NOTIFY_AT + notify_size(s),
-                        .name = "virtio-pci-modern", .ops = &modern_ops};
+    const PciBar bar = {.kind = PCI_BAR_PREF64, .name = "virtio-pci",
+                        .size = class_of(s)->modern_at + NOTIFY_AT + notify_size(s)};
     for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++)
         if (!add_part(s, &parts[i], error))
             return false;
     uint8_t at = add_part(s, &notify_part, error);
     s->cfg_at = at ? add_part(s, &cfg, error) : 0;
-    if (!s->cfg_at || !pci_add_bar(p, MODERN_BAR, &bar, NULL, error))
+    if (!s->cfg_at || !pci_add_bar(p, modern_bar(s), &bar, NULL, error))
         return false;
+    s->modern = mem_io(&p->dev.object, "virtio-pci-modern", NOTIFY_AT + notify_size(s), &modern_ops, s, &p->dev);
+    mem_add(pci_bar_region(p, modern_bar(s)), class_of(s)->modern_at, s->modern, 0);
     pci_init32(p, at + 16, notify_step(s), 0, 0);
     pci_init8(p, s->cfg_at + CAP_BAR, 0, 0xff, 0);
     pci_init32(p, s->cfg_at + CAP_OFFSET, 0, UINT32_MAX, 0);
@@ -456,8 +464,8 @@ static void doorbells(VirtioPci *s, void (*fn)(MemRegion *, uint64_t, unsigned, 
 {
     for (unsigned q = 0; s->ioeventfd && q < s->v->n_vqs; q++) {
         int fd = virtq_kick_fd(s->v, q);
-        if (s->with_modern && pci_bar_region(&s->pci, MODERN_BAR))
-            fn(pci_bar_region(&s->pci, MODERN_BAR), NOTIFY_AT + q * notify_step(s), 0, false, 0, fd);
+        if (s->modern)
+            fn(s->modern, NOTIFY_AT + q * notify_step(s), 0, false, 0, fd);
         if (s->with_legacy && pci_bar_region(&s->pci, LEGACY_BAR))
             fn(pci_bar_region(&s->pci, LEGACY_BAR), L_NOTIFY, 2, true, q, fd);
     }
@@ -466,7 +474,7 @@ static void doorbells(VirtioPci *s, void (*fn)(MemRegion *, uint64_t, unsigned, 
 static bool add_vectors(VirtioPci *s, GError **error)
 {
     unsigned n = s->vectors == UNSET ? s->v->n_vqs + 1 : s->vectors;
-    const PciMsix msix = {.vectors = n, .bar = MSIX_BAR};
+    const PciMsix msix = {.vectors = n, .bar = msix_bar(s)};
     return n == 0 || pci_add_msix(&s->pci, &msix, error);
 }
 
@@ -497,7 +505,7 @@ static const Field fields[] = {
     HOST(VirtioPci, v), HOST(VirtioPci, bus), HOST(VirtioPci, fault), SAVED(VirtioPci, isr),
     SAVED(VirtioPci, config_vector, .init = NO_VECTOR), SAVED(VirtioPci, device_sel),
     SAVED(VirtioPci, driver_sel), SAVED(VirtioPci, queue_sel), SAVED(VirtioPci, driver_features),
-    SAVED(VirtioPci, area), HOST(VirtioPci, cfg_at),
+    SAVED(VirtioPci, area), HOST(VirtioPci, modern), HOST(VirtioPci, cfg_at),
     HOST(VirtioPci, with_legacy), HOST(VirtioPci, with_modern),
     PROP(VirtioPci, disable_legacy, "disable-legacy", PROP_ON_OFF_AUTO,
          .desc = "No legacy ports; auto: behind Express ports"),
@@ -508,10 +516,7 @@ static const Field fields[] = {
          .desc = "Kicks go to the serving thread directly"),
     PROP(VirtioPci, page_per_vq, "page-per-vq", PROP_BOOL, .desc = "Doorbells of queues a page apart"),
 };
-static const PciInfo info = {
-    .vendor = VENDOR, .class = 0x00ff00, .pin = 1, .pm = false, .express = PCIE_BEHIND_PORT,
-    .config_reading = config_reading, .config_wrote = config_wrote, .enabled_changed = enabled_changed,
-};
+static const PciInfo info = {VIRTIO_PCI_INFO};
 static const DeviceType virtio_pci = {
     .name = "virtio-pci", .parent = "pci-device", .desc = "virtio transport, PCI function",
     .size = sizeof(VirtioPci), .abstract = true, .no_domain = true, FIELDS(fields), .init = init,

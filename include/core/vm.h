@@ -131,6 +131,7 @@ struct MachineType {
     uint64_t default_ram;
     unsigned max_cpus, default_cpus;
     const char *default_nic;
+    const char *default_display;        /* -vga's name of the card unless another is asked; NULL: none */
     const char *default_disk;           /* what -drive if=virtio makes; NULL: virtio-blk-device */
     bool (*build)(Machine *m, GError **error);  /* makes RAM, CPUs, chips; loads firmware and kernel */
     void (*cold_reset)(Machine *m);             /* after devices and CPUs: entry points of direct boots */

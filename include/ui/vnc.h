@@ -9,4 +9,7 @@
  * with the machine. */
 bool vnc_add(Vm *vm, const char *text, const char *layout, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
+/* Where the newest server listens: "127.0.0.1:5900"; the caller frees. */
+char *vnc_where(Vm *vm);
+
 #endif

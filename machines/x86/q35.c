@@ -31,6 +31,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .n_fields = G_N_ELEMENTS(fields), .finish = pc_object_finish, .machine = "pc-q35-" version, \
         .archs = pc_archs, .default_cpu = "qemu64", .default_ram_id = "pc.ram",                     \
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
+        .default_display = "std",                                                                   \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
         PC_CPU_HOTPLUG, __VA_ARGS__                                                                 \

@@ -186,9 +186,10 @@ GPtrArray *vnc_servers(Vm *vm);
 unsigned vnc_server_sockets(const VncServer *s, int *fds, bool *websockets, unsigned most);
 
 /* ---- keysym.c ---- */
+/* NULL: en-us, read when the first key comes. */
 Keysyms *keysyms_new(const char *layout, GError **error);
 void keysyms_free(Keysyms *k);
-QKeyCode keysyms_find(const Keysyms *k, uint32_t keysym);
+QKeyCode keysyms_find(Keysyms *k, uint32_t keysym);
 
 /* ---- query.c ---- */
 void vnc_tell_connected(VncClient *c);

@@ -4,11 +4,12 @@
 
 #include "ui/vnc/internal.h"
 #include "util/error.h"
+#include "util/log.h"
 
 enum { EVDEV_OFFSET = 8 };      /* X numbers keys eight above Linux */
 
 struct Keysyms {
-    GHashTable *keys;           /* keysym -> QKeyCode */
+    GHashTable *keys;           /* keysym -> QKeyCode; NULL: the default layout, not needed so far */
 };
 
 /* The names of -k that are not those of xkb: layout, variant. */
@@ -52,40 +53,51 @@ static struct xkb_keymap *load(struct xkb_context *context, const char *layout)
     return xkb_keymap_new_from_names(context, &rules, XKB_KEYMAP_COMPILE_NO_FLAGS);
 }
 
-Keysyms *keysyms_new(const char *layout, GError **error)
+static bool fill(Keysyms *k, const char *layout, GError **error)
 {
     struct xkb_context *context = xkb_context_new(XKB_CONTEXT_NO_ENVIRONMENT_NAMES);
     struct xkb_keymap *map = NULL;
-    Keysyms *k = NULL;
 
     if (context) {
         xkb_context_set_log_level(context, XKB_LOG_LEVEL_CRITICAL);
-        map = load(context, layout ? layout : "en-us");
+        map = load(context, layout);
     }
-    if (map) {
-        k = g_new0(Keysyms, 1);
-        k->keys = g_hash_table_new(NULL, NULL);
-        for (Fill f = {k, 0}; f.level < 4; f.level++) {
-            xkb_keymap_key_for_each(map, add, &f);
-        }
-    } else {
-        error_set(error, "there is no keyboard layout '%s' (-k); the package xkb-data brings them",
-                  layout ? layout : "en-us");
+    k->keys = g_hash_table_new(NULL, NULL);
+    for (Fill f = {k, 0}; map && f.level < 4; f.level++) {
+        xkb_keymap_key_for_each(map, add, &f);
     }
+    bool ok = map || error_set(error, "there is no keyboard layout '%s' (-k); the package xkb-data "
+                               "brings them", layout);
     xkb_keymap_unref(map);
     xkb_context_unref(context);
+    return ok;
+}
+
+Keysyms *keysyms_new(const char *layout, GError **error)
+{
+    Keysyms *k = g_new0(Keysyms, 1);
+
+    if (layout && !fill(k, layout, error)) {
+        g_clear_pointer(&k, keysyms_free);
+    }
     return k;
 }
 
 void keysyms_free(Keysyms *k)
 {
     if (k) {
-        g_hash_table_unref(k->keys);
+        g_clear_pointer(&k->keys, g_hash_table_unref);
         g_free(k);
     }
 }
 
-QKeyCode keysyms_find(const Keysyms *k, uint32_t keysym)
+QKeyCode keysyms_find(Keysyms *k, uint32_t keysym)
 {
+    if (!k->keys) {
+        g_autoptr(GError) error = NULL;
+        if (!fill(k, "en-us", &error)) {
+            log_write("%s\n", error->message);
+        }
+    }
     return GPOINTER_TO_UINT(g_hash_table_lookup(k->keys, GUINT_TO_POINTER(keysym)));
 }

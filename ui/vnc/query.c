@@ -52,6 +52,22 @@ const char *vnc_auth_name(const VncServer *s)
     return vnc_primary_auth_name(auth_of(s));
 }
 
+char *vnc_where(Vm *vm)
+{
+    GPtrArray *servers = vnc_servers(vm);
+    g_autofree char *host = NULL, *port = NULL;
+    NetworkAddressFamily family;
+    bool websocket;
+    int fd = -1;
+
+    if (!servers->len ||
+        !vnc_server_sockets(g_ptr_array_index(servers, servers->len - 1), &fd, &websocket, 1)) {
+        return g_strdup("nowhere");
+    }
+    vnc_name_peer(fd, false, &host, &port, &family);
+    return g_strdup_printf(strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
 /* ---- events ---- */
 
 void vnc_tell_connected(VncClient *c)

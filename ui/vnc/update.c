@@ -293,11 +293,22 @@ static void put_cursor(VncClient *c)
     g_byte_array_append(out, bits, mask * height);
 }
 
-static unsigned put_news(VncClient *c)
+/* What there is to tell besides pixels, of what the client understands. */
+enum { NEWS_RESIZE = 1, NEWS_KEYS = 2, NEWS_POINTER = 4, NEWS_CURSOR = 8 };
+
+static unsigned news_of(const VncClient *c)
+{
+    return (c->resize && (c->features & FEATURE_RESIZE) ? NEWS_RESIZE : 0) |
+           (c->tell_keys ? NEWS_KEYS : 0) |
+           (c->tell_pointer && (c->features & FEATURE_POINTER_TYPE) ? NEWS_POINTER : 0) |
+           (c->cursor_changed && (c->features & FEATURE_CURSOR) ? NEWS_CURSOR : 0);
+}
+
+static unsigned put_news(VncClient *c, unsigned news)
 {
     unsigned rects = 0;
 
-    if (c->resize && (c->features & FEATURE_RESIZE)) {
+    if (news & NEWS_RESIZE) {
         if (c->server->shadow) {
             c->width = c->server->shadow->width;
             c->height = c->server->shadow->height;
@@ -305,17 +316,17 @@ static unsigned put_news(VncClient *c)
         put_resize(c);
         rects++;
     }
-    if (c->tell_keys) {
+    if (news & NEWS_KEYS) {
         header(c->stream->out, 0, 0, 0, 0, -258);
         c->tell_keys = false;
         rects++;
     }
-    if (c->tell_pointer && (c->features & FEATURE_POINTER_TYPE)) {
+    if (news & NEWS_POINTER) {
         header(c->stream->out, c->absolute, 0, c->width, c->height, -257);
         c->tell_pointer = false;
         rects++;
     }
-    if (c->cursor_changed && (c->features & FEATURE_CURSOR)) {
+    if (news & NEWS_CURSOR) {
         Console *console = vnc_console(c->server);
         int x, y;
         if (console && console_cursor_get(console, &x, &y)) {
@@ -337,15 +348,13 @@ void vnc_update(VncClient *c)
     }
     c->tell_pointer |= absolute != c->absolute;
     c->absolute = absolute;
-    bool news = (c->resize && (c->features & FEATURE_RESIZE)) || c->tell_keys ||
-                (c->tell_pointer && (c->features & FEATURE_POINTER_TYPE)) ||
-                (c->cursor_changed && (c->features & FEATURE_CURSOR));
+    unsigned news = news_of(c);
     if (!c->wants_update || (!news && !any_dirty(c))) {
         return;
     }
     guint at = out->len;
     put32(out, 0);                              /* FramebufferUpdate; the count comes last */
-    unsigned rects = put_news(c);
+    unsigned rects = put_news(c, news);
     if (c->dirty) {
         rects += put_dirty(c, MAX_RECTS);
     }

@@ -24,6 +24,7 @@ typedef struct VirtioPci {
     uint16_t config_vector;
     uint32_t device_sel, driver_sel, queue_sel, driver_features[2];
     uint64_t area[VIRTIO_MAX_QUEUES][3];        /* descriptor, driver, device: as written */
+    MemRegion *modern;          /* the modern registers; NULL: none */
     uint8_t cfg_at;             /* the capability for accesses through configuration space */
     bool with_legacy, with_modern;
     /* properties */
@@ -35,7 +36,20 @@ typedef struct VirtioPci {
 typedef struct VirtioPciClass {
     uint32_t class;
     enum { VIRTIO_PCI_AUTO, VIRTIO_PCI_TRANSITIONAL, VIRTIO_PCI_NON_TRANSITIONAL } kind;
+    /* For functions with registers of their own: BARs of the modern registers and of MSI-X (0: the usual
+     * 4 and 1), bytes of the former that stay free for others. */
+    uint8_t modern_bar, msix_bar;
+    uint32_t modern_at;
 } VirtioPciClass;
+
+void virtio_pci_config_reading(PciDevice *p, unsigned at, unsigned size);
+void virtio_pci_config_wrote(PciDevice *p, unsigned at, unsigned size);
+void virtio_pci_enabled_changed(PciDevice *p);
+/* What a PciInfo of a type with more than virtio (a ROM) begins with. */
+#define VIRTIO_PCI_INFO                                                                             \
+    .vendor = 0x1af4, .class = 0x00ff00, .pin = 1, .express = PCIE_BEHIND_PORT,                     \
+    .config_reading = virtio_pci_config_reading, .config_wrote = virtio_pci_config_wrote,           \
+    .enabled_changed = virtio_pci_enabled_changed
 
 #define VIRTIO_PCI_TYPE(ident, name_, alias_, device_, class_, category_, kind_)                    \
     static const VirtioPciClass ident##_class = {class_, kind_};                                    \
