@@ -224,7 +224,7 @@ static void draw_graphics(VgaView *v)
 
 bool vga_linear_mode(VgaView *v, DispiMode *mode)
 {
-    return dispi_mode(&v->state->dispi, mem_size(v->vram), mode);
+    return v->mode ? v->mode(v, mode) : dispi_mode(&v->state->dispi, mem_size(v->vram), mode);
 }
 
 static void draw_blank(VgaView *v)

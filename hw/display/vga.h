@@ -32,17 +32,20 @@ typedef struct VgaState {
 } VgaState;
 
 /* What follows from it, and where it shows. */
-typedef struct VgaView {
+typedef struct VgaView VgaView;
+struct VgaView {
     Device *dev;
     VgaState *state;
     MemRegion *vram;
     Console *console;
     bool own_console;
+    /* A card's own linear modes; NULL: those of the display interface. */
+    bool (*mode)(VgaView *v, DispiMode *mode);
     Linear linear;
     uint32_t palette[256];
     unsigned width, height;     /* of the picture that is shown; 0: none */
     bool changed, all;          /* registers or planes changed; everything must be drawn */
-} VgaView;
+};
 
 /* Shows on a console of its own, or (not NULL) on that of a card which decides when. The view is embedded
  * in the card; vram is RAM of at least 256 KiB. */
