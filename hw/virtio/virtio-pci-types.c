@@ -9,3 +9,4 @@ VIRTIO_PCI(rng, "virtio-rng", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_TYPE(gpu_pci, "virtio-gpu-pci", "virtio-gpu", "virtio-gpu-device", 0x038000, DEVICE_DISPLAY,
                 VIRTIO_PCI_AUTO);
 VIRTIO_PCI(balloon, "virtio-balloon", 0x00ff00, DEVICE_MISC);
+VIRTIO_PCI_ALWAYS_MODERN(vsock, "virtio-vsock-pci", "virtio-vsock-device", 0x028000, DEVICE_MISC);

@@ -375,6 +375,9 @@ static bool choose_mode(VirtioPci *s, GError **error)
     enum { AUTO, ON, OFF };
     bool behind_port = s->pci.bus->express && s->pci.bus->parent;
     bool has_legacy = legacy_id(s->v->cls->id);
+    s->with_modern = true;
+    if (c->kind == VIRTIO_PCI_FORCED)
+        return true;
     if (c->kind != VIRTIO_PCI_AUTO && (s->disable_legacy != AUTO || s->disable_modern))
         return error_set(error, "%s: disable-legacy and disable-modern are for the type without "
                          "-transitional or -non-transitional", s->pci.dev.object.type->name);

@@ -35,7 +35,8 @@ typedef struct VirtioPci {
 
 typedef struct VirtioPciClass {
     uint32_t class;
-    enum { VIRTIO_PCI_AUTO, VIRTIO_PCI_TRANSITIONAL, VIRTIO_PCI_NON_TRANSITIONAL } kind;
+    enum { VIRTIO_PCI_AUTO, VIRTIO_PCI_TRANSITIONAL, VIRTIO_PCI_NON_TRANSITIONAL,
+           VIRTIO_PCI_FORCED } kind;    /* modern, whatever disable-modern says, as in QEMU */
     /* For functions with registers of their own: BARs of the modern registers and of MSI-X (0: the usual
      * 4 and 1), bytes of the former that stay free for others. */
     uint8_t modern_bar, msix_bar;
@@ -70,5 +71,8 @@ void virtio_pci_enabled_changed(PciDevice *p);
 /* Devices that are younger than virtio 1.0. */
 #define VIRTIO_PCI_MODERN(ident, name_, device_, class_, category_)                                 \
     VIRTIO_PCI_TYPE(ident##_pci, name_, NULL, device_, class_, category_, VIRTIO_PCI_AUTO)
+/* Sockets: clients that disable the modern layout for all devices get it here nevertheless. */
+#define VIRTIO_PCI_ALWAYS_MODERN(ident, name_, device_, class_, category_)                          \
+    VIRTIO_PCI_TYPE(ident##_pci, name_, NULL, device_, class_, category_, VIRTIO_PCI_FORCED)
 
 #endif
