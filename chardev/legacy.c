@@ -36,7 +36,8 @@ static char *udp_addresses(const char *text)
 }
 
 static const struct { const char *prefix, *flat; } rewrites[] = {
-    {"unix:", "socket,path="}, {"file:", "file,path="}, {"pipe:", "pipe,path="},
+    {"unix:fd=", "socket,fd="}, {"unix:path=", "socket,path="}, {"unix:", "socket,path="},
+    {"file:", "file,path="}, {"pipe:", "pipe,path="},
     {"COM", "serial,path=COM"}, {"/dev/", "serial,path=/dev/"},
 };
 

@@ -192,3 +192,25 @@ def test_out_of_band_while_busy(tmp_path):
         assert qmp.request({'exec-oob': 'query-status', 'id': 'oob'})['id'] == 'oob'
         assert len(pipe.read_bytes()) == 4096
         assert qmp.receive()['id'] == 'stuck'
+
+
+def test_listening_descriptor(tmp_path):
+    """-qmp unix:fd=N: a socket that the parent listens on, with a client in its queue already."""
+    path = str(tmp_path / 'qmp')
+    listener, client = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    listener.listen(8)
+    client.connect(path)
+    emulator = subprocess.Popen([*program('x86_64'), '-M', 'none', '-nodefaults', '-display', 'none', '-qmp',
+                                 f'unix:fd={listener.fileno()},server=on,wait=off'],
+                                pass_fds=[listener.fileno()])
+    try:
+        qmp = Qmp(client)
+        assert qmp('query-status')['status'] in ('running', 'prelaunch')
+        qmp.close()
+        qmp = Qmp(path)                     # and so on for ever
+        qmp('quit')
+        assert emulator.wait(20) == 0
+    finally:
+        emulator.kill()
+        emulator.wait()
