@@ -12,13 +12,15 @@ BOOTS = [
     ('cloud', 1), ('cloud', 2), pytest.param('cloud', 4, marks=LONG),
     ('standard', 1), ('standard', 2), ('standard', 4),
     ('i386', 1), pytest.param('i386', 2, marks=LONG),
-    ('riscv64', 1), ('riscv64', 2), pytest.param('riscv64', 4, marks=LONG),
+    ('riscv64', 1), ('riscv64', 2), ('riscv64', 4),
 ]
 
 
 @pytest.mark.parametrize('guest, smp', BOOTS)
 def test_boot(guest, smp):
-    with linux(guest, 'boot,smp', smp=smp) as m:
+    # Debian 12's OpenSBI 1.1 may start a second hart where the first began (docs/status.md).
+    newer = ['-bios', guest_file('opensbi/fw_dynamic.bin')] if guest == 'riscv64' and smp > 1 else []
+    with linux(guest, 'boot,smp', *newer, smp=smp) as m:
         m.wait('MYNA-INIT', 120)
         m.wait('^MYNA-BOOT-OK', 60)
         assert m.line(r'MYNA-NPROC (\d+)', 60).group(1) == str(smp)
