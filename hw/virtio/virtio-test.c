@@ -110,7 +110,7 @@ static VirtioGuest *guest(const Form *f, bool hold)
     device_global(vm, "virtio-echo", "iommu_platform", f->iommu ? "on" : "off");
     if (f->iommu) {
         MemRegion *r = mem_iommu(vm->unattached, "test-iommu", 1ull << 40, translate, vm->memory);
-        g->t->dev->dma = address_space_new(vm, r, "test-iommu");
+        g->t->dev->dma = g->dma = address_space_new(vm, r, "test-iommu");
         g->iova = IOVA;
     }
     virtio_guest_plug(g, "virtio-echo", NULL);

@@ -108,6 +108,10 @@ VirtioGuest *virtio_guest_for(TestDevice *t)
 void virtio_guest_free(VirtioGuest *g)
 {
     g->t->vm->state = RUN_PAUSED;
+    if (g->dma) {
+        g->t->dev->dma = NULL;
+        address_space_free(g->dma);
+    }
     test_device_free(g->t);
     g_free(g);
 }

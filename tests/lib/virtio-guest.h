@@ -54,6 +54,7 @@ typedef struct VirtioGuest {
     Bus *bus;
     uint64_t features, iova;    /* iova: what is added to addresses given to the device */
     bool indirect;              /* offer tables */
+    AddressSpace *dma;          /* the device's, if it has its own; freed with the guest */
     GuestQueue q[GUEST_QUEUES];
     uint64_t room;
 } VirtioGuest;
