@@ -4,6 +4,7 @@
 
 VIRTIO_PCI(blk, "virtio-blk", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI(net, "virtio-net", 0x020000, DEVICE_NETWORK);
+VIRTIO_PCI(scsi, "virtio-scsi", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI(serial, "virtio-serial", 0x078000, DEVICE_INPUT);
 VIRTIO_PCI(rng, "virtio-rng", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_TYPE(gpu_pci, "virtio-gpu-pci", "virtio-gpu", "virtio-gpu-device", 0x038000, DEVICE_DISPLAY,
