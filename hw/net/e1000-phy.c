@@ -160,27 +160,15 @@ void e1000_wrote_eerd(Device *d, uint64_t v)
                   (uint32_t)(at < E1000_NVM_WORDS ? s->nvm[at] : 0xffff) << 16;
 }
 
-/* The pins of the microwire port: a start bit, the operation (2 bits), the word (6), then data. */
+/* The pins of the serial EEPROM. */
 enum { EE_SK = 1, EE_CS = 2, EE_DI = 4, EE_DO = 8, EE_REQ = 0x40, EE_GNT = 0x80, EE_PRES = 0x100,
-       EE_AUTO_RD = 0x200, EE_COMMAND = 9, EE_READ = 6 };
+       EE_AUTO_RD = 0x200 };
 
 void e1000_wrote_eecd(Device *d, uint64_t v)
 {
     E1000 *s = e1000_of(d);
-    bool clocked = v & EE_SK && !(s->eecd & EE_SK);
     s->eecd = (uint32_t)v & (EE_SK | EE_CS | EE_DI | EE_REQ);
-    if (!(v & EE_CS)) {
-        s->nvm_bits = s->nvm_command = 0;
-        return;
-    }
-    if (!clocked)
-        return;
-    if (s->nvm_bits >= EE_COMMAND)
-        s->nvm_bits = MIN(s->nvm_bits + 1, EE_COMMAND + 16);
-    else if (s->nvm_bits || v & EE_DI) {        /* zeros before the start bit do not count */
-        s->nvm_command = (s->nvm_command << 1 | !!(v & EE_DI)) & 0x1ff;
-        s->nvm_bits++;
-    }
+    microwire_pins(&s->wire, v & EE_CS, v & EE_SK, v & EE_DI);
 }
 
 uint64_t e1000_read_eecd(Device *d)
@@ -189,10 +177,5 @@ uint64_t e1000_read_eecd(Device *d)
     uint32_t v = s->eecd | EE_PRES | (s->eecd & EE_REQ ? EE_GNT : 0);
     if (s->is_82574)
         return v | EE_AUTO_RD;
-    unsigned bits = s->nvm_bits;
-    bool data = bits > EE_COMMAND && bits <= EE_COMMAND + 16 && s->nvm_command >> 6 == EE_READ;
-    /* Idle, the output says ready. */
-    bool out =
-        data ? s->nvm[s->nvm_command & 63] >> (EE_COMMAND + 16 - bits) & 1 : bits < EE_COMMAND;
-    return v | (out ? EE_DO : 0);
+    return v | (microwire_out(&s->wire, s->nvm) ? EE_DO : 0);
 }

@@ -144,7 +144,8 @@ static void mac_reset(E1000 *s)
     s->ctrl = CTRL_SLU | 1;
     s->ctrl_ext = s->icr = s->ims = s->itr = s->iam = s->eiac = s->ivar = 0;
     s->rctl = s->tctl = s->rxcsum = s->rfctl = s->psrctl = s->mrqc = 0;
-    s->eecd = s->eerd = s->mdic = s->nvm_bits = s->nvm_command = 0;
+    s->eecd = s->eerd = s->mdic = 0;
+    s->wire = (Microwire){0};
     s->vet = 0x8100;
     s->ledctl = 0x602;
     s->pba = s->is_82574 ? 0x00140014 : 0x00100030;
@@ -334,8 +335,7 @@ static const Field fields[] = {
     SAVED(E1000, context),
     SAVED(E1000, phy),
     SAVED(E1000, nvm),
-    SAVED(E1000, nvm_bits),
-    SAVED(E1000, nvm_command),
+    SAVED(E1000, wire),
 };
 static const DeviceType e1000_base = {
     .name = "e1000-base",

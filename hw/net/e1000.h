@@ -8,12 +8,13 @@
 #ifndef HW_NET_E1000_H
 #define HW_NET_E1000_H
 
+#include "hw/net/microwire.h"
 #include "hw/net/port.h"
 #include "hw/pci.h"
 
 enum {
     E1000_QUEUES = 2,
-    E1000_NVM_WORDS = 64,
+    E1000_NVM_WORDS = MICROWIRE_WORDS,
     E1000_STATS = 76,
     E1000_RA = 16,
     E1000_VECTORS = 5,
@@ -98,7 +99,7 @@ typedef struct E1000 {
     uint32_t mta[128], ra[2 * E1000_RA], vfta[128], reta[32], rssrk[10], stats[E1000_STATS];
     /* Around the MAC. */
     uint16_t phy[32], nvm[E1000_NVM_WORDS];
-    uint32_t nvm_bits, nvm_command;     /* microwire: clocks since select; bits shifted in */
+    Microwire wire;
     uint8_t *frame;             /* to send: NET_MAX_PACKET */
 } E1000;
 

@@ -9,7 +9,7 @@ import pytest
 from machine import linux, passed
 from test_net import Giver, free_port, receive
 
-CARDS = [('e1000', 'e1000', 'pc'), ('e1000e', 'e1000e', 'q35')]
+CARDS = [('e1000', 'e1000', 'pc'), ('e1000e', 'e1000e', 'q35'), ('rtl8139', '8139cp', 'pc')]
 
 
 @pytest.mark.parametrize('card, module, board', CARDS)
