@@ -26,10 +26,27 @@ static void to_value(const Json *j, PropValue *v)
     }
 }
 
+/* A list for a property whose text is one: "0,2". */
+static char *list_text(const Json *j)
+{
+    GString *s = g_string_new(NULL);
+    for (size_t i = 0; i < json_length(j); i++) {
+        g_autofree char *item = json_text(json_at(j, i)) ? g_strdup(json_text(json_at(j, i)))
+                                                         : json_print(json_at(j, i), false);
+        g_string_append_printf(s, "%s%s", i ? "," : "", item);
+    }
+    return g_string_free(s, false);
+}
+
 static bool set_one(Object *o, const char *name, const Json *j, GError **error)
 {
     if (json_text(j))
         return object_set_string(o, name, json_text(j), error);
+    const Field *f = object_type_field(o->type, name);
+    if (json_type(j) == JSON_ARRAY && f && f->type == PROP_STRING) {
+        g_autofree char *text = list_text(j);
+        return object_set_string(o, name, text, error);
+    }
     PropValue v;
     to_value(j, &v);
     bool ok = object_set(o, name, &v, error);

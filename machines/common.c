@@ -4,21 +4,54 @@
 #include "machines/common.h"
 #include <inttypes.h>
 #include "core/backend.h"
+#include "core/numa.h"
 #include "util/error.h"
+
+static MemRegion *take_backend(Machine *m, const char *option, const char *id, GError **error)
+{
+    Object *backend = object_child(m->vm->objects, id);
+    if (!backend || !object_is_a(backend, "memory-backend")) {
+        error_set(error, "%s=%s: there is no memory backend of that id; make one with "
+                  "-object memory-backend-ram,id=%s,size=…", option, id, id);
+        return NULL;
+    }
+    return memory_backend_take(backend, error);
+}
+
+/* One node's memory behind the other's. */
+static MemRegion *ram_of_nodes(Machine *m, GError **error)
+{
+    MemRegion *all = mem_container(&m->object, m->type_->default_ram_id, m->ram_size);
+    uint64_t at = 0;
+    for (unsigned i = 0; i < m->numa->n; i++) {
+        const NumaNode *node = &m->numa->node[i];
+        if (!node->size)
+            continue;
+        MemRegion *part = take_backend(m, "-numa node,memdev", node->memdev, error);
+        if (!part)
+            return NULL;
+        mem_add(all, at, part, 0);
+        at += node->size;
+    }
+    return all;
+}
+
+static bool nodes_have_backends(const Machine *m)
+{
+    for (unsigned i = 0; m->numa && i < m->numa->n; i++)
+        if (m->numa->node[i].memdev)
+            return true;
+    return false;
+}
 
 MemRegion *machine_make_ram(Machine *m, GError **error)
 {
     const RamConfig plain = {.dump = m->dump_guest_core, .merge = m->mem_merge};
+    if (nodes_have_backends(m))
+        return ram_of_nodes(m, error);
     if (!m->memory_backend)
         return mem_ram(&m->object, m->type_->default_ram_id, m->ram_size, &plain, error);
-    Object *backend = object_child(m->vm->objects, m->memory_backend);
-    if (!backend || !object_is_a(backend, "memory-backend")) {
-        error_set(error, "-machine memory-backend=%s: there is no memory backend of that id; make "
-                  "one with -object memory-backend-ram,id=%s,size=…", m->memory_backend,
-                  m->memory_backend);
-        return NULL;
-    }
-    MemRegion *ram = memory_backend_take(backend, error);
+    MemRegion *ram = take_backend(m, "-machine memory-backend", m->memory_backend, error);
     if (ram && mem_size(ram) != m->ram_size) {
         error_set(error, "-m gives the machine %" PRIu64 " MiB, but memory backend '%s' has %" PRIu64
                   " MiB", m->ram_size >> 20, m->memory_backend, mem_size(ram) >> 20);

@@ -230,22 +230,47 @@ static bool apply_smp(Machine *m, const Json *o, GError **error)
     return true;
 }
 
+/* Room for memory that comes later. */
+static bool apply_slots(Machine *m, const Json *o, GError **error)
+{
+    const char *slots = json_get_text(o, "slots"), *most = json_get_text(o, "maxmem");
+    uint64_t n = 0;
+    char *end = NULL;
+    if (!slots && !most)
+        return true;
+    if (!m->type_->memory_slots)
+        return error_set(error, "-m slots=, maxmem=: machine '%s' has no memory hotplug", m->type_->machine);
+    if (!most)
+        return error_set(error, "invalid -m option value: missing 'maxmem' option");
+    if (!keyval_size(most, &m->max_ram_size))
+        return error_set(error, "-m maxmem=%s: expected a size such as 4G", most);
+    if (slots && ((n = g_ascii_strtoull(slots, &end, 10)) > m->type_->memory_slots || *end || end == slots))
+        return error_set(error, "unsupported number of memory slots: %s, the most is %u", slots, m->type_->memory_slots);
+    m->ram_slots = n;
+    if (m->max_ram_size < m->ram_size)
+        return error_set(error, "invalid value of maxmem: maximum memory size (0x%" G_GINT64_MODIFIER "x) must be at least "
+                         "the initial memory size (0x%" G_GINT64_MODIFIER "x)", m->max_ram_size, m->ram_size);
+    if (n && m->max_ram_size == m->ram_size)
+        return error_set(error, "invalid value of maxmem: memory slots were specified but maximum memory size is equal to "
+                         "the initial memory size");
+    return true;
+}
+
 /* Plain numbers are MiB. */
 static bool apply_memory(Machine *m, const Json *o, GError **error)
 {
     const char *size = json_get_text(o, "size");
     m->ram_size = m->type_->default_ram;
-    if (json_get(o, "slots") || json_get(o, "maxmem"))
-        return error_set(error, "-m slots=, maxmem=: machine '%s' has no memory hotplug",
-                         m->type_->machine);
+    m->max_ram_size = m->ram_size;
     if (!size)
-        return true;
+        return apply_slots(m, o, error);
     g_autofree char *with_unit = *size && g_ascii_isdigit(size[strlen(size) - 1]) ? g_strconcat(size, "M", NULL)
                                                                          : g_strdup(size);
     if (!keyval_size(with_unit, &m->ram_size) || !m->ram_size)
         return error_set(error, "-m %s: expected a size such as 512, 2G or 1536M", size);
     m->ram_size = (m->ram_size + 8191) & ~8191ull;
-    return true;
+    m->max_ram_size = m->ram_size;
+    return apply_slots(m, o, error);
 }
 
 static char **text_slot(Machine *m, unsigned i, Config *c, const char **from)
@@ -280,7 +305,7 @@ static bool make_machine(Vm *vm, Config *c, GError **error)
                          "bootindex=", t->machine);
     if (!m->kernel && (m->initrd || m->append))
         return error_set(error, "-%s is only allowed with -kernel", m->initrd ? "initrd" : "append");
-    return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error);
+    return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error) && config_numa(m, c->numas, error);
 }
 
 /* ---- accelerator: the first of the list that works here ---- */

@@ -22,7 +22,7 @@ typedef struct Config {
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
     GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
-        *nets, *fw_cfgs, *sets, *vncs, *audiodevs;
+        *nets, *fw_cfgs, *sets, *vncs, *audiodevs, *numas;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs, *add_fds;
@@ -54,6 +54,8 @@ bool config_make_displays(Vm *vm, Config *c, GError **error);
 /* time.c: -rtc; -icount's shift (the caller frees). */
 bool config_rtc(Vm *vm, const char *text, GError **error);
 char *config_icount(const char *text, GError **error);
+/* numa.c: -numa, in order; after -smp and -m, with the objects in place. */
+bool config_numa(Machine *m, const GPtrArray *texts, GError **error);
 /* False, with an error that names it, if an object has a member that is not `known`. */
 bool config_check_keys(const Json *o, const char *const *known, GError **error);
 

@@ -114,6 +114,8 @@ static bool add_kvm(Parse *p, const char *arg) { return add(&p->c->accels, "kvm"
 static bool set_smp(Parse *p, const char *arg) { return merge(p, &p->c->smp, arg, "cpus"); }
 static bool set_memory(Parse *p, const char *arg) { return merge(p, &p->c->memory, arg, "size"); }
 
+static bool add_numa(Parse *p, const char *arg) { return add(&p->c->numas, arg); }
+
 static bool add_object(Parse *p, const char *arg)
 {
     if (help_object(arg, p->error))
@@ -523,7 +525,7 @@ void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
-                          c->audiodevs, c->vncs, c->monitors, c->globals, c->data_dirs,
+                          c->audiodevs, c->numas, c->vncs, c->monitors, c->globals, c->data_dirs,
                           c->add_fds};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
                      c->process_name, c->qtest, c->qtest_log, c->chroot, c->runas,

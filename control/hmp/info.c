@@ -4,9 +4,11 @@
 
 #include "control/hmp.h"
 #include "control/session.h"
+#include "core/numa.h"
 #include "core/accel.h"
 #include "hw/usb.h"
 #include "net/net.h"
+#include "hw/mem.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -483,6 +485,38 @@ static bool run_ramblock(Hmp *hmp, const Json *args, GError **error)
     return true;
 }
 
+typedef struct NodeMemory {
+    unsigned node;
+    uint64_t plugged;
+} NodeMemory;
+
+static void add_to_node(MemoryDevice *m, void *data)
+{
+    NodeMemory *n = data;
+
+    n->plugged += m->node == n->node ? m->size : 0;
+}
+
+static bool run_numa(Hmp *hmp, const Json *args, GError **error)
+{
+    const Numa *numa = hmp->vm->machine ? hmp->vm->machine->numa : NULL;
+
+    hmp_print(hmp, "%u nodes\n", numa ? numa->n : 0);
+    for (unsigned i = 0; numa && i < numa->n; i++) {
+        NodeMemory of = {i, 0};
+        memory_device_foreach(hmp->vm, add_to_node, &of);
+        hmp_print(hmp, "node %u cpus:", i);
+        for (unsigned c = 0; c < hmp->vm->n_cpus; c++) {
+            if (hmp->vm->cpus[c] && numa->cpu_node[c] == (int)i) {
+                hmp_print(hmp, " %u", c);
+            }
+        }
+        hmp_print(hmp, "\nnode %u size: %" G_GUINT64_FORMAT " MB\n", i, (numa->node[i].size + of.plugged) >> 20);
+        hmp_print(hmp, "node %u plugged: %" G_GUINT64_FORMAT " MB\n", i, of.plugged >> 20);
+    }
+    return true;
+}
+
 static const HmpCommand items[] = {
     { "info version", "", "", "show the version", .qmp = "query-version", .show = show_version },
     { "info status", "", "", "show the current VM status (running|paused)", .qmp = "query-status",
@@ -503,6 +537,7 @@ static const HmpCommand items[] = {
       .qmp = "query-memory-size-summary", .show = show_memory_size },
     { "info memdev", "", "", "show memory backends", .qmp = "query-memdev", .show = show_memdev },
     { "info memory-devices", "", "", "show memory devices", .qmp = "query-memory-devices" },
+    { "info numa", "", "", "show NUMA information", .run = run_numa },
     { "info mtree", "flat:-f", "[-f]", "show memory tree (-f: flat view of address spaces)",
       .run = run_mtree },
     { "info jit", "", "", "show statistics of the translating engine", .run = run_jit },

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/device-add.h"
+#include "core/numa.h"
 #include "core/vm.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
@@ -15,6 +16,7 @@
 static CpuInstanceProperties *place_of(const Machine *m, unsigned index)
 {
     const CpuTopology *t = &m->smp;
+    unsigned of = index;
     unsigned threads = MAX(t->threads, 1), cores = MAX(t->cores, 1);
     unsigned clusters = MAX(t->clusters, 1), dies = MAX(t->dies, 1);
     bool x86 = strcmp(m->arch, "x86_64") == 0 || strcmp(m->arch, "i386") == 0;
@@ -33,6 +35,9 @@ static CpuInstanceProperties *place_of(const Machine *m, unsigned index)
         PLACE(p, die_id, index % dies);
     }
     PLACE(p, socket_id, index / dies);
+    if (m->numa && of < m->smp.maxcpus) {
+        PLACE(p, node_id, m->numa->cpu_node[of]);
+    }
     return p;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* device_add, device_del; lists of what plugs elsewhere. */
 #include "control/device-add.h"
+#include "hw/mem.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
 
@@ -21,14 +22,5 @@ bool qmp_device_del(Vm *vm, const char *id, GError **error)
     if ((!d->user && !object_is_a(o, "cpu")) || !device_type(d)->hotpluggable) {
         return error_set(error, "Device '%s' does not support hotplugging", id);
     }
-    return device_unplug_request(d, error);
-}
-
-PciInfoList *qmp_query_pci(Vm *vm, GError **error)
-{
-    if (bus_find(vm, NULL, "PCI")) {
-        error_set(error, "query-pci is not implemented yet; qom-list shows the devices");
-        return NULL;
-    }
-    return pci_info_list_new();                 /* the machine has no bus of that kind */
+    return memory_device_may_go(d, error) && device_unplug_request(d, error);
 }

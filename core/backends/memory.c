@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* memory-backend-ram, memory-backend-file, memory-backend-memfd: guest memory by the user's wish. */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "core/backend.h"
@@ -14,6 +15,7 @@ typedef struct MemoryBackend {
     bool share, prealloc, dump, merge, reserve, canonical;
     uint32_t prealloc_threads;
     int policy;
+    char *host_nodes;           /* "0-1,3" */
     /* file */
     char *path;
     uint64_t align, offset;
@@ -48,6 +50,8 @@ static const Field base_fields[] = {
     PROP(MemoryBackend, canonical, "x-use-canonical-path-for-ramblock-id", PROP_BOOL),
     PROP(MemoryBackend, policy, "policy", PROP_ENUM, .names = policies,
          .link_type = "HostMemPolicy", .desc = "Set the NUMA policy"),
+    PROP(MemoryBackend, host_nodes, "host-nodes", PROP_STRING,
+         .desc = "NUMA nodes of the host that the policy speaks of, such as 0-1"),
     HOST(MemoryBackend, region), HOST(MemoryBackend, taken),
 };
 static const Field file_fields[] = {
@@ -74,14 +78,53 @@ static bool may_skip_reserve(void)
     return !g_file_get_contents("/proc/sys/vm/overcommit_memory", &mode, NULL, NULL) || *mode != '2';
 }
 
+bool memory_host_nodes(const char *text, uint64_t *nodes)
+{
+    while (text && *text) {
+        unsigned first, last;
+        int used = 0;
+        if (sscanf(text, "%u%n", &first, &used) != 1) {
+            return false;
+        }
+        text += used;
+        last = first;
+        if (*text == '-' && sscanf(text, "-%u%n", &last, &used) == 1) {
+            text += used;
+        }
+        if (last < first || last >= RAM_HOST_NODES || (*text && *text++ != ',')) {
+            return false;
+        }
+        for (unsigned i = first; i <= last; i++) {
+            nodes[i / 64] |= UINT64_C(1) << i % 64;
+        }
+    }
+    return true;
+}
+
+static bool read_host_nodes(const MemoryBackend *b, RamConfig *cfg, GError **error)
+{
+    bool any = b->host_nodes && *b->host_nodes;
+
+    if (!memory_host_nodes(b->host_nodes, cfg->host_nodes)) {
+        return error_set(error, "%s: host-nodes=%s: expected numbers below %d, such as 0-1,3", b->object.name,
+                         b->host_nodes, RAM_HOST_NODES);
+    }
+    if (any && !b->policy) {
+        return error_set(error, "host-nodes must be empty for policy default, or you should explicitly specify a policy "
+                         "other than default");
+    }
+    return any || !b->policy ||
+           error_set(error, "host-nodes must be set for policy %s", policies[b->policy]);
+}
+
 static bool make(Object *o, RamConfig *cfg, GError **error)
 {
     MemoryBackend *b = (MemoryBackend *)o;
 
-    if (b->policy) {
-        return error_set(error, "%s: policy '%s' is not supported, only 'default'", o->name,
-                         policies[b->policy]);
+    if (!read_host_nodes(b, cfg, error)) {
+        return false;
     }
+    cfg->policy = b->policy;
     if (!b->reserve && !b->share && !may_skip_reserve()) {
         return error_set(error, "%s: reserve=off is not possible while /proc/sys/vm/overcommit_memory is 2",
                          o->name);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
@@ -110,6 +111,9 @@ static uint64_t page_size_of(int fd)
     return (uint64_t)getpagesize();
 }
 
+/* linux/mempolicy.h: what is there already moves, too. */
+enum { MPOL_STRICT_MOVE = 3 };
+
 /* Reserves address space so that the block begins on a huge page, then maps over it. */
 static bool map_block(RamBlock *b, const RamConfig *cfg, GError **error)
 {
@@ -130,6 +134,10 @@ static bool map_block(RamBlock *b, const RamConfig *cfg, GError **error)
              (off_t)b->fd_offset) == MAP_FAILED) {
         return error_set_errno(error, errno, "cannot map guest memory '%s' of %" G_GUINT64_FORMAT
                                " bytes", b->id, b->size);
+    }
+    if (cfg->policy && syscall(SYS_mbind, b->host, ROUND_UP(b->size, b->page_size), cfg->policy, cfg->host_nodes,
+                               (unsigned long)RAM_HOST_NODES + 1, MPOL_STRICT_MOVE) < 0) {
+        return error_set_errno(error, errno, "cannot bind guest memory '%s' to host NUMA nodes", b->id);
     }
     if (b->page_size == (uint64_t)getpagesize()) {
         madvise(b->host, b->size, MADV_HUGEPAGE);
@@ -282,6 +290,7 @@ void ram_block_free(Vm *vm, RamBlock *b)
 {
     struct RamMap *map = vm->ram;
 
+    ram_written(vm, b->ram_offset, b->size);    /* what was translated from it is void */
     map_lock(vm);
     BlockTable *old = map->blocks;
     BlockTable *new = g_malloc0(sizeof(*new) + old->n * sizeof(RamBlock *));
@@ -455,6 +464,31 @@ void ram_written(Vm *vm, uint64_t ram_offset, uint64_t n)
         }
     }
     rcu_read_unlock();
+}
+
+bool mem_discard(Vm *vm, const MemRegion *ram, uint64_t at, uint64_t n)
+{
+    uint64_t offset = mem_ram_offset(ram) + at;
+
+    rcu_read_lock();
+    RamBlock *b = block_at(vm, offset);
+    uint64_t in = b ? offset - b->ram_offset : 0;
+    bool ok = b && in + n <= b->size && !b->readonly;
+    if (ok && b->share && b->fd >= 0) {
+        ok = fallocate(b->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)(b->fd_offset + in), (off_t)n) == 0;
+    } else if (ok) {
+        ok = madvise(b->host + in, n, MADV_DONTNEED) == 0;
+    }
+    rcu_read_unlock();
+    if (ok) {
+        ram_written(vm, offset, n);
+    }
+    return ok;
+}
+
+bool mem_sync(const MemRegion *ram)
+{
+    return msync(mem_host((MemRegion *)ram), mem_size(ram), MS_SYNC) == 0;
 }
 
 bool dirty_test(Vm *vm, DirtyClient c, uint64_t ram_offset)

@@ -2,6 +2,7 @@
 /* Machines: the base type with the properties that all have, and the registry by name. */
 #include <string.h>
 
+#include "core/numa.h"
 #include "core/vm.h"
 #include "util/error.h"
 #include "util/suggest.h"
@@ -12,6 +13,7 @@ static void machine_finish(Object *o)
 
     g_clear_pointer(&m->serials, g_ptr_array_unref);
     g_clear_pointer(&m->cpu_model, g_free);
+    g_clear_pointer(&m->numa, numa_free);
 }
 
 static const Field fields[] = {
@@ -89,6 +91,16 @@ const MachineType *machine_find_error(const char *arch, const char *name, GError
 const MachineType *machine_find(const char *arch, const char *name)
 {
     return machine_find_error(arch, name, NULL);
+}
+
+bool machine_truth(const Machine *m, const char *property)
+{
+    PropValue v = {0};
+    bool yes = object_type_field(m->object.type, property) && object_get((Object *)m, property, &v, NULL) &&
+               v.kind == VALUE_BOOL && v.b;
+
+    prop_value_clear(&v);
+    return yes;
 }
 
 /* The containers and regions that devices made so far stand in move over. */

@@ -24,6 +24,7 @@ static Aml *op3(uint8_t op, Aml *x, Aml *y, Aml *to)
 
 Aml *aml_or(Aml *x, Aml *y, Aml *to) { return op3(0x7d, x, y, to); }
 Aml *aml_add(Aml *x, Aml *y, Aml *to) { return op3(0x72, x, y, to); }
+Aml *aml_subtract(Aml *x, Aml *y, Aml *to) { return op3(0x74, x, y, to); }
 Aml *aml_shift_left(Aml *x, Aml *y) { return op3(0x79, x, y, NULL); }
 Aml *aml_shift_right(Aml *x, Aml *y) { return op3(0x7a, x, y, NULL); }
 Aml *aml_index(Aml *object, Aml *at) { return op3(0x88, object, at, NULL); }

@@ -4,7 +4,6 @@
  * Spec: the platform's register interface (CPU hotplug block, modern layout); ACPI 6.5, 6.3.5, 8.4.
  */
 #include "hw/acpi-hotplug.h"
-#include "qapi/qapi-events.h"
 
 enum {
     SELECTOR = 0, DATA2 = 0, FLAGS = 4, COMMAND = 5, DATA = 8,
@@ -98,12 +97,7 @@ static void write_flags(CpuHotplug *s, uint8_t v)
 static void report(CpuHotplug *s, uint32_t status)
 {
     Cpu *cpu = selected(s);
-    g_autofree char *slot = g_strdup_printf("%u", s->selector);
-    ACPIOSTInfo info = {
-        .device = cpu ? cpu->dev.id : NULL, .slot = slot, .slot_type = ACPI_SLOT_TYPE_CPU,
-        .source = s->ost_event[s->selector], .status = status,
-    };
-    qapi_event_acpi_device_ost(s->dev.object.vm, &info);
+    acpi_ost(s->dev.object.vm, cpu ? cpu->dev.id : NULL, true, s->selector, s->ost_event[s->selector], status);
 }
 
 static void write_data(CpuHotplug *s, uint32_t v)
@@ -143,9 +137,16 @@ static const Field fields[] = {
     HOST(CpuHotplug, slots), SAVED(CpuHotplug, selector), SAVED(CpuHotplug, command),
     SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event),
 };
+static void restored(Device *d)
+{
+    for (unsigned i = 0; i < ACPI_CPU_MAX; i++)
+        ((CpuHotplug *)d)->pending[i] &= INSERTING | REMOVING | TO_FIRMWARE;
+}
+
 static const DeviceType type = {
     .name = "acpi-cpu-hotplug", .desc = "ACPI CPU hotplug registers", .size = sizeof(CpuHotplug),
     .window = ACPI_CPU_WINDOW, .max_access = 4, FIELDS(fields), .read = read_block, .write = write_block,
+    .restored = restored,
 };
 DEVICE_TYPE(type);
 

@@ -18,6 +18,7 @@ typedef struct Lpc {
     uint16_t pm_at;             /* 0: not mapped */
     uint32_t rcba_at;
     uint8_t apm[2], reset_control;
+    bool bridge_hotplug;        /* by ACPI */
 } Lpc;
 
 /* ---- interrupts: under the root's lock ---- */
@@ -161,12 +162,16 @@ static const PciInfo info = {
 static const Field fields[] = {
     IRQ(Lpc, isa), IRQ(Lpc, gsi), HOST(Lpc, pm), HOST(Lpc, pm_io), HOST(Lpc, apm_io), HOST(Lpc, rcba),
     HOST(Lpc, pm_at), HOST(Lpc, rcba_at), SAVED(Lpc, apm), SAVED(Lpc, reset_control),
+    PROP(Lpc, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
+         .desc = "ACPI lets devices come and go in ports and behind bridges"),
 };
 static const DeviceType lpc = {
     .name = "ICH9-LPC", .parent = "pci-device", .desc = "ICH9 LPC bridge", .size = sizeof(Lpc),
     .category = DEVICE_BRIDGE, .pci = &info, FIELDS(fields), .reset = apply, .restored = apply,
 };
 DEVICE_TYPE(lpc);
+
+bool ich9_lpc_bridge_hotplug(PciDevice *p) { return ((Lpc *)p)->bridge_hotplug; }
 
 PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *c)
 {

@@ -109,6 +109,7 @@ typedef struct Piix4 {
     uint16_t pm_at;
     uint8_t apm[2];
     bool smm;
+    bool root_hotplug, bridge_hotplug;  /* by ACPI */
 } Piix4;
 
 static void update_pm(PciDevice *p, uint32_t old, uint32_t v)
@@ -167,6 +168,10 @@ static const PciInfo piix4_info = {
 };
 static const Field piix4_fields[] = {
     HOST(Piix4, pm), HOST(Piix4, apm_io), HOST(Piix4, pm_at), SAVED(Piix4, apm), HOST(Piix4, smm),
+    PROP(Piix4, root_hotplug, "acpi-root-pci-hotplug", PROP_BOOL, .init = true,
+         .desc = "ACPI lets devices come and go on the root bus"),
+    PROP(Piix4, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
+         .desc = "ACPI lets devices come and go behind bridges"),
 };
 static const DeviceType piix4 = {
     .name = "PIIX4_PM", .parent = "pci-device", .desc = "PIIX4 power management", .size = sizeof(Piix4),
@@ -174,6 +179,9 @@ static const DeviceType piix4 = {
     .restored = pm_apply,
 };
 DEVICE_TYPE(piix4);
+
+bool piix4_pm_root_hotplug(PciDevice *p) { return ((Piix4 *)p)->root_hotplug; }
+bool piix4_pm_bridge_hotplug(PciDevice *p) { return ((Piix4 *)p)->bridge_hotplug; }
 
 PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *c)
 {

@@ -8,25 +8,21 @@ enum { CONTROL_WRITABLE = 0x0fff, BUS_RESET = 0x40, IO_32BIT = 1, PREF_64BIT = 1
 
 /* ---- windows ---- */
 
-typedef struct Range {
-    uint64_t base, limit;       /* limit below base: closed */
-} Range;
-
-static Range range_of(const PciDevice *p, unsigned which)
+PciLookRange bridge_range(const PciDevice *p, unsigned which)
 {
     uint64_t high;
 
     switch (which) {
     case BRIDGE_IO:
-        return (Range){(pci_get8(p, PCI_IO_BASE) & 0xf0ull) << 8 | (uint64_t)pci_get16(p, PCI_IO_BASE_HIGH) << 16,
+        return (PciLookRange){(pci_get8(p, PCI_IO_BASE) & 0xf0ull) << 8 | (uint64_t)pci_get16(p, PCI_IO_BASE_HIGH) << 16,
                        (pci_get8(p, PCI_IO_LIMIT) & 0xf0ull) << 8 | 0xfff |
                            (uint64_t)pci_get16(p, PCI_IO_LIMIT_HIGH) << 16};
     case BRIDGE_MEM:
-        return (Range){(pci_get16(p, PCI_MEM_BASE) & 0xfff0ull) << 16,
+        return (PciLookRange){(pci_get16(p, PCI_MEM_BASE) & 0xfff0ull) << 16,
                        (pci_get16(p, PCI_MEM_LIMIT) & 0xfff0ull) << 16 | 0xfffff};
     default:
         high = pci_get32(p, PCI_PREF_LIMIT_HIGH);
-        return (Range){(pci_get16(p, PCI_PREF_BASE) & 0xfff0ull) << 16 |
+        return (PciLookRange){(pci_get16(p, PCI_PREF_BASE) & 0xfff0ull) << 16 |
                            (uint64_t)pci_get32(p, PCI_PREF_BASE_HIGH) << 32,
                        (pci_get16(p, PCI_PREF_LIMIT) & 0xfff0ull) << 16 | 0xfffff | high << 32};
     }
@@ -39,7 +35,7 @@ static void update_windows(PciBridge *b)
 
     mem_transaction_begin(p->dev.object.vm);
     for (unsigned i = 0; i < BRIDGE_WINDOWS; i++) {
-        Range r = range_of(p, i);
+        PciLookRange r = bridge_range(p, i);
         uint64_t end = mem_size(i == BRIDGE_IO ? b->io : b->memory) - 1;
         bool open = command & (i == BRIDGE_IO ? PCI_COMMAND_IO : PCI_COMMAND_MEM);
         open = open && r.base <= r.limit && r.limit <= end;
@@ -113,6 +109,46 @@ static void init_header(PciDevice *p)
     pci_init16(p, PCI_BRIDGE_CONTROL, 0, CONTROL_WRITABLE, 0);
 }
 
+/* Firmware's hint, a vendor-specific capability: what to set aside behind the bridge. */
+static bool add_reserve(PciBridge *b, GError **error)
+{
+    enum { VENDOR_SPECIFIC = 9, LENGTH = 32, RESERVE = 1 };
+    PciDevice *p = &b->pci;
+    bool said = b->bus_reserve != UINT32_MAX || (b->io_reserve & b->mem_reserve & b->pref32_reserve &
+                                                 b->pref64_reserve) != UINT64_MAX;
+
+    /* Firmware leaves room for what may come in ports, but not behind other bridges. */
+    if (!said && p->info->express != PCIE_ALWAYS && p->bus->root->bridge_hotplug) {
+        b->io_reserve = 4096;
+        b->mem_reserve = b->pref64_reserve = 2 << 20;
+        said = true;
+    }
+    if (!said) {
+        return true;
+    }
+    if (b->pref32_reserve != UINT64_MAX && b->pref64_reserve != UINT64_MAX) {
+        return error_set(error, "pref32-reserve= and pref64-reserve= exclude each other");
+    }
+    if ((b->mem_reserve != UINT64_MAX && b->mem_reserve > UINT32_MAX) ||
+        (b->pref32_reserve != UINT64_MAX && b->pref32_reserve > UINT32_MAX)) {
+        return error_set(error, "mem-reserve=, pref32-reserve=: must be less than 4G");
+    }
+    uint8_t at = pci_add_capability(p, VENDOR_SPECIFIC, LENGTH, 0, error);
+    if (!at) {
+        return false;
+    }
+    pci_init8(p, at + 2, LENGTH, 0, 0);
+    pci_init8(p, at + 3, RESERVE, 0, 0);
+    pci_init32(p, at + 4, b->bus_reserve, 0, 0);
+    pci_init32(p, at + 8, (uint32_t)b->io_reserve, 0, 0);
+    pci_init32(p, at + 12, (uint32_t)(b->io_reserve >> 32), 0, 0);
+    pci_init32(p, at + 16, (uint32_t)b->mem_reserve, 0, 0);
+    pci_init32(p, at + 20, (uint32_t)b->pref32_reserve, 0, 0);
+    pci_init32(p, at + 24, (uint32_t)b->pref64_reserve, 0, 0);
+    pci_init32(p, at + 28, (uint32_t)(b->pref64_reserve >> 32), 0, 0);
+    return true;
+}
+
 static bool realize(Device *d, GError **error)
 {
     PciBridge *b = (PciBridge *)d;
@@ -130,6 +166,12 @@ static bool realize(Device *d, GError **error)
         b->window[i] = mem_alias(&d->object, names[i], spaces[i], 0, 1);
         mem_set_enabled(b->window[i], false);
         mem_add(parents[i], 0, b->window[i], 1);
+    }
+    if (!add_reserve(b, error)) {
+        for (unsigned i = 0; i < BRIDGE_WINDOWS; i++) {
+            mem_remove(b->window[i]);
+        }
+        return false;
     }
     return true;
 }
@@ -151,6 +193,13 @@ static void rebuild(Device *d)
 static const Field fields[] = {
     SAVED(PciBridge, in_reset), HOST(PciBridge, below), HOST(PciBridge, memory), HOST(PciBridge, io),
     HOST(PciBridge, window),
+    PROP(PciBridge, bus_reserve, "bus-reserve", PROP_U32, .init = UINT32_MAX, .desc = "Bus numbers to set aside"),
+    PROP(PciBridge, io_reserve, "io-reserve", PROP_SIZE, .init = UINT64_MAX, .desc = "Ports to set aside"),
+    PROP(PciBridge, mem_reserve, "mem-reserve", PROP_SIZE, .init = UINT64_MAX, .desc = "Memory window to set aside"),
+    PROP(PciBridge, pref32_reserve, "pref32-reserve", PROP_SIZE, .init = UINT64_MAX,
+         .desc = "Prefetchable window below 4 GiB to set aside"),
+    PROP(PciBridge, pref64_reserve, "pref64-reserve", PROP_SIZE, .init = UINT64_MAX,
+         .desc = "Prefetchable window anywhere to set aside"),
 };
 static const DeviceType bridge_base = {
     .name = "pci-bridge-base", .parent = "pci-device", .desc = "PCI-to-PCI bridge",

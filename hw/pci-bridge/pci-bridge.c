@@ -8,6 +8,7 @@ enum { FIRST_SLOT = 1, CAP_SLOT_NUMBERS = 4 };
 typedef struct ConventionalBridge {
     PciBridge bridge;
     uint32_t chassis;
+    bool shpc;
 } ConventionalBridge;
 
 /* Slot numbering capability (PCI-to-PCI Bridge Architecture 1.2, section 13): no slots of its own. */
@@ -31,6 +32,9 @@ static bool realize(Device *d, GError **error)
     PciDevice *p = &s->bridge.pci;
     bool express = p->info->express != PCI_CONVENTIONAL;
 
+    if (s->shpc) {
+        return error_set(error, "shpc=on is not implemented: devices come and go by ACPI");
+    }
     if (express && !pcie_add_express(p, PCIE_TO_PCI, 0, 0, error)) {
         return false;
     }
@@ -43,6 +47,7 @@ static bool realize(Device *d, GError **error)
 }
 
 static const Field fields[] = {
+    PROP(ConventionalBridge, shpc, "shpc", PROP_BOOL, .desc = "Standard hot plug controller"),
     PROP(ConventionalBridge, chassis, "chassis_nr", PROP_U32, .desc = "Number of the chassis"),
 };
 

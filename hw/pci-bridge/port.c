@@ -179,7 +179,8 @@ static void add_slot(Port *s)
 {
     PciDevice *p = pci_of(s);
     unsigned at = p->express_at;
-    uint32_t features = s->hotplug ? SLTCAP_BUTTON | SLTCAP_POWER | SLTCAP_ATTENTION_LED |
+    bool native = s->hotplug && !s->bridge.below->root->bridge_hotplug;
+    uint32_t features = native ? SLTCAP_BUTTON | SLTCAP_POWER | SLTCAP_ATTENTION_LED |
                                          SLTCAP_POWER_LED | SLTCAP_SURPRISE | SLTCAP_HOTPLUG : 0;
 
     pci_init16(p, at + PCIE_FLAGS, pci_get16(p, at + PCIE_FLAGS) | FLAGS_SLOT, 0, 0);
@@ -188,8 +189,10 @@ static void add_slot(Port *s)
     pci_init16(p, at + PCIE_SLTCTL, SLTCTL_ATTENTION_LED_OFF, SLTCTL_WRITABLE, 0);
     pci_init16(p, at + PCIE_SLTSTA, 0, 0, SLTSTA_CLEARS);
     s->hotplug_ops = (PciHotplug){plugged, unplug_request, s};
-    if (s->hotplug) {
+    if (native) {
         s->bridge.below->hotplug = &s->hotplug_ops;
+    } else if (!s->hotplug) {
+        s->bridge.below->hotplug = NULL;
     }
 }
 
@@ -228,6 +231,8 @@ static bool realize(Device *d, GError **error)
     s->bridge.below->one_slot = kind->slot;
     if (kind->slot) {
         add_slot(s);
+    } else {
+        s->bridge.below->hotplug = NULL;        /* a switch's inside */
     }
     return true;
 }

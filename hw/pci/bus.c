@@ -203,6 +203,7 @@ PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, Me
     b->express = express;
     b->memory = memory;
     b->io = io;
+    b->hotplug = b->root->bridge_hotplug;
     return b;
 }
 

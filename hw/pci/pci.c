@@ -39,13 +39,20 @@ static bool add_express(PciDevice *p, GError **error)
            pcie_add_express(p, root ? PCIE_INTEGRATED : PCIE_ENDPOINT, 0, 0, error);
 }
 
+static bool has_index(Object *o, void *data)
+{
+    const PciDevice *p = data;
+    return object_is_a(o, "pci-device") && o != (Object *)data && ((PciDevice *)o)->acpi_index == p->acpi_index;
+}
+
 static bool realize(Device *d, GError **error)
 {
     PciDevice *p = (PciDevice *)d;
     const PciInfo *info = p->info;
-    if (p->acpi_index || p->failover)
-        return error_set(error, "%s: %s is not implemented yet", d->object.type->name,
-                         p->acpi_index ? "acpi-index=" : "failover_pair_id=");
+    if (p->failover)
+        return error_set(error, "%s: failover_pair_id= is not implemented yet", d->object.type->name);
+    if (p->acpi_index && object_walk(&d->object.vm->root, has_index, p))
+        return error_set(error, "a PCI device with acpi-index = %u already exist", p->acpi_index);
     p->config_size = info->express && p->bus->express ? PCIE_CONFIG_SIZE : PCI_CONFIG_SIZE;
     p->initial = g_malloc0(p->config_size);
     p->writable = g_malloc0(p->config_size);
@@ -134,7 +141,7 @@ static const Field fields[] = {
     PROP(PciDevice, rombar, "rombar", PROP_U32, .init = 1, .desc = "Whether the ROM has a BAR"),
     PROP(PciDevice, multifunction, "multifunction", PROP_BOOL,
          .desc = "Whether the slot has more functions"),
-    PROP(PciDevice, acpi_index, "acpi-index", PROP_U32, .desc = "Number in the slot's ACPI name"),
+    PROP(PciDevice, acpi_index, "acpi-index", PROP_U32, .desc = "Number that ACPI tells of the card, for its name"),
     PROP(PciDevice, failover, "failover_pair_id", PROP_STRING,
          .desc = "Standby virtio-net that this card replaces"),
 };

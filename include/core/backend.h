@@ -11,6 +11,8 @@
 MemRegion *memory_backend_take(Object *backend, GError **error);
 void memory_backend_release(Object *backend);
 bool memory_backend_taken(Object *backend);
+/* host-nodes= as a set of bits (RAM_HOST_NODES); false: no such text. */
+bool memory_host_nodes(const char *text, uint64_t *nodes);
 
 /* iothread: its loop, which runs from the object's birth to its end. */
 Loop *iothread_loop(Object *iothread);

@@ -28,6 +28,7 @@ typedef struct MemOps {
     bool no_lock;                       /* functions are thread-safe by themselves */
 } MemOps;
 
+enum { RAM_HOST_NODES = 128 };
 typedef struct RamConfig {
     const char *path;           /* file or hugetlbfs directory; NULL: anonymous */
     int fd;                     /* memfd or passed descriptor, -1 none (0 in a zeroed struct: none too) */
@@ -37,6 +38,8 @@ typedef struct RamConfig {
     uint64_t page_size;         /* hugepages: 2 MiB, 1 GiB; 0 default */
     uint64_t align, offset;
     unsigned prealloc_threads;
+    int policy;                 /* of the host's NUMA nodes: 0 default, 1 preferred, 2 bind, 3 interleave */
+    uint64_t host_nodes[RAM_HOST_NODES / 64];   /* that it speaks of; a bit each */
 } RamConfig;
 
 MemRegion *mem_container(Object *owner, const char *name, uint64_t size);
@@ -153,6 +156,10 @@ typedef struct RamInfo {
     bool share, readonly;
 } RamInfo;
 void ram_foreach(Vm *vm, void (*fn)(const RamInfo *block, void *data), void *data);
+/* Gives pages of RAM back to the host: they read as zeros. False: the host does not take them. */
+bool mem_discard(Vm *vm, const MemRegion *ram, uint64_t at, uint64_t n);
+/* Everything that was stored is in the file behind it. Blocks. */
+bool mem_sync(const MemRegion *ram);
 uint64_t mem_ram_offset(const MemRegion *ram);      /* its first byte in the machine's numbering */
 bool mem_is_ram(const MemRegion *r);
 bool mem_is_mapped(const MemRegion *r);             /* has a parent */

@@ -127,6 +127,8 @@ struct MachineType {
     const char *alias;                  /* other name */
     const char *default_cpu;
     bool latest_cpus;                   /* models named without a version are the latest, not the first */
+    unsigned memory_slots;              /* most -m slots=; 0: no memory hotplug */
+    bool numa;                          /* tells the guest of -numa */
     const char *default_ram_id;
     uint64_t default_ram;
     unsigned max_cpus, default_cpus;
@@ -153,7 +155,9 @@ struct Machine {
     Vm *vm;
     const MachineType *type_;
     const char *arch;                   /* "x86_64" */
-    uint64_t ram_size;
+    uint64_t ram_size, max_ram_size;    /* -m maxmem=; ram_size: none */
+    unsigned ram_slots;
+    struct Numa *numa;                  /* NULL: none; core/numa.h */
     char *memory_backend;               /* id */
     char *kernel, *initrd, *append, *dtb, *firmware, *dumpdtb;
     char *cpu_model;                    /* -cpu text */
@@ -167,6 +171,8 @@ struct Machine {
 const MachineType *machine_find(const char *arch, const char *name);
 /* By name; NULL name: the default one; NULL with QEMU's error and the nearest name. */
 const MachineType *machine_find_error(const char *arch, const char *name, GError **error);
+/* A property of the machine that is true or false; false: it has no such property. */
+bool machine_truth(const Machine *m, const char *property);
 /* Becomes vm->machine and /machine; its properties are set with object_set() before build(). */
 Machine *machine_new(Vm *vm, const MachineType *type, const char *arch);
 

@@ -34,4 +34,30 @@ void acpi_cpu_unplug_request(Device *block, unsigned n);
  * nodes: proximity domain of each, NULL: none is told. */
 void acpi_cpu_aml(Aml *dsdt, uint16_t port, unsigned n, const uint32_t *arch_ids, const uint32_t *nodes);
 
+/* ---- memory modules in slots ---- */
+enum { ACPI_MEMORY_SLOTS = 256, ACPI_MEMORY_WINDOW = 0x18 };
+
+typedef struct AcpiMemorySlots {
+    unsigned n;
+    AcpiEvent event;
+    void (*eject)(void *opaque, unsigned slot);         /* control thread; it may be gone already */
+    const char *(*id)(void *opaque, unsigned slot);     /* of the device in it, or NULL; control thread */
+    void *opaque;
+} AcpiMemorySlots;
+Device *acpi_memory_hotplug_new(Vm *vm, const AcpiMemorySlots *slots);
+/* A module is in a slot; `tell`: the guest did not find it there at its start. Control thread, as below. */
+void acpi_memory_plugged(Device *block, unsigned slot, uint64_t addr, uint64_t size, uint32_t node, bool tell);
+void acpi_memory_unplug_request(Device *block, unsigned slot);
+void acpi_memory_gone(Device *block, unsigned slot);
+/* \\_SB.MHPC with the slots, \\_SB.PCI0.MHPD with the registers at an I/O port, the event's method. */
+void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n);
+
+/* What the guest's _OST said of a device: events ACPI_DEVICE_OST and, when it refuses to let go,
+ * DEVICE_UNPLUG_GUEST_ERROR. Any thread; id may be NULL. */
+void acpi_ost(Vm *vm, const char *id, bool cpu, unsigned slot, uint32_t source, uint32_t status);
+
+/* NFIT and the root of NVDIMMs, from the machine's memory devices; nothing without one. */
+void acpi_nfit(AcpiTables *t, Vm *vm);
+void acpi_nvdimm_aml(Aml *dsdt, Vm *vm);
+
 #endif

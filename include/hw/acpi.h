@@ -44,6 +44,7 @@ Aml *aml_else(void);
 Aml *aml_while(Aml *condition);
 Aml *aml_or(Aml *a, Aml *b, Aml *to);                   /* to NULL: result only; likewise below */
 Aml *aml_add(Aml *a, Aml *b, Aml *to);
+Aml *aml_subtract(Aml *a, Aml *b, Aml *to);
 Aml *aml_shift_left(Aml *a, Aml *b);
 Aml *aml_shift_right(Aml *a, Aml *b);
 Aml *aml_not_equal(Aml *a, Aml *b);

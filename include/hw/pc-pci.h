@@ -39,6 +39,10 @@ PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *config);
 /* PIIX3 ISA bridge at 01.0 and PIIX4 PM at 01.3. */
 PciDevice *piix3_new(PciBus *root, const PcSouthConfig *config);
 PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *config);
+/* What -global says of hotplug by ACPI: on the root bus, behind bridges and in ports. */
+bool ich9_lpc_bridge_hotplug(PciDevice *p);
+bool piix4_pm_root_hotplug(PciDevice *p);
+bool piix4_pm_bridge_hotplug(PciDevice *p);
 /* The PM block of the machine, for hotplug and power events. */
 Device *acpi_pm_of(Vm *vm);
 

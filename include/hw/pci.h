@@ -210,6 +210,7 @@ struct PciBus {
     uint32_t reserved;          /* slots that -device does not get without addr= */
     bool express, one_slot;     /* ports: slot 0 only */
     const PciHotplug *hotplug;
+    const PciHotplug *bridge_hotplug;   /* of roots: of buses behind bridges, instead of the bridges' own */
     struct PciRoot *host;       /* of roots */
 };
 

@@ -19,6 +19,7 @@ uint32_t x86_cpu_apic_id(Cpu *cpu);
 /* Where a CPU sits; -1: not said. Properties "socket-id" and so on. */
 typedef struct X86Place {
     int32_t socket, die, core, thread;
+    int32_t node;               /* of NUMA */
 } X86Place;
 X86Place *x86_cpu_place(Cpu *cpu);
 /* The place and the APIC ID of the CPU that has an index of a topology: threads count fastest. */

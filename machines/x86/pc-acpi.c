@@ -129,7 +129,7 @@ static void add_routing(Aml *bridge, const Pc *s)
 static void add_windows(Aml *bridge, const Pc *s, uint64_t ecam, uint64_t ecam_size)
 {
     Aml *r = aml_resources();
-    uint64_t low = s->low_size, high = MAX(1ull << 32, (1ull << 32) + s->high_size);
+    uint64_t low = s->low_size, high = pc_high_end(s);
     uint64_t hole = pc_host_hole64(s->root);
     aml_res_bus(r, 0, 255);
     aml_res_io(r, 0xcf8, 8);
@@ -143,30 +143,6 @@ static void add_windows(Aml *bridge, const Pc *s, uint64_t ecam, uint64_t ecam_s
     high = (high + hole - 1) / hole * hole;
     aml_res_window64(r, high, high + hole - 1);
     aml_append(bridge, aml_name_resources("_CRS", r));
-}
-
-/* Express: what the system may control: native hotplug, power management, errors, the capability. */
-static void add_osc(Aml *bridge)
-{
-    enum { GRANTED = 0x1f, UNRECOGNIZED = 4, BAD_REVISION = 8, MASKED = 16 };
-    Aml *m = aml_method("_OSC", 4, false);
-    aml_append(m, aml_create_dword_field(aml_arg(3), 0, "CDW1"));
-    Aml *ours = aml_if(aml_equal(aml_arg(0), aml_uuid("33DB4D5B-1FF7-401C-9657-7441C03DD766")));
-    aml_append(ours, aml_create_dword_field(aml_arg(3), 8, "CDW3"));
-    aml_append(ours, aml_store(aml_and(aml_path("CDW3"), aml_int(GRANTED)), aml_local(0)));
-    Aml *revision = aml_if(aml_not_equal(aml_arg(1), aml_int(1)));
-    aml_append(revision, aml_or(aml_path("CDW1"), aml_int(BAD_REVISION), aml_path("CDW1")));
-    aml_append(ours, revision);
-    Aml *changed = aml_if(aml_not_equal(aml_path("CDW3"), aml_local(0)));
-    aml_append(changed, aml_or(aml_path("CDW1"), aml_int(MASKED), aml_path("CDW1")));
-    aml_append(ours, changed);
-    aml_append(ours, aml_store(aml_local(0), aml_path("CDW3")));
-    aml_append(m, ours);
-    Aml *other = aml_else();
-    aml_append(other, aml_or(aml_path("CDW1"), aml_int(UNRECOGNIZED), aml_path("CDW1")));
-    aml_append(m, other);
-    aml_append(m, aml_return(aml_arg(3)));
-    aml_append(bridge, m);
 }
 
 /* ---- ISA ---- */
@@ -303,8 +279,9 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     add_windows(bridge, s, ecam, ecam_size);
     add_routing(bridge, s);
     if (s->kind->q35)
-        add_osc(bridge);
+        acpi_pci_osc(bridge, !s->pci_hotplug);
     add_isa(bridge, after, s);
+    acpi_pci_hotplug_aml(bridge, s->pci_hotplug, s->root, s->kind->pci_hotplug);
     aml_append(sb, bridge);
     if (s->hpet)
         add_hpet(sb);
@@ -313,7 +290,11 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
         add_ecam(sb, ecam, ecam_size);
     aml_append(b, sb);
     aml_append(b, after);
-    acpi_cpu_aml(b, s->kind->cpu_hotplug, s->irq.n, s->irq.apic_ids, NULL);
+    uint32_t nodes[X86_MAX_CPUS];
+    acpi_cpu_aml(b, s->kind->cpu_hotplug, s->irq.n, s->irq.apic_ids, pc_cpu_nodes(s, nodes));
+    pc_memory_aml(s, b);
+    if (s->pci_hotplug)
+        acpi_pci_event_aml(b);
     Aml *s5[] = {aml_int(0), aml_int(0), aml_int(0), aml_int(0)};
     aml_append(b, aml_name("\\_S5", aml_package(s5, G_N_ELEMENTS(s5))));
     acpi_end(t, start, false);
@@ -345,6 +326,8 @@ AcpiTables *pc_acpi_tables(Pc *s)
     };
     acpi_fadt(t, &fadt, facs, dsdt);
     acpi_madt(t, &madt);
+    pc_numa_tables(s, t);
+    acpi_nfit(t, s->m.vm);
     if (s->hpet)
         acpi_hpet(t, HPET_BASE, HPET_ID);
     if (s->kind->q35)

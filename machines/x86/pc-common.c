@@ -38,6 +38,7 @@ static bool make_memory(Pc *s, GError **error)
     if (s->high_size)
         mem_add(root, 1ull << 32,
                 mem_alias(&m->object, "ram-above-4g", s->ram, s->low_size, s->high_size), 0);
+    pc_memory_area_new(s);
     s->pci = mem_container(&m->object, "pci", UINT64_MAX);
     mem_add(root, 0, s->pci, -1);
     return true;
@@ -167,6 +168,23 @@ static void add_fw_cfg(Pc *s)
     fw_cfg_add_file(s->fw_cfg, "etc/system-states", states, sizeof(states));
 }
 
+static void raise_pci_event(void *opaque) { acpi_pm_gpe(((Pc *)opaque)->pm, ACPI_GPE_PCI); }
+
+/* q35's root bus is the chip set's own: devices come and go in ports and behind bridges. */
+static void pci_hotplug_new(Pc *s)
+{
+    bool q35 = s->kind->q35;
+    AcpiPciConfig c = {
+        .root = s->root, .root_bus = !q35 && piix4_pm_root_hotplug(s->pm_function),
+        .bridges = q35 ? ich9_lpc_bridge_hotplug(s->pm_function) : piix4_pm_bridge_hotplug(s->pm_function),
+        .event = {raise_pci_event, s},
+    };
+    if (!pc_has_acpi(s) || !(c.root_bus || c.bridges))
+        return;
+    s->pci_hotplug = acpi_pci_hotplug_new(s->m.vm, &c);
+    device_place_io(s->pci_hotplug, s->kind->pci_hotplug);
+}
+
 bool pc_finish_build(Pc *s, GError **error)
 {
     Vm *vm = s->m.vm;
@@ -185,6 +203,9 @@ bool pc_finish_build(Pc *s, GError **error)
     s->pm = acpi_pm_of(vm);
     s->fw_cfg = fw_cfg_new_io(&s->m);
     pc_cpu_hotplug_new(s);
+    pc_memory_hotplug_new(s);
+    pci_hotplug_new(s);
+    pc_numa_fw_cfg(s);
     set_cmos(s);
     add_fw_cfg(s);
     return make_serials(s, error) && pc_firmware(s, error);
@@ -208,6 +229,8 @@ bool pc_ready(Machine *m, GError **error)
 {
     static const char *const files[] = {"etc/acpi/rsdp", "etc/acpi/tables", "etc/table-loader"};
     Pc *s = (Pc *)m;
+    if (s->pci_hotplug)
+        acpi_pci_hotplug_ready(s->pci_hotplug);
     if (pc_has_acpi(s)) {
         refresh_tables(s);
         for (unsigned i = 0; i < G_N_ELEMENTS(files); i++)

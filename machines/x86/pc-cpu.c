@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPUs of pc and q35 that come and go: their places, their wires, and what the guest is told. */
+#include "core/numa.h"
 #include "hw/pc-chips.h"
 #include "machines/x86/pc.h"
 #include "util/error.h"
@@ -61,6 +62,8 @@ bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error)
         return error_set(error, "Invalid CPU: there are %u possible CPUs (-smp maxcpus=)", s->irq.n);
     if (index < m->vm->n_cpus && m->vm->cpus[index])
         return error_set(error, "CPU[%u] with APIC ID %u exists", index, s->irq.apic_ids[index]);
+    if (at->node >= 0 && (!m->numa || at->node != m->numa->cpu_node[index]))
+        return error_set(error, "node-id=%d must match numa node specified with -numa option", at->node);
     cpu->index = index;
     *at = x86_place(&m->smp, index);
     return true;

@@ -19,7 +19,7 @@ static bool build(Machine *m, GError **error)
     s->root = i440fx_host_new(m->vm, &host);
     pc_south_config(s, &south);
     s->south = piix3_new(s->root, &south);
-    piix4_pm_new(s->root, &south);
+    s->pm_function = piix4_pm_new(s->root, &south);
     return pc_finish_build(s, error);
 }
 
@@ -35,7 +35,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_display = "std",                                                                   \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
-        PC_CPU_HOTPLUG, __VA_ARGS__                                                                 \
+        PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \
     OBJECT_TYPE(ident)
 

@@ -6,7 +6,7 @@
 #ifndef MACHINES_X86_PC_H
 #define MACHINES_X86_PC_H
 
-#include "hw/acpi-hotplug.h"
+#include "hw/acpi-pci.h"
 #include "hw/pc-pci.h"
 #include "machines/x86/boot.h"
 #include "machines/x86/interrupts.h"
@@ -15,7 +15,7 @@ typedef struct Pc {
     Machine m;
     /* properties */
     int acpi, smm, vmport, pic_prop, pit_prop;          /* OnOffAuto */
-    bool hpet, i8042, fd_bootchk;
+    bool hpet, i8042, fd_bootchk, nvdimm, hmat;
     uint64_t max_low;
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
@@ -24,8 +24,8 @@ typedef struct Pc {
     MemRegion *ram, *pci, *bios;
     uint64_t low_size, high_size;
     PciBus *root;
-    PciDevice *south;
-    Device *rtc, *pm, *cpu_hotplug;
+    PciDevice *south, *pm_function;     /* pc: the PIIX4's; q35: the south bridge */
+    Device *rtc, *pm, *cpu_hotplug, *memory_hotplug, *pci_hotplug;
     Bus *isa;
     FwCfg *fw_cfg;
     AcpiTables *tables;
@@ -71,6 +71,18 @@ void pc_cpu_unplug(Machine *m, Cpu *cpu);
 /* How many CPUs are there: for firmware. */
 void pc_set_cpu_count(Pc *s);
 
+/* Memory that comes and goes (pc-memory.c): its part of the address space; the register block; AML. */
+void pc_memory_area_new(Pc *s);
+void pc_memory_hotplug_new(Pc *s);
+void pc_memory_aml(const Pc *s, Aml *dsdt);
+/* Behind all RAM that there is or may be. */
+uint64_t pc_high_end(const Pc *s);
+
+/* NUMA (pc-numa.c): SRAT, SLIT, HMAT; the fw_cfg blob; each CPU's node, NULL: there are none. */
+void pc_numa_tables(const Pc *s, AcpiTables *t);
+void pc_numa_fw_cfg(Pc *s);
+const uint32_t *pc_cpu_nodes(const Pc *s, uint32_t nodes[X86_MAX_CPUS]);
+
 /* ACPI tables of the machine as it is now. */
 AcpiTables *pc_acpi_tables(Pc *s);
 
@@ -83,6 +95,8 @@ extern const char *const pc_archs[];
     PROP(Pc, pit_prop, "pit", PROP_ON_OFF_AUTO, .desc = "Enable i8254 PIT"),                        \
     PROP(Pc, hpet, "hpet", PROP_BOOL, .init = true, .desc = "Enable the HPET"),                     \
     PROP(Pc, i8042, "i8042", PROP_BOOL, .init = true, .desc = "Enable the PS/2 controller"),        \
+    PROP(Pc, nvdimm, "nvdimm", PROP_BOOL, .desc = "Set on/off to enable/disable NVDIMM instantiation"), \
+    PROP(Pc, hmat, "hmat", PROP_BOOL, .desc = "Set on/off to enable/disable ACPI HMAT"),           \
     PROP(Pc, fd_bootchk, "fd-bootchk", PROP_BOOL, .init = true,                                     \
          .desc = "The BIOS checks floppies' boot signatures"),                                      \
     PROP(Pc, max_low, "max-ram-below-4g", PROP_SIZE, .desc = "Maximum RAM below 4 GiB"),            \

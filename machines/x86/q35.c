@@ -18,7 +18,7 @@ static bool build(Machine *m, GError **error)
                          .low_size = s->low_size, .msi = &s->irq.msi, .smm = pc_has_smm(s)};
     s->root = q35_host_new(m->vm, &host);
     pc_south_config(s, &south);
-    s->south = ich9_lpc_new(s->root, &south);
+    s->south = s->pm_function = ich9_lpc_new(s->root, &south);
     return pc_finish_build(s, error);
 }
 
@@ -34,7 +34,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_display = "std",                                                                   \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
-        PC_CPU_HOTPLUG, __VA_ARGS__                                                                 \
+        PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \
     OBJECT_TYPE(ident)
 

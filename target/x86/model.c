@@ -2,6 +2,7 @@
 /* CPU types and their properties. Models in models.inc, features in features.inc. */
 #include <string.h>
 #include "core/accel.h"
+#include "core/numa.h"
 #include "target/x86-state.h"
 #include "target/x86/cpu.h"
 #include "util/error.h"
@@ -248,7 +249,7 @@ X86Place x86_place(const CpuTopology *t, unsigned i)
     unsigned threads = MAX(t->threads, 1), cores = MAX(t->cores, 1) * MAX(t->clusters, 1);
     unsigned dies = MAX(t->dies, 1);
     return (X86Place){.thread = i % threads, .core = i / threads % cores, .die = i / (threads * cores) % dies,
-                      .socket = i / (threads * cores * dies)};
+                      .socket = i / (threads * cores * dies), .node = -1};
 }
 
 X86Place *x86_cpu_place(Cpu *cpu) { return &x86_of(cpu)->place; }
@@ -262,6 +263,8 @@ static void settle_place(X86Cpu *x)
         x->apic_id = x86_apic_id(t, x->cpu.index);
     if (m && x->place.socket < 0)
         x->place = x86_place(t, x->cpu.index);
+    if (m && m->numa && x->cpu.index < t->maxcpus)
+        x->place.node = m->numa->cpu_node[x->cpu.index];
 }
 
 /* Features want the leaves that tell of them. */
@@ -516,6 +519,7 @@ static const Field fields[] = {
     PROP(X86Cpu, place.socket, "socket-id", PROP_I32, .init = (uint64_t)-1),
     PROP(X86Cpu, place.die, "die-id", PROP_I32, .init = (uint64_t)-1),
     PROP(X86Cpu, place.core, "core-id", PROP_I32, .init = (uint64_t)-1),
+    PROP(X86Cpu, place.node, "node-id", PROP_I32, .init = (uint64_t)-1),
     PROP(X86Cpu, place.thread, "thread-id", PROP_I32, .init = (uint64_t)-1),
     PROP(X86Cpu, tsc_hz, "tsc-frequency", PROP_U64),
     PROP(X86Cpu, kvm, "kvm", PROP_BOOL, .init = 1),

@@ -2,6 +2,8 @@
 """What comes and goes while Linux runs: CPUs, memory, PCI functions, by ACPI."""
 
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -11,13 +13,19 @@ BOARDS = ['q35', 'pc']
 ONCE_AND_OFTEN = [5, pytest.param(200, marks=pytest.mark.long)]
 
 
+FUNCTIONS = """. /modules/deps; load() { for w in "$@"; do eval "set_of=\\$deps_$w"; for k in $set_of; do
+[ -d "/sys/module/$k" ] || insmod "/modules/$k.ko"; done; done; }
+wait_for() { n=0; while [ ! -e "$1" ] && [ $n -lt 100 ]; do usleep 50000; n=$((n+1)); done; [ -e "$1" ]; }"""
+
+
 class Shell:
     """Commands for the shell of a guest; each must end with status 0."""
 
     def __init__(self, machine):
         self.machine, self.number = machine, 0
         machine.wait('Welcome to Linux')
-        self('stty -echo')
+        machine.send(f'PS1=; stty -echo; {FUNCTIONS}\n')
+        self('true')
 
     def __call__(self, command, timeout=60):
         self.number += 1
@@ -100,3 +108,214 @@ def test_cpu_threads_and_models():
         m.qmp('system_reset')
         Shell(m)('[ "$(nproc)" = 3 ]')
         no_acpi_errors(m)
+
+
+def check_table(folder, sh, table):
+    """Intel's compiler has nothing to say against an ACPI table."""
+    data = re.sub(r'\s', '', sh(f'xxd -p /sys/firmware/acpi/tables/{table}'))
+    (folder / f'{table}.aml').write_bytes(bytes.fromhex(re.search(r'[0-9a-f]{80,}', data).group(0)))
+    if not shutil.which('iasl'):
+        return
+    subprocess.run(['iasl', '-d', folder / f'{table}.aml'], check=True, capture_output=True)
+    text = subprocess.run(['iasl', '-tc', folder / f'{table}.dsl'], capture_output=True, text=True).stdout
+    assert '0 Errors, 0 Warnings' in text, text
+
+
+# ---- memory ----
+
+MEMORY = "$(sed -n 's/MemTotal: *\\([0-9]*\\).*/\\1/p' /proc/meminfo)"
+
+
+def wait_memory(sh, condition):
+    sh(f'n=0; until [ {MEMORY} {condition} ] || [ $n = 200 ]; do usleep 50000; n=$((n+1)); done;'
+       f' [ {MEMORY} {condition} ]')
+
+
+@pytest.mark.parametrize('times', ONCE_AND_OFTEN)
+@pytest.mark.parametrize('board', BOARDS)
+def test_memory(board, times):
+    """A DIMM comes, Linux uses it, and gives it back."""
+    with shell_on(board, memory='512,slots=2,maxmem=2G', append='memhp_default_state=online_movable') as m:
+        sh = Shell(m)
+        base = int(re.search(r'(\d+)\s*$', sh(f'echo {MEMORY}')).group(1))
+        for i in range(times):
+            m.qmp('object-add', qom_type='memory-backend-ram', id='mem1', size=128 << 20)
+            m.qmp('device_add', driver='pc-dimm', id='dimm1', memdev='mem1')
+            device, = m.qmp('query-memory-devices')
+            assert device['type'] == 'dimm'
+            assert device['data'] == {'id': 'dimm1', 'addr': 0x100000000, 'size': 128 << 20, 'slot': 0, 'node': 0,
+                                      'memdev': '/objects/mem1', 'hotplugged': True, 'hotpluggable': True}
+            assert m.qmp('query-memory-size-summary') == {'base-memory': 512 << 20, 'plugged-memory': 128 << 20}
+            wait_memory(sh, f'-gt {base + 100000}')
+            m.qmp('device_del', id='dimm1')
+            assert m.qmp.event('DEVICE_DELETED')['data']['device'] == 'dimm1'
+            m.qmp('object-del', id='mem1')
+            assert m.qmp('query-memory-devices') == []
+            m.qmp.events.clear()
+        wait_memory(sh, f'-lt {base + 1000}')
+        no_acpi_errors(m)
+
+
+def test_memory_refusals():
+    with linux('cloud', 'shell', '-S', '-object', 'memory-backend-ram,id=a,size=256M', '-device', 'pc-dimm,memdev=a,id=d1',
+               board='q35', memory='256,slots=2,maxmem=640M', qmp=True) as m:
+        def add(size, message, **more):
+            m.qmp('object-add', qom_type='memory-backend-ram', id='b', size=size << 20)
+            with pytest.raises(QmpError, match=message):
+                m.qmp('device_add', driver='pc-dimm', id='d2', memdev='b', **more)
+            m.qmp('object-del', id='b')
+        add(256, 'not enough space')
+        add(16, 'slot 0 is busy', slot=0)
+        add(16, 'invalid slot number 5', slot=5)
+        add(16, "conflicts with memory device id='d1'", addr=0x100000000)
+        add(16, 'usable range', addr=0x40000000)
+        with pytest.raises(QmpError, match='used already|in use'):
+            m.qmp('device_add', driver='pc-dimm', id='d2', memdev='a')
+        with pytest.raises(QmpError, match='in use'):
+            m.qmp('object-del', id='a')
+
+
+def test_nvdimm(tmp_path):
+    """A file as persistent memory, for reading."""
+    image = tmp_path / 'image'
+    image.write_bytes(b'persistent memory'.ljust(16 << 20, b'\0'))
+    with linux('cloud', 'shell', '-object',
+               f'memory-backend-file,id=mem0,mem-path={image},size=16M,readonly=on', '-device',
+               'nvdimm,id=nv0,memdev=mem0,unarmed=on', board='q35', machine='nvdimm=on',
+               memory='256,slots=2,maxmem=1G', qmp=True) as m:
+        assert m.qmp('query-memory-devices')[0]['type'] == 'nvdimm'
+        sh = Shell(m)
+        check_table(tmp_path, sh, 'NFIT')
+        if 'yes' in sh('[ -z "$deps_nfit" ] || echo yes'):      # else the guests were fetched without it
+            sh('load nd_pmem nfit; wait_for /dev/pmem0 && head -c 100 /dev/pmem0 | grep -q "persistent memory"')
+            sh('! echo x >/dev/pmem0')
+        no_acpi_errors(m)
+
+
+# ---- NUMA ----
+
+TABLES = ['SRAT', 'SLIT', 'HMAT']
+
+
+@pytest.mark.parametrize('board', BOARDS)
+def test_numa(tmp_path, board):
+    """Nodes with CPUs and memory; Linux shows them, Intel's compiler has nothing to say."""
+    with linux('cloud', 'shell',
+               '-object', 'memory-backend-ram,id=m0,size=256M', '-object', 'memory-backend-memfd,id=m1,size=512M',
+               '-numa', 'node,nodeid=0,cpus=0-1,memdev=m0', '-numa', 'node,nodeid=1,memdev=m1,initiator=0',
+               '-numa', 'cpu,node-id=1,socket-id=1', '-numa', 'dist,src=0,dst=1,val=25',
+               '-numa', 'hmat-lb,initiator=0,target=0,hierarchy=memory,data-type=access-latency,latency=5',
+               '-numa', 'hmat-lb,initiator=0,target=1,hierarchy=memory,data-type=access-bandwidth,bandwidth=100M',
+               '-numa', 'hmat-cache,node-id=0,size=10K,level=1,associativity=direct,policy=write-back,line=8',
+               board=board, machine='hmat=on', memory=768, smp='4,sockets=2', qmp=True) as m:
+        assert m.qmp.hmp('info numa').splitlines() == [
+            '2 nodes', 'node 0 cpus: 0 1', 'node 0 size: 256 MB', 'node 0 plugged: 0 MB',
+            'node 1 cpus: 2 3', 'node 1 size: 512 MB', 'node 1 plugged: 0 MB']
+        assert [c['props']['node-id'] for c in m.qmp('query-cpus-fast')] == [0, 0, 1, 1]
+        sh = Shell(m)
+        where = '/sys/devices/system/node'
+        assert '0-1' in sh(f'cat {where}/node0/cpulist')
+        assert '10 25' in sh(f'cat {where}/node0/distance')
+        size = int(re.search(r'MemTotal: +(\d+)', sh(f'cat {where}/node1/meminfo')).group(1))
+        assert 400_000 < size < 524_288
+        for table in TABLES:
+            check_table(tmp_path, sh, table)
+        no_acpi_errors(m)
+
+
+# ---- PCI ----
+
+
+PCI_PLACES = {
+    'pc': ('pc', [], {}),
+    'pc-bridge': ('pc', ['-device', 'pci-bridge,id=b,chassis_nr=1'], {'bus': 'b', 'addr': '4'}),
+    'q35-port': ('q35', ['-device', 'pcie-root-port,id=p,chassis=1'], {'bus': 'p'}),
+    'q35-port-native': ('q35', ['-device', 'pcie-root-port,id=p,chassis=1', '-global',
+                                'ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off'], {'bus': 'p'}),
+    'microvm-port-native': ('microvm,pcie=on', ['-device', 'pcie-root-port,id=p,chassis=1'], {'bus': 'p'}),
+    'q35-bridge': ('q35', ['-device', 'pci-bridge,bus=pcie.0,id=b,chassis_nr=1,shpc=off,addr=2,io-reserve=4k,'
+                           'mem-reserve=1m,pref64-reserve=1m'], {'bus': 'b', 'addr': '3'}),
+}
+
+
+@pytest.mark.parametrize('times', [2, pytest.param(200, marks=pytest.mark.long)])
+@pytest.mark.parametrize('place', PCI_PLACES)
+def test_pci(tmp_path, place, times):
+    """A disk and a network card come, are used, and go."""
+    board, args, where = PCI_PLACES[place]
+    disk = tmp_path / 'disk'
+    disk.write_bytes(b'plugged' * 100000)
+    slow = 8 if 'native' in place else 1        # the guest waits for the attention button
+    with shell_on(board, *args) as m:
+        sh = Shell(m)
+        sh('load virtio_pci virtio_blk virtio_net af_packet')
+        for i in range(max(times // slow, 1)):
+            m.qmp('blockdev-add', driver='file', node_name='d', filename=str(disk), read_only=True)
+            m.qmp('device_add', driver='virtio-blk-pci', id='disk', drive='d', **where)
+            sh('wait_for /dev/vda && head -c 70000 /dev/vda | grep -q plugged', 30)
+            m.qmp('device_del', id='disk')
+            assert m.qmp.event('DEVICE_DELETED', 30)['data']['device'] == 'disk'
+            m.qmp('blockdev-del', node_name='d')
+            sh('[ ! -e /dev/vda ]')
+            m.qmp('netdev_add', type='user', id='n')
+            m.qmp('device_add', driver='virtio-net-pci', id='net', netdev='n', romfile='', acpi_index=7, **where)
+            sh('wait_for /sys/class/net/eth0 && ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 &&'
+               ' ping -c 1 -W 5 10.0.2.2', 30)
+            if 'native' not in place:
+                assert '7' in sh('cat /sys/class/net/eth0/device/../acpi_index')
+            m.qmp('device_del', id='net')
+            assert m.qmp.event('DEVICE_DELETED', 30)['data']['device'] == 'net'
+            m.qmp('netdev_del', id='n')
+            m.qmp.events.clear()
+        no_acpi_errors(m)
+
+
+# ---- virtio memory ----
+
+@pytest.mark.parametrize('board', BOARDS)
+def test_virtio_mem(board):
+    """The guest takes what is asked for, and gives it back."""
+    with linux('cloud', 'shell', '-object', 'memory-backend-memfd,id=vm0,size=1G', '-device',
+               'virtio-mem-pci,id=vmem0,memdev=vm0,requested-size=0', board=board, memory='512,maxmem=2G',
+               append='memhp_default_state=online_movable', qmp=True) as m:
+        def data():
+            device, = m.qmp('query-memory-devices')
+            assert device['type'] == 'virtio-mem'
+            return device['data']
+
+        def resize(size):
+            m.qmp('qom-set', path='vmem0', property='requested-size', value=size << 20)
+            while m.qmp.event('MEMORY_DEVICE_SIZE_CHANGE', 30)['data']['size'] != size << 20:
+                pass
+            assert data()['size'] == size << 20
+        assert data() == {'id': 'vmem0', 'memaddr': 0x100000000, 'requested-size': 0, 'size': 0, 'max-size': 1 << 30,
+                          'block-size': 2 << 20, 'node': 0, 'memdev': '/objects/vm0'}
+        with pytest.raises(QmpError, match='multiples of'):
+            m.qmp('qom-set', path='vmem0', property='requested-size', value=1 << 20)
+        sh = Shell(m)
+        if 'yes' not in sh('[ -z "$deps_virtio_mem" ] || echo yes'):
+            pytest.skip('the guests were fetched without virtio_mem')
+        sh('load virtio_pci virtio_mem')
+        base = int(re.search(r'(\d+)\s*$', sh(f'echo {MEMORY}')).group(1))
+        resize(512)
+        wait_memory(sh, f'-gt {base + 450000}')
+        with pytest.raises(QmpError, match='still plugged'):
+            m.qmp('device_del', id='vmem0')
+        resize(128)
+        resize(0)
+        wait_memory(sh, f'-lt {base + 1000}')
+
+
+def test_virtio_pmem(tmp_path):
+    """A file as persistent memory; what the guest flushes is in it."""
+    image = tmp_path / 'image'
+    image.write_bytes(b'persistent memory'.ljust(16 << 20, b'\0'))
+    with linux('cloud', 'shell', '-object', f'memory-backend-file,id=mem0,mem-path={image},size=16M,share=on',
+               '-device', 'virtio-pmem-pci,memdev=mem0,id=nv0', board='q35', memory='256,maxmem=1G', qmp=True) as m:
+        assert m.qmp('query-memory-devices')[0]['data']['size'] == 16 << 20
+        sh = Shell(m)
+        if 'yes' not in sh('[ -z "$deps_virtio_pmem" ] || echo yes'):
+            pytest.skip('the guests were fetched without virtio_pmem')
+        sh('load virtio_pci virtio_pmem nd_pmem; wait_for /dev/pmem0 && head -c 100 /dev/pmem0 | grep -q persistent')
+        sh('echo written by the guest | dd of=/dev/pmem0 bs=4096 seek=1 conv=fsync 2>&1')
+    assert b'written by the guest' in image.read_bytes()

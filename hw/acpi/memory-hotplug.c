@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Memory hotplug by ACPI: a block of 24 bytes with a selector of slots, address and size of the module in
+ * the selected one, flags. Spec: the platform's register interface (memory hotplug block); ACPI 6.5, 6.3.5, 9.11.
+ */
+#include "hw/acpi-hotplug.h"
+
+enum {
+    ADDRESS = 0, SIZE = 8, PROXIMITY = 0x10, FLAGS = 0x14, SELECTOR = 0, OST_EVENT = 4, OST_STATUS = 8,
+    ENABLED = 1, INSERTING = 2, REMOVING = 4, EJECT = 8,
+};
+
+typedef struct MemoryHotplugBlock {
+    Device dev;
+    AcpiMemorySlots slots;
+    uint32_t selector;
+    uint8_t flags[ACPI_MEMORY_SLOTS];           /* ENABLED, INSERTING, REMOVING */
+    uint64_t addr[ACPI_MEMORY_SLOTS], size[ACPI_MEMORY_SLOTS];
+    uint32_t node[ACPI_MEMORY_SLOTS], ost_event[ACPI_MEMORY_SLOTS];
+} MemoryHotplugBlock;
+
+static bool in_range(const MemoryHotplugBlock *s) { return s->selector < MIN(s->slots.n, ACPI_MEMORY_SLOTS); }
+
+static uint64_t read_block(Device *d, uint64_t at, unsigned size)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    unsigned n = s->selector;
+    if (!in_range(s))
+        return 0;
+    switch (at) {
+    case ADDRESS:
+    case ADDRESS + 4:
+        return (uint32_t)(s->addr[n] >> 8 * at);
+    case SIZE:
+    case SIZE + 4:
+        return (uint32_t)(s->size[n] >> 8 * (at - SIZE));
+    case PROXIMITY:
+        return s->node[n];
+    case FLAGS:
+        return s->flags[n];
+    }
+    return 0;
+}
+
+/* ---- work on the control thread ---- */
+
+typedef struct Errand {
+    MemoryHotplugBlock *block;
+    unsigned slot;
+    uint32_t source, status;
+    void (*run)(const struct Errand *e);
+} Errand;
+
+static void run_errand(void *data)
+{
+    Errand *e = data;
+    if (e->block->dev.realized)
+        e->run(e);
+    object_unref(&e->block->dev.object);
+    g_free(e);
+}
+
+static void post_errand(MemoryHotplugBlock *s, void (*run)(const Errand *e), uint32_t status)
+{
+    Errand *e = g_new(Errand, 1);
+    *e = (Errand){s, s->selector, s->ost_event[s->selector], status, run};
+    object_ref(&s->dev.object);
+    loop_post(s->dev.object.vm->loop, run_errand, e);
+}
+
+static void eject(const Errand *e)
+{
+    if (e->block->slots.eject)
+        e->block->slots.eject(e->block->slots.opaque, e->slot);
+}
+
+static void report(const Errand *e)
+{
+    const AcpiMemorySlots *s = &e->block->slots;
+    acpi_ost(e->block->dev.object.vm, s->id ? s->id(s->opaque, e->slot) : NULL, false, e->slot, e->source, e->status);
+}
+
+static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    unsigned n = s->selector;
+    if (at == SELECTOR)
+        s->selector = v;
+    if (!in_range(s))
+        return;
+    if (at == OST_EVENT) {
+        s->ost_event[n] = v;
+    } else if (at == OST_STATUS) {
+        post_errand(s, report, v);
+    } else if (at == FLAGS) {
+        s->flags[n] &= ~(v & (INSERTING | REMOVING));
+        if (v & EJECT && s->flags[n] & ENABLED)
+            post_errand(s, eject, 0);
+    }
+}
+
+static const Field fields[] = {
+    HOST(MemoryHotplugBlock, slots), SAVED(MemoryHotplugBlock, selector),
+    SAVED(MemoryHotplugBlock, flags, .keep = true), SAVED(MemoryHotplugBlock, addr, .keep = true),
+    SAVED(MemoryHotplugBlock, size, .keep = true), SAVED(MemoryHotplugBlock, node, .keep = true),
+    SAVED(MemoryHotplugBlock, ost_event),
+};
+
+/* What is in the slots is found at the start. */
+static void reset(Device *d)
+{
+    for (unsigned i = 0; i < ACPI_MEMORY_SLOTS; i++)
+        ((MemoryHotplugBlock *)d)->flags[i] &= ENABLED;
+}
+
+static void restored(Device *d)
+{
+    for (unsigned i = 0; i < ACPI_MEMORY_SLOTS; i++)
+        ((MemoryHotplugBlock *)d)->flags[i] &= ENABLED | INSERTING | REMOVING;
+}
+
+static const DeviceType type = {
+    .name = "acpi-memory-hotplug", .desc = "ACPI memory hotplug registers", .size = sizeof(MemoryHotplugBlock),
+    .window = ACPI_MEMORY_WINDOW, .max_access = 4, FIELDS(fields), .read = read_block, .write = write_block,
+    .reset = reset, .restored = restored,
+};
+DEVICE_TYPE(type);
+
+Device *acpi_memory_hotplug_new(Vm *vm, const AcpiMemorySlots *slots)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)device_draft(vm, "acpi-memory-hotplug");
+    s->slots = *slots;
+    s->slots.n = MIN(slots->n, ACPI_MEMORY_SLOTS);
+    device_start(&s->dev);
+    return &s->dev;
+}
+
+void acpi_memory_plugged(Device *d, unsigned slot, uint64_t addr, uint64_t size, uint32_t node, bool tell)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    if (slot >= ACPI_MEMORY_SLOTS)
+        return;
+    device_lock(d);
+    s->addr[slot] = addr;
+    s->size[slot] = size;
+    s->node[slot] = node;
+    s->flags[slot] = ENABLED | (tell ? INSERTING : 0);
+    device_unlock(d);
+    if (tell)
+        s->slots.event.raise(s->slots.event.opaque);
+}
+
+void acpi_memory_unplug_request(Device *d, unsigned slot)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    if (slot >= ACPI_MEMORY_SLOTS)
+        return;
+    device_lock(d);
+    s->flags[slot] |= REMOVING;
+    device_unlock(d);
+    s->slots.event.raise(s->slots.event.opaque);
+}
+
+void acpi_memory_gone(Device *d, unsigned slot)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    if (slot >= ACPI_MEMORY_SLOTS)
+        return;
+    device_lock(d);
+    s->flags[slot] = 0;
+    s->addr[slot] = s->size[slot] = 0;
+    device_unlock(d);
+}
+
+/* ---- AML ---- */
+
+#define REGS_AT "\\_SB.PCI0.MHPD."
+static Aml *reg(const char *name)
+{
+    g_autofree char *path = g_strconcat(REGS_AT, name, NULL);
+    return aml_path(path);
+}
+
+static void put(Aml *m, Aml *value, const char *name) { aml_append(m, aml_store(value, reg(name))); }
+
+static void add_registers(Aml *dsdt, uint16_t port)
+{
+    static const AmlUnit numbers[] = {{"MRBL", 32}, {"MRBH", 32}, {"MRLL", 32}, {"MRLH", 32}, {"MPX_", 32}};
+    static const AmlUnit flags[] = {{NULL, 0x14 * 8}, {"MES_", 1}, {"MINS", 1}, {"MRMV", 1}, {"MEJ_", 1}};
+    static const AmlUnit words[] = {{"MSEL", 32}, {"MOEV", 32}, {"MOSC", 32}};
+    Aml *bridge = aml_scope("\\_SB.PCI0"), *d = aml_device("MHPD"), *r = aml_resources();
+    aml_append(d, aml_name("_HID", aml_eisaid("PNP0A06")));
+    aml_append(d, aml_name("_UID", aml_string("Memory hotplug resources")));
+    aml_append(d, aml_name("_STA", aml_int(11)));
+    aml_append(d, aml_mutex("MLCK", 0));
+    aml_res_io(r, port, ACPI_MEMORY_WINDOW);
+    aml_append(d, aml_name_resources("_CRS", r));
+    aml_append(d, aml_region("HPMR", 1, port, ACPI_MEMORY_WINDOW));
+    aml_append(d, aml_fields("HPMR", 3, false, 0, numbers, G_N_ELEMENTS(numbers)));
+    aml_append(d, aml_fields("HPMR", 1, false, 2, flags, G_N_ELEMENTS(flags)));
+    aml_append(d, aml_fields("HPMR", 3, false, 0, words, G_N_ELEMENTS(words)));
+    aml_append(bridge, d);
+    aml_append(dsdt, bridge);
+}
+
+static Aml *locked(const char *name, unsigned args)
+{
+    Aml *m = aml_method(name, args, true);
+    aml_append(m, aml_acquire(REGS_AT "MLCK"));
+    return m;
+}
+
+static void add_locked(Aml *to, Aml *m, Aml *result)
+{
+    aml_append(m, aml_release(REGS_AT "MLCK"));
+    if (result)
+        aml_append(m, aml_return(result));
+    aml_append(to, m);
+}
+
+static void add_notify(Aml *mc, unsigned n)
+{
+    Aml *m = aml_method("MTFY", 2, false);
+    for (unsigned i = 0; i < n; i++) {
+        g_autofree char *name = g_strdup_printf("MP%02X", i);
+        Aml *this = aml_if(aml_equal(aml_arg(0), aml_int(i)));
+        aml_append(this, aml_notify_object(aml_path(name), aml_arg(1)));
+        aml_append(m, this);
+    }
+    aml_append(mc, m);
+}
+
+/* If flag: MTFY(slot, what), and the flag is cleared. */
+static Aml *pass_on(const char *flag, unsigned what)
+{
+    Aml *args[] = {aml_local(0), aml_int(what)};
+    Aml *hit = aml_if(aml_equal(reg(flag), aml_int(1)));
+    aml_append(hit, aml_call("MTFY", args, 2));
+    put(hit, aml_int(1), flag);
+    return hit;
+}
+
+static void add_scan(Aml *mc, unsigned n)
+{
+    Aml *m = locked("MSCN", 0), *loop = aml_while(aml_less(aml_local(0), aml_int(n))), *other = aml_else();
+    aml_append(m, aml_store(aml_int(0), aml_local(0)));
+    put(loop, aml_local(0), "MSEL");
+    aml_append(loop, pass_on("MINS", 1));
+    aml_append(other, pass_on("MRMV", 3));
+    aml_append(loop, other);
+    aml_append(loop, aml_increment(aml_local(0)));
+    aml_append(m, loop);
+    add_locked(mc, m, NULL);
+}
+
+/* MCRS: a window with the module's range; integers have 32 bits here, so halves are added. */
+static void add_resources(Aml *mc)
+{
+    static const struct { unsigned at; const char *name; } parts[] = {
+        {14, "MINL"}, {18, "MINH"}, {22, "MAXL"}, {26, "MAXH"}, {38, "LENL"}, {42, "LENH"},
+    };
+    Aml *m = locked("MCRS", 1), *r = aml_resources();
+    put(m, aml_arg(0), "MSEL");
+    aml_res_window64(r, 0, UINT64_MAX - 1);
+    aml_append(mc, aml_name_resources("MR64", r));
+    aml_append(m, aml_store(aml_path("MR64"), aml_local(0)));
+    for (unsigned i = 0; i < G_N_ELEMENTS(parts); i++)
+        aml_append(m, aml_create_dword_field(aml_local(0), parts[i].at, parts[i].name));
+    aml_append(m, aml_store(reg("MRBL"), aml_path("MINL")));
+    aml_append(m, aml_store(reg("MRBH"), aml_path("MINH")));
+    aml_append(m, aml_store(reg("MRLL"), aml_path("LENL")));
+    aml_append(m, aml_store(reg("MRLH"), aml_path("LENH")));
+    aml_append(m, aml_add(aml_path("MINL"), aml_path("LENL"), aml_path("MAXL")));
+    aml_append(m, aml_add(aml_path("MINH"), aml_path("LENH"), aml_path("MAXH")));
+    Aml *carry = aml_if(aml_less(aml_path("MAXL"), aml_path("MINL")));
+    aml_append(carry, aml_add(aml_path("MAXH"), aml_int(1), aml_path("MAXH")));
+    aml_append(m, carry);
+    Aml *borrow = aml_if(aml_equal(aml_path("MAXL"), aml_int(0)));
+    aml_append(borrow, aml_subtract(aml_path("MAXH"), aml_int(1), aml_path("MAXH")));
+    aml_append(m, borrow);
+    aml_append(m, aml_subtract(aml_path("MAXL"), aml_int(1), aml_path("MAXL")));
+    add_locked(mc, m, aml_local(0));
+}
+
+static void add_methods(Aml *mc)
+{
+    Aml *status = locked("MSTA", 1);
+    put(status, aml_arg(0), "MSEL");
+    aml_append(status, aml_store(aml_int(0), aml_local(0)));
+    Aml *there = aml_if(aml_equal(reg("MES_"), aml_int(1)));
+    aml_append(there, aml_store(aml_int(15), aml_local(0)));
+    aml_append(status, there);
+    add_locked(mc, status, aml_local(0));
+
+    Aml *node = locked("MPXM", 1);
+    put(node, aml_arg(0), "MSEL");
+    aml_append(node, aml_store(reg("MPX_"), aml_local(0)));
+    add_locked(mc, node, aml_local(0));
+
+    Aml *ost = locked("MOST", 3);
+    put(ost, aml_arg(0), "MSEL");
+    put(ost, aml_arg(1), "MOEV");
+    put(ost, aml_arg(2), "MOSC");
+    add_locked(mc, ost, NULL);
+
+    Aml *out = locked("MEJ0", 1);
+    put(out, aml_arg(0), "MSEL");
+    put(out, aml_int(1), "MEJ_");
+    add_locked(mc, out, NULL);
+}
+
+static Aml *returning(const char *name, const char *method, unsigned slot)
+{
+    Aml *m = aml_method(name, 0, true), *arg[] = {aml_int(slot)};
+    aml_append(m, aml_return(aml_call(method, arg, 1)));
+    return m;
+}
+
+static void add_slot(Aml *mc, unsigned n)
+{
+    g_autofree char *name = g_strdup_printf("MP%02X", n);
+    Aml *d = aml_device(name), *m, *out[] = {aml_int(n)}, *ost[] = {aml_int(n), aml_arg(0), aml_arg(1)};
+    aml_append(d, aml_name("_HID", aml_eisaid("PNP0C80")));
+    aml_append(d, aml_name("_UID", aml_int(n)));
+    aml_append(d, returning("_CRS", "MCRS", n));
+    aml_append(d, returning("_STA", "MSTA", n));
+    aml_append(d, returning("_PXM", "MPXM", n));
+    m = aml_method("_OST", 3, true);
+    aml_append(m, aml_call("MOST", ost, 3));
+    aml_append(d, m);
+    m = aml_method("_EJ0", 1, true);
+    aml_append(m, aml_call("MEJ0", out, 1));
+    aml_append(d, m);
+    aml_append(mc, d);
+}
+
+void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n)
+{
+    Aml *sb = aml_scope("\\_SB"), *mc = aml_device("MHPC"), *gpe = aml_scope("\\_GPE");
+    Aml *event = aml_method("_E03", 0, false);
+    n = MIN(n, ACPI_MEMORY_SLOTS);
+    add_registers(dsdt, port);
+    aml_append(mc, aml_name("_HID", aml_eisaid("PNP0A06")));
+    aml_append(mc, aml_name("_UID", aml_string("DIMM devices")));
+    add_notify(mc, n);
+    add_scan(mc, n);
+    add_resources(mc);
+    add_methods(mc);
+    for (unsigned i = 0; i < n; i++)
+        add_slot(mc, i);
+    aml_append(sb, mc);
+    aml_append(dsdt, sb);
+    aml_append(event, aml_call("\\_SB.MHPC.MSCN", NULL, 0));
+    aml_append(gpe, event);
+    aml_append(dsdt, gpe);
+}
