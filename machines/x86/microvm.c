@@ -5,10 +5,11 @@
  * line to announce them. Boots a kernel directly, or firmware given with -bios.
  */
 #include "core/accel.h"
-#include "hw/acpi.h"
+#include "hw/acpi-pci.h"
 #include "hw/apic.h"
 #include "hw/isa.h"
 #include "hw/pc-chips.h"
+#include "hw/pci-host.h"
 #include "hw/virtio-mmio.h"
 #include "machines/common.h"
 #include "machines/x86/boot.h"
@@ -19,8 +20,14 @@ enum {
     GED_GSI = 9, GED_SELECTOR = 0xfea00000, GED_REGS = 0xfea00200, GED_RESET = GED_REGS + 2,
     GED_RESET_VALUE = 0x42,
     VIRTIO_BASE = 0xfeb00000, 
-    MAX_SLOTS = 24, FEW_SLOTS = 8,
+    MAX_SLOTS = 24, FEW_SLOTS = 8, PCIE_GSI = 16, PCIE_GSI_ONE_IOAPIC = 12,
 };
+#define PCIE_MMIO 0xc0000000ull
+#define PCIE_MMIO_SIZE 0x20000000ull
+#define PCIE_ECAM 0xe0000000ull
+#define PCIE_BUSES 256
+#define PCIE_MMIO64 0xc000000000ull
+#define PCIE_MMIO64_SIZE 0x4000000000ull
 #define LOW_LIMIT (3ull << 30)
 
 typedef struct MicroVm {
@@ -30,6 +37,7 @@ typedef struct MicroVm {
     X86Interrupts irq;
     Device *rtc_dev;
     Bus *isa, *slot[MAX_SLOTS];
+    PciBus *pci;                /* NULL: none */
     unsigned taken;             /* slots in use, from the highest down */
     unsigned taken_order[MAX_SLOTS];
     uint64_t low_size, high_size;
@@ -50,6 +58,50 @@ static bool two_ioapics(const MicroVm *s)
 
 static Pin gsi(MicroVm *s, unsigned n) { return x86_gsi(&s->irq, n); }
 
+/* ---- PCI Express ---- */
+
+static unsigned pci_gsi(const MicroVm *s) { return two_ioapics(s) ? PCIE_GSI : PCIE_GSI_ONE_IOAPIC; }
+
+static void make_pci(MicroVm *s)
+{
+    GpexConfig c = {.ecam = PCIE_ECAM, .buses = PCIE_BUSES, .mmio32 = {PCIE_MMIO, PCIE_MMIO_SIZE},
+                    .mmio64 = {PCIE_MMIO64, PCIE_MMIO64_SIZE}, .msi = &s->irq.msi};
+    for (unsigned pin = 0; pin < PCI_PINS; pin++)
+        c.irq[pin] = gsi(s, pci_gsi(s) + pin);
+    s->pci = gpex_new(s->m.vm, &c);
+}
+
+static void add_pci_aml(Aml *sb, const MicroVm *s)
+{
+    Aml *bridge = aml_device("PCI0"), *r = aml_resources(), *routes[PCI_SLOTS * PCI_PINS];
+    aml_append(bridge, aml_name("_HID", aml_eisaid("PNP0A08")));
+    aml_append(bridge, aml_name("_CID", aml_eisaid("PNP0A03")));
+    aml_append(bridge, aml_name("_SEG", aml_int(0)));
+    aml_append(bridge, aml_name("_BBN", aml_int(0)));
+    aml_append(bridge, aml_name("_UID", aml_int(0)));
+    aml_append(bridge, aml_name("_CCA", aml_int(1)));
+    for (unsigned i = 0; i < PCI_SLOTS * PCI_PINS; i++) {
+        unsigned slot = i / PCI_PINS, pin = i % PCI_PINS;
+        Aml *e[] = {aml_int((uint64_t)slot << 16 | 0xffff), aml_int(pin), aml_int(0),
+                    aml_int(pci_gsi(s) + (slot + pin) % PCI_PINS)};
+        routes[i] = aml_package(e, 4);
+    }
+    aml_append(bridge, aml_name("_PRT", aml_package(routes, G_N_ELEMENTS(routes))));
+    aml_res_bus(r, 0, PCIE_BUSES - 1);
+    aml_res_window32(r, PCIE_MMIO, PCIE_MMIO + PCIE_MMIO_SIZE - 1, false);
+    aml_res_window64(r, PCIE_MMIO64, PCIE_MMIO64 + PCIE_MMIO64_SIZE - 1);
+    aml_append(bridge, aml_name_resources("_CRS", r));
+    acpi_pci_osc(bridge, true);
+    acpi_pci_hotplug_aml(bridge, NULL, s->pci, 0);
+    aml_append(sb, bridge);
+    Aml *taken = aml_device("DRAC");
+    r = aml_resources();
+    aml_append(taken, aml_name("_HID", aml_eisaid("PNP0C01")));
+    aml_res_memory32(r, PCIE_ECAM, PCIE_BUSES << 20, false);
+    aml_append(taken, aml_name_resources("_CRS", r));
+    aml_append(sb, taken);
+}
+
 /* ---- chips ---- */
 
 static bool make_chips(MicroVm *s, GError **error)
@@ -67,6 +119,8 @@ static bool make_chips(MicroVm *s, GError **error)
         mc146818_set_memory(s->rtc_dev, s->low_size, s->high_size);
         mc146818_set(s->rtc_dev, 0x5f, vm->n_cpus - 1);
     }
+    if (on(s->pcie, false))
+        make_pci(s);
     if (has_acpi(s))
         ged_new(vm, GED_SELECTOR, GED_REGS, gsi(s, GED_GSI));
     if (s->isa_serial) {
@@ -96,9 +150,10 @@ static bool make_memory(MicroVm *s, GError **error)
 static bool build(Machine *m, GError **error)
 {
     MicroVm *s = (MicroVm *)m;
-    if (on(s->pcie, false) || on(s->usb, false))
-        return error_set(error, "-machine microvm,%s=on: not implemented yet",
-                         on(s->pcie, false) ? "pcie" : "usb");
+    if (on(s->usb, false))
+        return error_set(error, "-machine microvm,usb=on: not implemented yet");
+    if (on(s->pcie, false) && !has_acpi(s))
+        return error_set(error, "-machine microvm,pcie=on needs acpi=on: nothing else tells the guest of it");
     if (s->ioapic2 == ON && accel_irqchip(m->vm) == ACCEL_IRQCHIP_FULL)
         return error_set(error, "-machine microvm,ioapic2=on needs kernel-irqchip=split or off");
     if (m->ram_size < 2 << 20)
@@ -120,6 +175,8 @@ static Bus *default_bus(Machine *m, const DeviceType *t)
     MicroVm *s = (MicroVm *)m;
     if (!g_strcmp0(device_type_bus(t), "ISA"))
         return s->isa;
+    if (!g_strcmp0(device_type_bus(t), "PCI"))
+        return s->pci ? &s->pci->bus : NULL;
     if (g_strcmp0(device_type_bus(t), "virtio-bus") || s->taken == slots(s))
         return NULL;
     unsigned slot = slots(s) - 1 - s->taken;
@@ -174,6 +231,8 @@ static unsigned make_dsdt(MicroVm *s)
     for (unsigned slot = 0; slot < slots(s); slot++)
         if (s->slot[slot])
             add_virtio_aml(sb, s, slot);
+    if (s->pci)
+        add_pci_aml(sb, s);
     aml_append(b, sb);
     Aml *s5[] = {aml_int(5), aml_int(0), aml_int(0), aml_int(0)};
     aml_append(b, aml_name("_S5", aml_package(s5, G_N_ELEMENTS(s5))));
@@ -194,6 +253,8 @@ static void make_tables(MicroVm *s)
         .ioapic = {{X86_IOAPIC_BASE, 0, 0}, {X86_IOAPIC2_BASE, X86_IOAPIC_PINS, 1}},
     };
     acpi_madt(s->tables, &madt);
+    if (s->pci)
+        acpi_mcfg(s->tables, PCIE_ECAM, 0, PCIE_BUSES - 1);
     acpi_finish(s->tables, true);
 }
 
