@@ -36,8 +36,26 @@ typedef struct Val {
     int32_t home;
 } Val;
 
+/*
+ * Loads and stores off one base, close together, with nothing between them that could change what a
+ * translation leads to: the first one's look into the TLB covers the bytes of all. See emit-mem.c.
+ */
+enum { JIT_MAX_SHARES = 64, JIT_SHARE_SPAN = 256 };
+typedef struct JitShare {
+    IrRef base;
+    bool store;         /* one of them is; then the page must permit it */
+    uint16_t count, last;               /* members; the last one's node */
+    int32_t lo, hi;     /* bytes covered, from base */
+} JitShare;
+
+/* v[JIT_SHARE_REF + n] is where the host address of share n's base is. */
+enum { JIT_SHARE_REF = IR_MAX_NODES };
+
 typedef struct Liveness {
-    Val v[IR_MAX_NODES];
+    Val v[IR_MAX_NODES + JIT_MAX_SHARES];
+    JitShare shares[JIT_MAX_SHARES];
+    unsigned n_shares;
+    uint8_t share[IR_MAX_NODES];        /* of a load or store: its share + 1, or 0 */
     uint16_t calls[IR_MAX_NODES];       /* nodes that clobber registers, ascending, 0xffff ends */
     unsigned n_calls;
     uint8_t preds[IR_MAX_LABELS];       /* ways to reach the label */

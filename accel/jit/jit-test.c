@@ -27,8 +27,9 @@ typedef struct FakeCpu {
 
 static bool translate_va(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, bool debug, Translation *t)
 {
-    *t = (Translation){.pa = va - MEM_VA, .page_bits = 12, .load = true, .store = true};
-    return va - MEM_VA < WINDOW * PAGE;
+    uint64_t at = va - MEM_VA, page = at / PAGE * 5 % WINDOW;     /* neighbours lie apart */
+    *t = (Translation){.pa = page * PAGE + at % PAGE, .page_bits = 12, .load = true, .store = true};
+    return at < WINDOW * PAGE;
 }
 
 static void raise_fault(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu)
@@ -45,6 +46,7 @@ typedef struct Gen {
     IrUnit *u;
     GRand *rand;
     IrRef v[IR_MAX_NODES];
+    IrRef near;                 /* the last access's base, since the last label; 0 none */
     unsigned n, vec_from;
     bool calls, vectors;
     bool loops;                 /* units that jump to their start some times */
@@ -171,9 +173,15 @@ static void gen_mem(Gen *g)
     unsigned size = rnd(g, t == IR_I64 ? 4 : 3);
     unsigned mop = size | (rnd(g, 3) ? 0 : IR_MSX) | (rnd(g, 8) ? 0 : IR_MBE) | (rnd(g, 16) ? 0 : IR_MSC);
     int32_t disp = rnd(g, 2) ? 0 : (int32_t)rnd(g, 2000) - 1000;
-    IrRef base = gen_address(g);
-    if (disp < 0)
+    bool again = g->near && rnd(g, 3);
+    IrRef base = again ? g->near : gen_address(g);
+    if (again)
+        disp = rnd(g, 300);
+    else if (disp < 0)
         base = ir_addi(u, base, 1024);
+    if (!again && disp >= 0 && rnd(g, 4) == 0)       /* what shares its look crosses a page */
+        base = ir_addi(u, ir_andi(u, base, -(int64_t)PAGE), PAGE - 100);
+    g->near = base;
     if (rnd(g, 2))
         push(g, ir_load(u, t, base, disp, mop));
     else
@@ -342,12 +350,13 @@ static void gen_vec(Gen *g)
         ir_set(g->u, VSLOT(rnd(g, VSLOTS)), bytes, pick(g, t));
         break;
     case 2: {
-        IrRef base = gen_address(g);
+        int32_t disp = rnd(g, 200);
+        IrRef base = g->near && rnd(g, 2) ? g->near : gen_address(g);
         unsigned mop = t == IR_V128 ? IR_M128 : IR_M256;
         if (rnd(g, 2))
-            push(g, ir_load(g->u, t, base, 0, mop));
+            push(g, ir_load(g->u, t, base, disp, mop));
         else
-            ir_store(g->u, base, 0, pick(g, t), mop);
+            ir_store(g->u, base, disp, pick(g, t), mop);
         break;
     }
     default:
@@ -441,6 +450,7 @@ static void gen_branch(Gen *g, unsigned depth, uint64_t *pc)
         ir_br(g->u, label);
     ir_bind(g->u, label);
     g->n = keep;
+    g->near = 0;
 }
 
 static void gen_block(Gen *g, unsigned depth, unsigned nodes, uint64_t *pc)
@@ -484,7 +494,7 @@ static void gen_unit(Gen *g, unsigned size)
     ir_unit_reset(g->u, pc, 0);
     g->u->page_base = CODE_VA;
     ir_insn(g->u, pc);
-    g->n = 0;
+    g->n = g->near = 0;
     gen_block(g, 0, 2 + rnd(g, size), &pc);
     if (g->loops) {
         gen_loop_end(g);

@@ -42,9 +42,52 @@ static void count_labels(const IrUnit *u, Liveness *l)
     }
 }
 
+/* ---- shares ---- */
+
+enum { OPEN = 3 };              /* at a time: each wants a register */
+
+static unsigned open_for(const Liveness *l, const uint8_t *open, IrRef base)
+{
+    unsigned k = 0;
+    while (k < OPEN && !(open[k] && l->shares[open[k] - 1].base == base))
+        k++;
+    return k;
+}
+
+/* Going backward: node i joins the share of its base, or opens one. */
+static void share(Liveness *l, uint8_t *open, unsigned *turn, const IrNode *n, unsigned i)
+{
+    bool store = n->op == IR_OP_store || (n->aux & IR_MREADW);
+    int32_t lo = n->imm, hi = lo + (int32_t)IR_MBYTES(n->aux);
+    l->share[i] = 0;
+    if (n->aux & (IR_MMU_MASK | IR_MALIGN) || hi < lo)
+        return;
+    unsigned k = open_for(l, open, n->a);
+    if (k < OPEN) {
+        JitShare *s = &l->shares[open[k] - 1];
+        int32_t from = lo < s->lo ? lo : s->lo, to = hi > s->hi ? hi : s->hi;
+        if ((int64_t)to - from <= JIT_SHARE_SPAN) {
+            s->lo = from;
+            s->hi = to;
+            s->count++;
+            s->store |= store;
+            l->share[i] = open[k];
+            return;
+        }
+    } else {
+        k = (*turn)++ % OPEN;
+    }
+    if (l->n_shares == JIT_MAX_SHARES)
+        return;
+    l->shares[l->n_shares] = (JitShare){.base = n->a, .store = store, .count = 1, .last = i, .lo = lo, .hi = hi};
+    l->share[i] = open[k] = ++l->n_shares;
+}
+
 void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u, const IrNode *n))
 {
-    unsigned n_calls = 0;
+    unsigned n_calls = 0, turn = 0;
+    uint8_t open[OPEN] = {0};
+    l->n_shares = 0;
     for (unsigned i = 0; i < u->n_nodes; i++)
         l->v[i] = (Val){.reg = -1};
     l->n_exits = l->n_mem = 0;
@@ -60,8 +103,13 @@ void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u,
             continue;
         l->n_exits += (info->flags & IR_EXIT) != 0;
         l->n_mem += (info->flags & IR_FAULTS) != 0;
-        if (is_call(u, n))
+        bool call = is_call(u, n);
+        if (call)
             l->calls[n_calls++] = i;
+        if (n->op == IR_OP_load || n->op == IR_OP_store)
+            share(l, open, &turn, n, i);
+        else if (call || info->flags & IR_EXIT || n->op == IR_OP_bind || n->op == IR_OP_br || n->op == IR_OP_brcond)
+            memset(open, 0, sizeof open);
         if (!info->args)
             continue;
         if (info->args >= 4 && n->d)

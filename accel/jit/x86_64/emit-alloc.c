@@ -43,6 +43,8 @@ void reg_bind(Emit *e, int r, IrRef v)
     e->v[v].reg = r;
     e->free &= ~BIT(r);
     e->lock |= BIT(r);
+    if (v >= JIT_SHARE_REF)
+        e->facts |= BIT(r);
 }
 
 void reg_release(Emit *e, int r)
@@ -50,6 +52,13 @@ void reg_release(Emit *e, int r)
     e->v[e->in[r]].reg = -1;
     e->in[r] = 0;
     e->free |= BIT(r);
+    e->facts &= ~BIT(r);
+}
+
+void facts_drop(Emit *e)
+{
+    while (e->facts)
+        reg_release(e, __builtin_ctz(e->facts));
 }
 
 bool needed(const Emit *e, IrRef v)
@@ -235,7 +244,7 @@ int reg_alloc(Emit *e, uint32_t among, IrRef owner)
 
 static uint32_t class_of(const Emit *e, IrRef v)
 {
-    return is_vec(node_of(e, v)->type) ? VECS : GPRS;
+    return v < JIT_SHARE_REF && is_vec(node_of(e, v)->type) ? VECS : GPRS;
 }
 
 void reg_vacate(Emit *e, int r, bool even_dying)

@@ -12,6 +12,11 @@
  *   mov  dst, [rcx + base + disp]
  *
  * The slow path is a call with a description behind it; see slow.h.
+ *
+ * Accesses of a share (alloc.h): the first looks for all bytes of the share, with the rights of all, and
+ * keeps the host address of base in a register, the others only test that register. It is zero if the first
+ * look failed, and becomes zero in each slow path, since what C does may change translations; then the
+ * others look for themselves, in cold code.
  */
 #include "accel/jit/slow.h"
 #include "accel/jit/x86_64/emit.h"
@@ -25,7 +30,9 @@ typedef struct Access {
     unsigned mop, bytes;
     MemAccess array;
     bool align;
+    int host;                   /* register with the host address of base; -1: rcx plus base has it */
     uint8_t *miss[2];           /* displacement of jumps to the slow path */
+    bool cold;                  /* they are in cold code */
 } Access;
 
 static bool force_miss(Emit *e)
@@ -43,9 +50,8 @@ static void address(Asm *a, const Access *x)
 }
 
 /* Leaves the addend in rcx. */
-static void probe_tlb(Emit *e, Access *x)
+static void probe_at(Emit *e, Asm *a, Access *x)
 {
-    Asm *a = &e->a;
     int32_t array = (int32_t)offsetof(TlbInstance, entries) + x->array * TLB_SIZE * sizeof(TlbEntry);
     if ((x->mop & IR_MMU_MASK) || force_miss(e)) {
         x->miss[0] = op_jmp(a);
@@ -76,15 +82,31 @@ static void probe_tlb(Emit *e, Access *x)
     op_rmx(a, X_MOV | O_W, RCX, R14, RCX, 0, array + 8);
 }
 
+static void probe_tlb(Emit *e, Access *x)
+{
+    probe_at(e, &e->a, x);
+}
+
 static void miss_to_cold(Emit *e, const Access *x)
 {
     for (unsigned k = 0; k < 2; k++) {
         if (!x->miss[k])
             continue;
+        if (x->cold) {
+            asm_fix32(x->miss[k], e->c.p);
+            continue;
+        }
         e->to_cold[e->n_to_cold++] = (Fix){.at = x->miss[k] - e->start, .target = e->c.p - e->cold};
         if (e->n_to_cold >= MAX_FIXES)
             e->n_to_cold--, e->fail = true;
     }
+}
+
+/* What is remembered about translations does not survive what comes. */
+static void forget_facts(Emit *e, Asm *a)
+{
+    for (uint32_t m = e->facts; m; m &= m - 1)
+        op_rr(a, X_XOR, __builtin_ctz(m), __builtin_ctz(m));
 }
 
 static void slow_word(Emit *e, unsigned where, unsigned bytes, int32_t offset)
@@ -128,6 +150,7 @@ static void slow_path(Emit *e, const Access *x, const Slow *s, bool live)
 {
     Asm *c = &e->c;
     miss_to_cold(e, x);
+    forget_facts(e, c);
     from_cold(e, 0xe8, e->jit->stubs.slow[s->kind][live || s->vector]);
     JitSlow *d = (JitSlow *)c->p;
     *d = (JitSlow){.disp = x->disp, .arg = s->arg, .pc = e->pc_off, .base = x->reg, .dst = s->dst,
@@ -149,7 +172,7 @@ static unsigned vectors_live(const Emit *e)
 static Access access_of(Emit *e, IrRef base, int32_t disp, unsigned mop, MemAccess array)
 {
     return (Access){.base = base, .disp = disp, .mop = mop, .bytes = IR_MBYTES(mop), .array = array,
-                    .align = mop & IR_MALIGN, .reg = value_use(e, base)};
+                    .align = mop & IR_MALIGN, .reg = value_use(e, base), .host = -1};
 }
 
 static void swap_bytes(Asm *a, int r, unsigned bytes)
@@ -178,80 +201,165 @@ static unsigned load_op(unsigned mop, unsigned type)
     return load_ops[sign][size] | w;
 }
 
-static void emit_load_vec(Emit *e, IrRef i, const IrNode *n)
+/* ---- loads and stores, alone or sharing a look into the TLB ---- */
+
+static void op_at(Asm *a, unsigned op, int reg, const Access *x)
 {
-    if (!(e->host & HOST_AVX2)) {
-        e->fail = true;
+    if (x->host >= 0)
+        op_rm(a, op, reg, x->host, x->disp);
+    else
+        op_rmx(a, op, reg, RCX, x->reg, 0, x->disp);
+}
+
+static void vex_at(Asm *a, unsigned op, int reg, const Access *x)
+{
+    if (x->host >= 0)
+        vex_rm(a, op, reg, 0, x->host, x->disp);
+    else
+        vex_rmx(a, op, reg, 0, RCX, x->reg, x->disp);
+}
+
+static void body_load(Asm *a, const IrNode *n, const Access *x, int d)
+{
+    unsigned op = load_op(n->aux, n->type), plain = load_op(n->aux & ~IR_MSX, n->type);
+    if (d >= XMM) {
+        vex_at(a, vec_load_op(x->bytes), d - XMM, x);
+    } else if ((n->aux & IR_MBE) && x->bytes > 1) {
+        op_at(a, plain, d, x);
+        swap_bytes(a, d, x->bytes);
+        if (op != plain)
+            op_rr(a, op, d, d);
+    } else {
+        op_at(a, op, d, x);
+    }
+}
+
+/* s: register, or -1: the constant. Changes rax. */
+static void body_store(Asm *a, const IrNode *n, const Access *x, int s, int64_t k)
+{
+    static const unsigned ops[4] = {X_MOV8_MR, X_MOV16_MR, X_MOV_MR, X_MOV_MR | O_W};
+    static const unsigned imm_ops[4] = {0xc6, 0xc7 | O_66, 0xc7, 0xc7 | O_W};
+    unsigned size = n->aux & IR_MSIZE;
+    if (s >= XMM) {
+        vex_at(a, vec_store_op(x->bytes), s - XMM, x);
+    } else if (s < 0) {
+        op_at(a, imm_ops[size], 0, x);
+        for (unsigned b = 0; b < (size == 3 ? 4 : x->bytes); b++)
+            a8(a, k >> (8 * b));
+    } else if ((n->aux & IR_MBE) && size) {
+        op_rr(a, X_MOV | O_W, RAX, s);
+        swap_bytes(a, RAX, x->bytes);
+        op_at(a, ops[size], RAX, x);
+    } else {
+        op_at(a, ops[size], s, x);
+    }
+}
+
+static void body(Asm *a, const IrNode *n, const Access *x, int r, int64_t k)
+{
+    if (n->op == IR_OP_load)
+        body_load(a, n, x, r);
+    else
+        body_store(a, n, x, r, k);
+}
+
+/* The access once more in cold code, with a look of its own. */
+static void access_cold(Emit *e, Access *x, const IrNode *n, int r, int64_t k)
+{
+    x->host = -1;
+    x->cold = true;
+    probe_at(e, &e->c, x);
+    body(&e->c, n, x, r, k);
+    from_cold_hot(e, e->a.p);
+}
+
+/* The first of a share: looks whether the page is right for all of them, and keeps the host address. */
+static void access_first(Emit *e, Access *x, const JitShare *s, int host, const IrNode *n, int r, int64_t k)
+{
+    Access all = *x;
+    all.disp = s->lo;
+    all.bytes = s->hi - s->lo;
+    all.array = x->array = s->store ? MEM_STORE : MEM_LOAD;
+    probe_at(e, &e->a, &all);
+    op_rmx(&e->a, X_LEA | O_W, host, RCX, x->reg, 0, 0);
+    body(&e->a, n, x, r, k);
+    miss_to_cold(e, &all);
+    op_rr(&e->c, X_XOR, host, host);
+    x->array = n->op == IR_OP_store || n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD;
+    access_cold(e, x, n, r, k);
+}
+
+static void access_next(Emit *e, Access *x, int host, const IrNode *n, int r, int64_t k)
+{
+    uint8_t *at;
+    if (force_miss(e)) {
+        at = op_jmp(&e->a);
+    } else {
+        op_rr(&e->a, X_TEST | O_W, host, host);
+        at = op_jcc(&e->a, CC_E);
+    }
+    Access none = {.miss = {at}};
+    x->host = host;
+    body(&e->a, n, x, r, k);
+    miss_to_cold(e, &none);
+    access_cold(e, x, n, r, k);
+}
+
+/* r: the register to load or store; -1: store the constant k. What a miss does is up to the caller. */
+static void access_memory(Emit *e, IrRef i, Access *x, const IrNode *n, int r, int64_t k)
+{
+    unsigned share = e->live.share[i];
+    const JitShare *s = &e->live.shares[share - 1];
+    IrRef ref = JIT_SHARE_REF + share - 1;
+    if (!share || s->count < 2) {
+        probe_at(e, &e->a, x);
+        body(&e->a, n, x, r, k);
         return;
     }
-    Access x = access_of(e, n->a, n->imm, n->aux, n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD);
-    int d = value_def(e, i);
-    probe_tlb(e, &x);
-    vex_rmx(&e->a, vec_load_op(x.bytes), d - XMM, 0, RCX, x.reg, x.disp);
-    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_LOAD_VEC, .arg = n->aux, .dst = d, .vector = true}, true);
+    int host = e->v[ref].reg;
+    if (host >= 0) {
+        access_next(e, x, host, n, r, k);
+        if (s->last <= i)
+            reg_release(e, host);
+    } else if (s->last > i) {
+        host = reg_alloc(e, GPRS, ref);
+        reg_bind(e, host, ref);
+        access_first(e, x, s, host, n, r, k);
+    } else {
+        probe_at(e, &e->a, x);
+        body(&e->a, n, x, r, k);
+    }
 }
 
 void emit_load(Emit *e, IrRef i, const IrNode *n)
 {
-    if (is_vec(n->type)) {
-        emit_load_vec(e, i, n);
+    bool vec = is_vec(n->type);
+    if (vec && !(e->host & HOST_AVX2)) {
+        e->fail = true;
         return;
     }
     Access x = access_of(e, n->a, n->imm, n->aux, n->aux & IR_MREADW ? MEM_STORE : MEM_LOAD);
-    free_dying(e, n->a);
+    if (!vec)
+        free_dying(e, n->a);
     int d = value_def(e, i);
-    unsigned op = load_op(n->aux, n->type);
-    bool swap = (n->aux & IR_MBE) && x.bytes > 1;
-    probe_tlb(e, &x);
-    if (swap) {
-        op_rmx(&e->a, load_op(n->aux & ~IR_MSX, n->type), d, RCX, x.reg, 0, x.disp);
-        swap_bytes(&e->a, d, x.bytes);
-        if (op != load_op(n->aux & ~IR_MSX, n->type))
-            op_rr(&e->a, op, d, d);
-    } else {
-        op_rmx(&e->a, op, d, RCX, x.reg, 0, x.disp);
-    }
-    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_LOAD, .arg = n->aux, .dst = d,
-                             .op = n->type == IR_I32 ? SLOW_I32 : 0}, vectors_live(e));
-}
-
-static void emit_store_vec(Emit *e, const IrNode *n)
-{
-    int s = value_use(e, n->b);
-    Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
-    probe_tlb(e, &x);
-    vex_rmx(&e->a, vec_store_op(x.bytes), s - XMM, 0, RCX, x.reg, x.disp);
-    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE_VEC, .arg = n->aux, .dst = s, .vector = true}, true);
+    access_memory(e, i, &x, n, d, 0);
+    slow_path(e, &x, &(Slow){.kind = vec ? JIT_SLOW_LOAD_VEC : JIT_SLOW_LOAD, .arg = n->aux, .dst = d,
+                             .op = n->type == IR_I32 ? SLOW_I32 : 0, .vector = vec}, vec || vectors_live(e));
 }
 
 void emit_store(Emit *e, IrRef i, const IrNode *n)
 {
-    if (is_vec(n->type)) {
-        emit_store_vec(e, n);
-        return;
-    }
-    static const unsigned ops[4] = {X_MOV8_MR, X_MOV16_MR, X_MOV_MR, X_MOV_MR | O_W};
-    static const unsigned imm_ops[4] = {0xc6, 0xc7 | O_66, 0xc7, 0xc7 | O_W};
-    unsigned size = n->aux & IR_MSIZE;
-    bool swap = (n->aux & IR_MBE) && size;
-    int64_t k;
-    bool imm = !swap && const_of(e, n->b, &k) && fits32(k) && e->v[n->b].reg < 0;
+    int64_t k = 0;
+    bool vec = is_vec(n->type), swap = (n->aux & IR_MBE) && n->aux & IR_MSIZE;
+    bool imm = !vec && !swap && const_of(e, n->b, &k) && fits32(k) && e->v[n->b].reg < 0;
     int s = imm ? -1 : value_use(e, n->b);
     Access x = access_of(e, n->a, n->imm, n->aux, MEM_STORE);
-    probe_tlb(e, &x);
-    if (imm) {
-        op_rmx(&e->a, imm_ops[size], 0, RCX, x.reg, 0, x.disp);
-        for (unsigned b = 0; b < (size == 3 ? 4 : x.bytes); b++)
-            a8(&e->a, k >> (8 * b));
-    } else if (swap) {
-        op_rr(&e->a, X_MOV | O_W, RAX, s);
-        swap_bytes(&e->a, RAX, x.bytes);
-        op_rmx(&e->a, ops[size], RAX, RCX, x.reg, 0, x.disp);
-    } else {
-        op_rmx(&e->a, ops[size], s, RCX, x.reg, 0, x.disp);
-    }
-    slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE, .arg = n->aux, .values = {n->b}}, vectors_live(e));
-    if ((n->aux & IR_MSC) == IR_MSC) {
+    access_memory(e, i, &x, n, s, k);
+    if (vec)
+        slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE_VEC, .arg = n->aux, .dst = s, .vector = true}, true);
+    else
+        slow_path(e, &x, &(Slow){.kind = JIT_SLOW_STORE, .arg = n->aux, .values = {n->b}}, vectors_live(e));
+    if (!vec && (n->aux & IR_MSC) == IR_MSC) {
         a32(&e->a, 0x240c83f0); /* lock or dword [rsp], 0 */
         a8(&e->a, 0);
     }

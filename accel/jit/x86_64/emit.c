@@ -184,6 +184,11 @@ static void release_args(Emit *e, const IrNode *n)
         release_if_dead(e, n->d);
 }
 
+static bool is_call(const IrUnit *u, const IrNode *n)
+{
+    return n->op == IR_OP_call || vector_is_call(n);
+}
+
 static void emit_nodes(Emit *e)
 {
     const IrUnit *u = e->u;
@@ -195,6 +200,8 @@ static void emit_nodes(Emit *e)
             continue;
         e->at = i;
         e->lock = 0;
+        if (e->facts && (is_call(u, n) || n->op == IR_OP_bind || n->op == IR_OP_br || n->op == IR_OP_brcond))
+            facts_drop(e);
         if (n->op == IR_OP_brcond) {
             unsigned next = emit_brcond(e, i, n);
             if (next != i) {
@@ -211,11 +218,6 @@ static void emit_nodes(Emit *e)
         if (e->a.p - e->start > (1 << 20) || e->c.p - e->cold > COLD_SIZE - 8192)
             e->fail = true;
     }
-}
-
-static bool is_call(const IrUnit *u, const IrNode *n)
-{
-    return n->op == IR_OP_call || vector_is_call(n);
 }
 
 /* Entry: room for the dead mark, then with -icount the budget. */
@@ -287,7 +289,7 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     for (unsigned k = 0; k < u->n_helpers; k++)
         flags |= u->helpers[k]->effects & IR_H_FP ? JIT_UNIT_SEES_FP : 0;
     jit_liveness(u, &e->live, is_call);
-    size_t room = u->n_nodes * 64 + e->live.n_mem * 400 + e->live.n_exits * 400 + 4096;
+    size_t room = u->n_nodes * 64 + e->live.n_mem * 500 + e->live.n_exits * 400 + 4096;
     size_t meta = sizeof(JitUnit) + JIT_MAX_EXITS * sizeof(JitExit) + IR_MAX_INSNS * 2 + 64 +
                   e->live.n_calls * sizeof(IrNode);
     JitChunk *chunk = jit_cache_room(j, room, meta);
@@ -301,6 +303,9 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     e->start_rx = j->cache.rx + (e->start - j->cache.rw);
     e->c.p = e->cold;
     e->free = GPRS | VECS;
+    e->facts = 0;
+    for (unsigned k = 0; k < e->live.n_shares; k++)
+        e->v[JIT_SHARE_REF + k] = (Val){.reg = -1, .flags = V_REMAKE, .last = e->live.shares[k].last};
     memset(e->in, 0, sizeof e->in);
     e->lock = e->n_pend = e->n_homed = e->next_call = e->insns = 0;
     e->cells[0] = e->cells[1] = 0;

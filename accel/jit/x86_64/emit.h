@@ -70,6 +70,7 @@ typedef struct Emit {
     Val *v;
     unsigned at;                /* current node */
     uint32_t free, lock;        /* registers: unused; needed by the current node */
+    uint32_t facts;             /* registers that hold host addresses of shares */
     IrRef in[N_REGS];
     Pend pend[MAX_PEND];
     unsigned n_pend;
@@ -150,6 +151,7 @@ void slot_store(Emit *e, Asm *a, const Pend *p);
 int reg_alloc(Emit *e, uint32_t among, IrRef owner);
 void reg_bind(Emit *e, int r, IrRef v);
 void reg_release(Emit *e, int r);
+void facts_drop(Emit *e);                               /* translations may change here */
 void reg_vacate(Emit *e, int r, bool even_dying);
 void reg_evict(Emit *e, int r);                         /* what r holds can be had elsewhere then */
 void spill(Emit *e, IrRef v);                           /* to its cell */
