@@ -213,7 +213,8 @@ void acpi_pci_hotplug_ready(Device *d)
 {
     PciHotplugBlock *s = (PciHotplugBlock *)d;
     s->n = 0;
-    number_buses(s, s->c.root);
+    for (PciBus *b = s->c.root; b; b = b->next)
+        number_buses(s, b);
 }
 
 /* ---- AML ---- */
@@ -377,11 +378,17 @@ void acpi_pci_hotplug_aml(Aml *bridge, Device *d, const PciBus *root, uint16_t p
     add_bus((PciHotplugBlock *)d, bridge, root);
 }
 
-void acpi_pci_event_aml(Aml *dsdt)
+void acpi_pci_bus_aml(Aml *to, Device *d, const PciBus *bus) { add_bus((PciHotplugBlock *)d, to, bus); }
+
+void acpi_pci_event_aml(Aml *dsdt, const PciBus *root)
 {
     Aml *gpe = aml_scope("\\_GPE"), *event = aml_method("_E01", 0, false);
     aml_append(event, aml_acquire("\\_SB.PCI0.BLCK"));
     aml_append(event, aml_call("\\_SB.PCI0.PCNT", NULL, 0));
+    for (const PciBus *b = root->next; b; b = b->next) {
+        g_autofree char *path = g_strdup_printf("\\_SB.PC%02X.PCNT", b->number);
+        aml_append(event, aml_call(path, NULL, 0));
+    }
     aml_append(event, aml_release("\\_SB.PCI0.BLCK"));
     aml_append(gpe, event);
     aml_append(dsdt, gpe);

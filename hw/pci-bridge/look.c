@@ -18,28 +18,14 @@ static const struct { uint16_t class; const char *desc; } words[] = {
     {0x0c03, "USB controller"}, {0x0c05, "SMBus"},
 };
 
-typedef struct Roots {
-    unsigned left;
-    PciBus *found;
-} Roots;
-
-static bool is_root(Object *o, void *data)
-{
-    Roots *r = data;
-
-    if (!object_is_a(o, "PCI") || ((PciBus *)o)->parent || r->left-- > 0) {
-        return false;
-    }
-    r->found = (PciBus *)o;
-    return true;
-}
-
 PciBus *pci_look_root(Vm *vm, unsigned n)
 {
-    Roots r = {n, NULL};
+    PciBus *b = pci_bus_of(vm);
 
-    object_walk(&vm->root, is_root, &r);
-    return r.found;
+    while (b && n-- > 0) {
+        b = b->next;
+    }
+    return b;
 }
 
 unsigned pci_look_number(const PciBus *bus)

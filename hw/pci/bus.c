@@ -207,9 +207,36 @@ PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, Me
     return b;
 }
 
+PciBus *pci_expander_bus_new(PciDevice *expander, const char *name, bool express, uint8_t number,
+                             uint16_t numa_node)
+{
+    PciBus *b = (PciBus *)bus_new(&expander->dev, express ? &pcie_bus : &pci_bus, name);
+    PciBus *root = expander->bus->root;
+    b->root = root;
+    b->expander = expander;
+    b->express = express;
+    b->memory = root->memory;
+    b->io = root->io;
+    b->number = number;
+    b->numa_node = numa_node;
+    b->next = root->next;
+    __atomic_store_n(&root->next, b, __ATOMIC_RELEASE);
+    return b;
+}
+
+void pci_expander_bus_gone(PciBus *bus)
+{
+    for (PciBus *b = bus ? bus->root : NULL; b; b = b->next)
+        if (b->next == bus) {
+            __atomic_store_n(&b->next, bus->next, __ATOMIC_RELEASE);
+            return;
+        }
+}
+
 PciBus *pci_bus_of(Vm *vm)
 {
-    return (PciBus *)bus_find(vm, NULL, "PCI");
+    PciBus *b = (PciBus *)bus_find(vm, NULL, "PCI");
+    return b ? b->root : NULL;
 }
 
 PciDevice *pci_draft(Vm *vm, const char *type, unsigned slot, unsigned function)
@@ -232,7 +259,7 @@ PciDevice *pci_make(PciBus *bus, const char *type, unsigned slot, unsigned funct
 
 uint8_t pci_bus_number(const PciBus *bus)
 {
-    return bus->parent ? bus->bridge->config[PCI_SECONDARY_BUS] : bus->host->c.number;
+    return bus->parent ? bus->bridge->config[PCI_SECONDARY_BUS] : bus->expander ? bus->number : bus->host->c.number;
 }
 
 uint16_t pci_requester(const PciDevice *p) { return pci_bus_number(p->bus) << 8 | p->devfn; }
@@ -261,7 +288,9 @@ static PciBus *bus_numbered(PciBus *b, unsigned number)
 /* Roots of one host share the numbers: each knows its own and those below. */
 PciDevice *pci_function(PciBus *root, unsigned bus, unsigned devfn)
 {
-    PciBus *b = bus_numbered(root, bus);
+    PciBus *b = NULL;
+    for (PciBus *top = root; top && !b; top = __atomic_load_n(&top->next, __ATOMIC_ACQUIRE))
+        b = bus_numbered(top, bus);
     return b && devfn < PCI_FUNCTIONS ? __atomic_load_n(&b->slot[devfn], __ATOMIC_ACQUIRE) : NULL;
 }
 

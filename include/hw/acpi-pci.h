@@ -19,7 +19,9 @@ Device *acpi_pci_hotplug_new(Vm *vm, const AcpiPciConfig *config);
 void acpi_pci_hotplug_ready(Device *block);
 /* Into the host bridge's device: slots, registers at an I/O port. block NULL: no hotplug, only acpi-index. */
 void acpi_pci_hotplug_aml(Aml *bridge, Device *block, const PciBus *root, uint16_t port);
-void acpi_pci_event_aml(Aml *dsdt);
+/* The same slots of a bus into another root's device. */
+void acpi_pci_bus_aml(Aml *to, Device *block, const PciBus *bus);
+void acpi_pci_event_aml(Aml *dsdt, const PciBus *root);
 /* _OSC of an Express host bridge: everything is the system's, native hotplug if nobody else does it. */
 void acpi_pci_osc(Aml *bridge, bool native_hotplug);
 

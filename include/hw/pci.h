@@ -212,6 +212,10 @@ struct PciBus {
     const PciHotplug *hotplug;
     const PciHotplug *bridge_hotplug;   /* of roots: of buses behind bridges, instead of the bridges' own */
     struct PciRoot *host;       /* of roots */
+    PciBus *next;               /* from the root: buses of expander bridges, whose parent is NULL, too */
+    PciDevice *expander;
+    uint8_t number;             /* of such a bus */
+    uint16_t numa_node;
 };
 
 typedef struct PciRootConfig {
@@ -244,6 +248,10 @@ const MsiTarget *pci_msi_target(PciBus *root);
 /* (realize of a bridge) The bus behind it: "<id>" or, without one, "pci.N"/"pcie.N". */
 PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, MemRegion *memory,
                            MemRegion *io);
+/* (realize of an expander bridge) A further root bus with a number of its own, lines and spaces of the root's. */
+PciBus *pci_expander_bus_new(PciDevice *expander, const char *name, bool express, uint8_t number,
+                             uint16_t numa_node);
+void pci_expander_bus_gone(PciBus *bus);
 uint8_t pci_bus_number(const PciBus *bus);
 /* The first root bus of the machine, NULL: no PCI. */
 PciBus *pci_bus_of(Vm *vm);

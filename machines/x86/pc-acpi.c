@@ -107,7 +107,7 @@ static Aml *routes(const Pc *s, bool apic)
     return aml_package(all, G_N_ELEMENTS(all));
 }
 
-static void add_routing(Aml *bridge, const Pc *s)
+void pc_root_routing(Aml *bridge, const Pc *s)
 {
     Aml *method = aml_method("_PRT", 0, false);
     if (s->kind->q35) {
@@ -122,27 +122,6 @@ static void add_routing(Aml *bridge, const Pc *s)
         aml_append(method, aml_return(aml_path("PRTP")));
     }
     aml_append(bridge, method);
-}
-
-/* ---- the host bridge ---- */
-
-static void add_windows(Aml *bridge, const Pc *s, uint64_t ecam, uint64_t ecam_size)
-{
-    Aml *r = aml_resources();
-    uint64_t low = s->low_size, high = pc_high_end(s);
-    uint64_t hole = pc_host_hole64(s->root);
-    aml_res_bus(r, 0, 255);
-    aml_res_io(r, 0xcf8, 8);
-    aml_res_window_io(r, 0, 0xcf7);
-    aml_res_window_io(r, 0xd00, 0xffff);
-    aml_res_window32(r, 0xa0000, 0xbffff, true);
-    if (ecam > low)
-        aml_res_window32(r, low, ecam - 1, false);
-    if (MAX(low, ecam + ecam_size) < 0xfec00000)
-        aml_res_window32(r, MAX(low, ecam + ecam_size), 0xfebfffff, false);
-    high = (high + hole - 1) / hole * hole;
-    aml_res_window64(r, high, high + hole - 1);
-    aml_append(bridge, aml_name_resources("_CRS", r));
 }
 
 /* ---- ISA ---- */
@@ -276,8 +255,8 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     if (s->kind->q35)
         name_id(bridge, "_CID", "PNP0A03");
     name_int(bridge, "_UID", 0);
-    add_windows(bridge, s, ecam, ecam_size);
-    add_routing(bridge, s);
+    pc_root_windows(s, bridge, ecam, ecam_size);
+    pc_root_routing(bridge, s);
     if (s->kind->q35)
         acpi_pci_osc(bridge, !s->pci_hotplug);
     add_isa(bridge, after, s);
@@ -293,8 +272,9 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     uint32_t nodes[X86_MAX_CPUS];
     acpi_cpu_aml(b, s->kind->cpu_hotplug, s->irq.n, s->irq.apic_ids, pc_cpu_nodes(s, nodes));
     pc_memory_aml(s, b);
+    pc_expanders_aml(s, b);
     if (s->pci_hotplug)
-        acpi_pci_event_aml(b);
+        acpi_pci_event_aml(b, s->root);
     Aml *s5[] = {aml_int(0), aml_int(0), aml_int(0), aml_int(0)};
     aml_append(b, aml_name("\\_S5", aml_package(s5, G_N_ELEMENTS(s5))));
     acpi_end(t, start, false);

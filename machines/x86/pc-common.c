@@ -229,6 +229,7 @@ bool pc_ready(Machine *m, GError **error)
 {
     static const char *const files[] = {"etc/acpi/rsdp", "etc/acpi/tables", "etc/table-loader"};
     Pc *s = (Pc *)m;
+    pc_expanders_fw_cfg(s);
     if (s->pci_hotplug)
         acpi_pci_hotplug_ready(s->pci_hotplug);
     if (pc_has_acpi(s)) {

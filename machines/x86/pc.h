@@ -78,6 +78,12 @@ void pc_memory_aml(const Pc *s, Aml *dsdt);
 /* Behind all RAM that there is or may be. */
 uint64_t pc_high_end(const Pc *s);
 
+/* Root buses (pc-roots.c): windows of the host bridge; expander bridges; how many firmware shall look at. */
+void pc_root_windows(const Pc *s, Aml *bridge, uint64_t ecam, uint64_t ecam_size);
+void pc_root_routing(Aml *bridge, const Pc *s);
+void pc_expanders_aml(const Pc *s, Aml *dsdt);
+void pc_expanders_fw_cfg(Pc *s);
+
 /* NUMA (pc-numa.c): SRAT, SLIT, HMAT; the fw_cfg blob; each CPU's node, NULL: there are none. */
 void pc_numa_tables(const Pc *s, AcpiTables *t);
 void pc_numa_fw_cfg(Pc *s);

@@ -270,6 +270,31 @@ def test_pci(tmp_path, place, times):
         no_acpi_errors(m)
 
 
+@pytest.mark.parametrize('board', BOARDS)
+def test_expander(tmp_path, board):
+    """A second root bus, with devices that work, near its NUMA node."""
+    args = (['-device', 'pxb-pcie,id=x,bus=pcie.0,bus_nr=32,numa_node=1', '-device', 'pcie-root-port,id=p,bus=x,chassis=5']
+            if board == 'q35' else ['-device', 'pxb,id=p,bus=pci.0,bus_nr=32,numa_node=1'])
+    disk = tmp_path / 'disk'
+    disk.write_bytes(b'plugged' * 100000)
+    with shell_on(board, '-numa', 'node,cpus=0,mem=256M', '-numa', 'node,cpus=1,mem=256M', *args,
+                  '-device', 'virtio-rng-pci,bus=p,id=rng', smp='2,sockets=2') as m:
+        sh = Shell(m)
+        sh('load virtio_pci virtio_blk virtio_rng; [ -d /sys/devices/pci0000:20 ]')
+        assert sh('head -c 16 /dev/hwrng | wc -c').strip().endswith('16')
+        assert sh('cat /sys/devices/pci0000:20/*/*/numa_node').split()[-1] == '1'
+        m.qmp('device_del', id='rng')
+        assert m.qmp.event('DEVICE_DELETED', 30)
+        m.qmp('blockdev-add', driver='file', node_name='d', filename=str(disk), read_only=True)
+        m.qmp('device_add', driver='virtio-blk-pci', id='disk', drive='d', bus='p', addr='0' if board == 'q35' else '3')
+        sh('wait_for /dev/vda && head -c 70000 /dev/vda | grep -q plugged', 30)
+        buses = m.qmp('query-pci')
+        assert [b['bus'] for b in buses] == [0, 32]
+        bridge, = buses[1]['devices']
+        assert bridge['pci_bridge']['devices'][0]['qdev_id'] == 'disk'
+        no_acpi_errors(m)
+
+
 # ---- virtio memory ----
 
 @pytest.mark.parametrize('board', BOARDS)
