@@ -226,6 +226,9 @@ def test_numa(tmp_path, board):
 # ---- PCI ----
 
 
+# The node is there a moment before the disk can be opened.
+READ_DISK = ('n=0; until head -c 70000 /dev/vda 2>/dev/null | grep -q plugged || [ $n = 100 ]; do usleep 50000;'
+             ' n=$((n+1)); done; [ $n -lt 100 ]')
 PCI_PLACES = {
     'pc': ('pc', [], {}),
     'pc-bridge': ('pc', ['-device', 'pci-bridge,id=b,chassis_nr=1'], {'bus': 'b', 'addr': '4'}),
@@ -252,7 +255,7 @@ def test_pci(tmp_path, place, times):
         for i in range(max(times // slow, 1)):
             m.qmp('blockdev-add', driver='file', node_name='d', filename=str(disk), read_only=True)
             m.qmp('device_add', driver='virtio-blk-pci', id='disk', drive='d', **where)
-            sh('wait_for /dev/vda && head -c 70000 /dev/vda | grep -q plugged', 30)
+            sh(READ_DISK, 30)
             m.qmp('device_del', id='disk')
             assert m.qmp.event('DEVICE_DELETED', 30)['data']['device'] == 'disk'
             m.qmp('blockdev-del', node_name='d')
@@ -287,7 +290,7 @@ def test_expander(tmp_path, board):
         assert m.qmp.event('DEVICE_DELETED', 30)
         m.qmp('blockdev-add', driver='file', node_name='d', filename=str(disk), read_only=True)
         m.qmp('device_add', driver='virtio-blk-pci', id='disk', drive='d', bus='p', addr='0' if board == 'q35' else '3')
-        sh('wait_for /dev/vda && head -c 70000 /dev/vda | grep -q plugged', 30)
+        sh(READ_DISK, 30)
         buses = m.qmp('query-pci')
         assert [b['bus'] for b in buses] == [0, 32]
         bridge, = buses[1]['devices']

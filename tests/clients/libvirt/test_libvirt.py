@@ -58,13 +58,13 @@ class Libvirt:
         path = Path('/var/log/libvirt/qemu/myna-test.log')
         return path.read_text()[-2000:] if path.exists() else ''
 
-    def define(self, machine):
+    def define(self, machine, change=str):
         shutil.copyfile(GUESTS / 'cloud-amd64' / 'vmlinuz', self.folder / 'vmlinuz')
         shutil.copyfile(GUESTS / 'initramfs-cloud.cpio', self.folder / 'initrd')
         (self.folder / 'a.img').write_bytes(bytes(1 << 20))
         (self.folder / 'b.img').write_bytes(bytes(1 << 20))
-        (self.folder / 'domain.xml').write_text(DOMAIN.format(
-            machine=machine, emulator=self.emulator, folder=self.folder))
+        (self.folder / 'domain.xml').write_text(change(DOMAIN.format(
+            machine=machine, emulator=self.emulator, folder=self.folder)))
         self('define', self.folder / 'domain.xml')
 
     def wait_serial(self, text, timeout=120):
@@ -124,5 +124,40 @@ def test_life(libvirt, machine):
             time.sleep(0.5)
     libvirt('save', 'myna-test', libvirt.folder / 'saved', fails=True)
     assert 'running' in libvirt('domstate', 'myna-test')
+    libvirt('destroy', 'myna-test')
+    libvirt('undefine', 'myna-test')
+
+
+NUMA = '''<maxMemory slots='4' unit='MiB'>2048</maxMemory>
+  <vcpu current='2'>4</vcpu>
+  <cpu><numa><cell id='0' cpus='0-3' memory='512' unit='MiB'/></numa></cpu>'''
+DIMM = '''<memory model='dimm'><target><size unit='MiB'>128</size><node>0</node></target></memory>'''
+
+
+def grown(xml):
+    xml = xml.replace("<memory unit='MiB'>512</memory>", '').replace('<vcpu>2</vcpu>', NUMA)
+    return xml.replace('myna.test=shell', 'myna.test=shell memhp_default_state=online_movable')
+
+
+@pytest.mark.parametrize('machine', ['q35', 'pc'])
+def test_grow(libvirt, machine):
+    """CPUs and memory come and go."""
+    libvirt.define(machine, grown)
+    libvirt('start', 'myna-test')
+    libvirt.wait_serial('built-in shell')
+    libvirt('setvcpus', 'myna-test', 4, '--live')
+    assert 'vcpu.current=4' in libvirt('domstats', 'myna-test', '--vcpu')
+    libvirt('setvcpus', 'myna-test', 3, '--live')
+    assert 'vcpu.current=3' in libvirt('domstats', 'myna-test', '--vcpu')
+    dimm = libvirt.folder / 'dimm.xml'
+    dimm.write_text(DIMM)
+    libvirt('attach-device', 'myna-test', dimm, '--live')
+    assert "<memory model='dimm'" in libvirt('dumpxml', 'myna-test')
+    time.sleep(2)
+    libvirt('detach-device', 'myna-test', dimm, '--live')
+    end = time.monotonic() + 30
+    while "<memory model='dimm'" in libvirt('dumpxml', 'myna-test'):
+        assert time.monotonic() < end
+        time.sleep(0.5)
     libvirt('destroy', 'myna-test')
     libvirt('undefine', 'myna-test')
