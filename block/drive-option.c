@@ -12,8 +12,14 @@
 #include "util/suggest.h"
 
 static const char *const interfaces[] = {"none", "virtio", "ide", "scsi", "floppy", "pflash", "mtd", "sd", NULL};
+
+const char *drive_interface_name(int interface) { return interfaces[interface]; }
+
 /* Disks on one bus of an interface; 0: there are no buses. */
-static const unsigned units_of[] = {[DRIVE_IDE] = 2, [DRIVE_SCSI] = 7, [DRIVE_SD] = 0};
+static unsigned units_of(int interface, const DriveBoard *board)
+{
+    return interface == DRIVE_IDE ? board->ide_units : interface == DRIVE_SCSI ? 7 : 0;
+}
 
 /* cache= stands for three switches. */
 static const struct { const char *name; bool writeback, direct, no_flush; } caches[] = {
@@ -74,16 +80,16 @@ static bool take_number(Json *o, const char *key, unsigned *value, GError **erro
     return true;
 }
 
-static bool take_place(Vm *vm, Json *o, Drive *d, int dflt, GError **error)
+static bool take_place(Vm *vm, Json *o, Drive *d, const DriveBoard *board, GError **error)
 {
     g_autofree char *interface = take(o, "if"), *media = take(o, "media");
-    d->interface = interface ? index_of(interfaces, interface) : dflt;
+    d->interface = interface ? index_of(interfaces, interface) : board->interface;
     if (d->interface < 0)
         return bad_value(error, "if", interface, interfaces);
     if (media && strcmp(media, "disk") && strcmp(media, "cdrom"))
         return bad_value(error, "media", media, (const char *const[]){"disk", "cdrom", NULL});
     d->cdrom = media && !strcmp(media, "cdrom");
-    unsigned units = (unsigned)d->interface < G_N_ELEMENTS(units_of) ? units_of[d->interface] : 0;
+    unsigned units = units_of(d->interface, board);
     bool by_bus = json_get(o, "bus") || json_get(o, "unit");
     d->index = UINT_MAX;
     if (by_bus && json_get(o, "index"))
@@ -136,10 +142,10 @@ static bool take_limits(Json *o, Drive *d, GError **error)
     return true;
 }
 
-static char *new_id(Vm *vm, const Drive *d)
+static char *new_id(Vm *vm, const Drive *d, const DriveBoard *board)
 {
     const char *kind = d->cdrom ? "cd" : "hd";
-    bool buses = (unsigned)d->interface < G_N_ELEMENTS(units_of) && units_of[d->interface];
+    bool buses = units_of(d->interface, board);
     for (unsigned i = d->index;; i++) {
         char *id = buses ? g_strdup_printf("%s%u-%s%u", interfaces[d->interface], d->bus, kind, d->unit)
                          : g_strdup_printf("%s%u", interfaces[d->interface], i);
@@ -294,15 +300,15 @@ static bool open_node(Drive *d, Json *o, const char *file, GError **error)
     return d->node != NULL;
 }
 
-static bool read_drive(Drive *d, Json *o, int dflt, GError **error)
+static bool read_drive(Drive *d, Json *o, const DriveBoard *board, GError **error)
 {
     Vm *vm = d->object.vm;
-    if (!take_place(vm, o, d, dflt, error) || !take_policy(o, "werror", &d->werror, error) ||
+    if (!take_place(vm, o, d, board, error) || !take_policy(o, "werror", &d->werror, error) ||
         !take_policy(o, "rerror", &d->rerror, error) || !take_limits(o, d, error))
         return false;
     g_free(d->id);
     d->id = take(o, "id");
-    d->id = d->id ? d->id : new_id(vm, d);
+    d->id = d->id ? d->id : new_id(vm, d, board);
     d->serial = take(o, "serial");
     if (vm_service_find(vm, "drive", d->id))
         return error_set(error, "Duplicate ID '%s' for drive", d->id);
@@ -322,11 +328,11 @@ static bool read_drive(Drive *d, Json *o, int dflt, GError **error)
     return open_node(d, o, is_ref || !file || !*file ? NULL : file, error);
 }
 
-Drive *drive_add_option(Vm *vm, const char *text, int dflt, GError **error)
+Drive *drive_add_option(Vm *vm, const char *text, const DriveBoard *board, GError **error)
 {
     g_autoptr(Json) o = keyval_parse(text, "file", KEYVAL_LEGACY, error);
     Drive *d = drive_new(vm, NULL);
-    if (o && read_drive(d, o, dflt, error)) {
+    if (o && read_drive(d, o, board, error)) {
         drive_keep(d);
         return d;
     }

@@ -477,14 +477,42 @@ static bool refuse(Config *c, GError **error)
     return true;
 }
 
+/* PCs have a CD drive unless another disk device is asked for. */
+static bool wants_default_cd(Vm *vm, Config *c, unsigned units)
+{
+    static const char *const disks[] = {"ide-cd", "ide-hd", "scsi-cd", "scsi-hd"};
+    bool other = c->nodefaults || drive_at(vm, DRIVE_IDE, 2 / units, 2 % units, units);
+    FOR_EACH(text, c->devices)
+        for (unsigned i = 0; i < G_N_ELEMENTS(disks); i++)
+            other |= strstr(text, disks[i]) != NULL;
+    const char *sata = c->machine_props ? json_get_text(c->machine_props, "sata") : NULL;
+    return !other && (!sata || strcmp(sata, "off"));
+}
+
 static bool make_disks(Vm *vm, Config *c, GError **error)
 {
     FOR_EACH(text, c->blockdevs)
         if (!blockdev_add_option(vm, text, error))
             return false;
+    const MachineType *t = machine_find_error(c->arch, c->machine, NULL);
+    DriveBoard board = {t && t->drive_interface ? t->drive_interface : DRIVE_VIRTIO, t && t->ide_units ? t->ide_units : 2};
     FOR_EACH(text, c->drives)
-        if (!drive_add_option(vm, text, DRIVE_VIRTIO, error))
+        if (!drive_add_option(vm, text, &board, error))
             return false;
+    return board.interface != DRIVE_IDE || !wants_default_cd(vm, c, board.ide_units) ||
+           drive_add_option(vm, "if=ide,index=2,media=cdrom", &board, error);
+}
+
+/* -drive with an interface that the board does not have. */
+static bool check_drives(Vm *vm, GError **error)
+{
+    static const int by_board[] = {DRIVE_IDE, DRIVE_SCSI, DRIVE_FLOPPY, DRIVE_MTD, DRIVE_SD};
+    Drive *d;
+    for (unsigned k = 0; k < G_N_ELEMENTS(by_board); k++)
+        for (unsigned i = 0; (d = drive_of_interface(vm, by_board[k], i)); i++)
+            if (!d->device)
+                return error_set(error, "machine type does not support if=%s,bus=%u,unit=%u",
+                                 drive_interface_name(by_board[k]), d->bus, d->unit);
     return true;
 }
 
@@ -616,6 +644,8 @@ static bool build(Vm *vm, Config *c, GError **error)
         return c->preconfig && vm->shutdown_requested;
     if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
         !vm->machine->type_->build(vm->machine, error) || !config_make_video(vm, c, error))
+        return false;
+    if (!check_drives(vm, error))
         return false;
     for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
         if (!add_drive_device(vm, d, error))

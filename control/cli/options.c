@@ -252,6 +252,22 @@ static bool set_vga(Parse *p, const char *arg)
 /* ---- block and network ---- */
 
 static bool add_drive(Parse *p, const char *arg) { return add(&p->c->drives, arg); }
+
+/* -hda and the like: a file name, which may hold commas. */
+static bool add_short_drive(Parse *p, const char *file, const char *place)
+{
+    g_auto(GStrv) parts = g_strsplit(file, ",", -1);
+    g_autofree char *escaped = g_strjoinv(",,", parts), *text = g_strdup_printf("file=%s,%s", escaped, place);
+    return add(&p->c->drives, text);
+}
+
+static bool add_hda(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=0,media=disk"); }
+static bool add_hdb(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=1,media=disk"); }
+static bool add_hdc(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=2,media=disk"); }
+static bool add_hdd(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=3,media=disk"); }
+static bool add_cdrom(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=2,media=cdrom"); }
+static bool add_fda(Parse *p, const char *arg) { return add_short_drive(p, arg, "if=floppy,index=0"); }
+static bool add_fdb(Parse *p, const char *arg) { return add_short_drive(p, arg, "if=floppy,index=1"); }
 static bool add_blockdev(Parse *p, const char *arg) { return add(&p->c->blockdevs, arg); }
 
 static bool add_netdev(Parse *p, const char *arg)
@@ -490,8 +506,7 @@ ParseResult config_parse(Config *c, int argc, char **argv, GError **error)
     for (int i = 1; i < argc; i++) {
         const char *given = argv[i], *arg = NULL;
         if (given[0] != '-' || !given[1]) {     /* a bare word is the first hard disk */
-            g_autofree char *drive = g_strdup_printf("file=%s,index=0,media=disk", given);
-            add(&c->drives, drive);
+            add_hda(&p, given);
             continue;
         }
         const char *name = given + (given[1] == '-' ? 2 : 1);

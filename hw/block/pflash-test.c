@@ -28,7 +28,7 @@ static void commands(void)
     g_assert_cmpint(write(fd, content, SIZE), ==, SIZE);
     close(fd);
     g_autofree char *option = g_strdup_printf("if=pflash,format=raw,file=%s", path);
-    Drive *drive = drive_add_option(t->vm, option, DRIVE_PFLASH, &error);
+    Drive *drive = drive_add_option(t->vm, option, &(DriveBoard){DRIVE_PFLASH, 2}, &error);
     g_assert_no_error(error);
     t->dev = pflash_new(t->vm, "test.flash", drive, 4096, &error);
     g_assert_no_error(error);

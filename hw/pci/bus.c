@@ -131,7 +131,7 @@ static void unplug(Bus *bus, Device *d)
 
 /* IEEE 1275 names by class (PCI Bus Binding 2.1, 2.2.1.4). */
 static const struct { uint16_t class; const char *name; } class_names[] = {
-    {0x0100, "scsi"}, {0x0101, "ide"}, {0x0102, "fdc"}, {0x0104, "raid"}, {0x0106, "ide"},
+    {0x0100, "scsi"}, {0x0101, "ide"}, {0x0102, "fdc"}, {0x0104, "raid"},
     {0x0200, "ethernet"}, {0x0300, "display"}, {0x0401, "sound"}, {0x0403, "sound"}, {0x0600, "host"},
     {0x0601, "isa"}, {0x0604, "pci-bridge"}, {0x0700, "serial"}, {0x0780, "communication-device"},
     {0x0900, "keyboard"}, {0x0902, "mouse"}, {0x0c03, "usb"}, {0x0c05, "smb"},

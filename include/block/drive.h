@@ -44,7 +44,14 @@ struct Drive {
     struct Throttle *throttle;  /* NULL: no limits */
 };
 enum { DRIVE_NONE, DRIVE_VIRTIO, DRIVE_IDE, DRIVE_SCSI, DRIVE_FLOPPY, DRIVE_PFLASH, DRIVE_MTD, DRIVE_SD };
-Drive *drive_add_option(Vm *vm, const char *text, int default_interface, GError **error);
+/* What -drive without if= means on a board, and how many drives its IDE buses take. */
+typedef struct DriveBoard {
+    int interface;
+    unsigned ide_units;
+} DriveBoard;
+Drive *drive_add_option(Vm *vm, const char *text, const DriveBoard *board, GError **error);
+/* "ide", "scsi" …, as in if=. */
+const char *drive_interface_name(int interface);
 /* What a device's drive= names: a drive's id, or a node's name (then a Drive is made for it). */
 Drive *drive_find(Vm *vm, const char *id_or_node);
 /* The n-th drive of an interface, or NULL: boards wire them. */

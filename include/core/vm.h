@@ -134,6 +134,8 @@ struct MachineType {
     unsigned max_cpus, default_cpus;
     const char *default_nic;
     const char *default_display;        /* -vga's name of the card unless another is asked; NULL: none */
+    int drive_interface;                /* DRIVE_* of -drive without if=; 0: DRIVE_VIRTIO */
+    unsigned ide_units;                 /* drives on each IDE bus; 0: 2 */
     const char *default_disk;           /* what -drive if=virtio makes; NULL: virtio-blk-device */
     bool (*build)(Machine *m, GError **error);  /* makes RAM, CPUs, chips; loads firmware and kernel */
     void (*cold_reset)(Machine *m);             /* after devices and CPUs: entry points of direct boots */

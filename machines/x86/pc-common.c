@@ -2,6 +2,7 @@
 /* What the boards with PCI share: memory, chips, firmware, what firmware is told. */
 #include "machines/x86/pc.h"
 #include <string.h>
+#include "hw/ide.h"
 #include "hw/pc-chips.h"
 #include "hw/smbios.h"
 #include "machines/common.h"
@@ -208,7 +209,8 @@ bool pc_finish_build(Pc *s, GError **error)
     pc_numa_fw_cfg(s);
     set_cmos(s);
     add_fw_cfg(s);
-    return make_serials(s, error) && pc_firmware(s, error);
+    return (!s->disks || ide_add_drives(s->disks, s->kind->q35 ? 1 : 2, error)) && make_serials(s, error) &&
+           pc_firmware(s, error);
 }
 
 /* ---- MachineType ---- */

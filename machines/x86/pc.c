@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* pc: Intel 440FX and PIIX3, with the PIIX4 power management function. */
+#include "block/drive.h"
+#include "hw/ide.h"
 #include "machines/x86/pc.h"
 
 const PcKind pc_kind_i440fx = {
@@ -19,6 +21,8 @@ static bool build(Machine *m, GError **error)
     s->root = i440fx_host_new(m->vm, &host);
     pc_south_config(s, &south);
     s->south = piix3_new(s->root, &south);
+    if (s->sata)
+        s->disks = piix3_ide_new(s->root, x86_isa_line(&s->irq, LINE_ISA, 14), x86_isa_line(&s->irq, LINE_ISA, 15));
     s->pm_function = piix4_pm_new(s->root, &south);
     return pc_finish_build(s, error);
 }
@@ -34,6 +38,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
         .default_display = "std",                                                                   \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
+        .drive_interface = DRIVE_IDE, .ide_units = 2,                                                \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
         PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \

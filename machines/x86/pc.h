@@ -15,7 +15,7 @@ typedef struct Pc {
     Machine m;
     /* properties */
     int acpi, smm, vmport, pic_prop, pit_prop;          /* OnOffAuto */
-    bool hpet, i8042, fd_bootchk, nvdimm, hmat;
+    bool hpet, i8042, sata, fd_bootchk, nvdimm, hmat;
     uint64_t max_low;
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
@@ -24,7 +24,7 @@ typedef struct Pc {
     MemRegion *ram, *pci, *bios;
     uint64_t low_size, high_size;
     PciBus *root;
-    PciDevice *south, *pm_function;     /* pc: the PIIX4's; q35: the south bridge */
+    PciDevice *south, *disks, *pm_function;  /* pc: the PIIX4's; q35: the south bridge */
     Device *rtc, *pm, *cpu_hotplug, *memory_hotplug, *pci_hotplug;
     Bus *isa;
     FwCfg *fw_cfg;
@@ -100,6 +100,7 @@ extern const char *const pc_archs[];
     PROP(Pc, pic_prop, "pic", PROP_ON_OFF_AUTO, .desc = "Enable i8259 PIC"),                        \
     PROP(Pc, pit_prop, "pit", PROP_ON_OFF_AUTO, .desc = "Enable i8254 PIT"),                        \
     PROP(Pc, hpet, "hpet", PROP_BOOL, .init = true, .desc = "Enable the HPET"),                     \
+    PROP(Pc, sata, "sata", PROP_BOOL, .init = true, .desc = "Enable the board's disk controller"),  \
     PROP(Pc, i8042, "i8042", PROP_BOOL, .init = true, .desc = "Enable the PS/2 controller"),        \
     PROP(Pc, nvdimm, "nvdimm", PROP_BOOL, .desc = "Set on/off to enable/disable NVDIMM instantiation"), \
     PROP(Pc, hmat, "hmat", PROP_BOOL, .desc = "Set on/off to enable/disable ACPI HMAT"),           \

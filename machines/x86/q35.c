@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* q35: Intel Q35 memory controller hub and ICH9. */
+#include "block/drive.h"
+#include "hw/ide.h"
 #include "machines/x86/pc.h"
 
 const PcKind pc_kind_q35 = {
@@ -19,6 +21,8 @@ static bool build(Machine *m, GError **error)
     s->root = q35_host_new(m->vm, &host);
     pc_south_config(s, &south);
     s->south = s->pm_function = ich9_lpc_new(s->root, &south);
+    if (s->sata)
+        s->disks = ich9_ahci_new(s->root);
     return pc_finish_build(s, error);
 }
 
@@ -33,6 +37,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
         .default_display = "std",                                                                   \
         .default_nic = "virtio-net-pci", .default_disk = "virtio-blk-pci", .build = build,          \
+        .drive_interface = DRIVE_IDE, .ide_units = 1,                                                \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
         PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \

@@ -65,3 +65,16 @@ def test_scsi_hotplug(tmp_path):
             m.qmp('blockdev-del', **{'node-name': 'n'})
             m.line(r'MYNA-SAW -sdb')
         passed(m, 'storage')
+
+
+@pytest.mark.parametrize('board, driver', [('q35', 'ahci'), ('pc', 'ata_piix')])
+def test_board_drives(tmp_path, board, driver):
+    disk, disk_sha = image(tmp_path, 'disk', 16)
+    cd, cd_sha = image(tmp_path, 'cd', 8)
+    with linux('standard', 'storage', '-drive', f'format=raw,file={disk}', '-cdrom', str(cd), board=board,
+               append=f'myna.load={driver} myna.write=sda', qmp=True) as m:
+        names = {d['device']: d for d in m.qmp('query-block')}
+        assert set(names) == {'ide0-hd0', 'ide2-cd0' if board == 'q35' else 'ide1-cd0'}
+        seen(m, 'sda', 32768, 'QEMU HARDDISK', disk_sha)
+        seen(m, 'sr0', 16384, 'QEMU DVD-ROM', cd_sha)
+        written(m, disk, 4)
