@@ -40,7 +40,7 @@ def test_virtio_scsi(tmp_path, thread):
                '-device', f'virtio-scsi-pci,id=scsi0{",iothread=io" if thread else ""}',
                *drive('d', disk), '-device', 'scsi-hd,drive=d,bus=scsi0.0',
                *drive('c', cd, ',media=cdrom'), '-device', 'scsi-cd,drive=c,bus=scsi0.0',
-               append='myna.load=virtio_pci,virtio_scsi myna.write=sda', board='q35') as m:
+               append='myna.load=virtio_pci,virtio_scsi myna.write=sda myna.wait=sda,sr0', board='q35') as m:
         seen(m, 'sda', 32768, 'QEMU HARDDISK', disk_sha)
         seen(m, 'sr0', 16384, 'QEMU CD-ROM', cd_sha)
         written(m, disk, 4)
@@ -72,7 +72,7 @@ def test_board_drives(tmp_path, board, driver):
     disk, disk_sha = image(tmp_path, 'disk', 16)
     cd, cd_sha = image(tmp_path, 'cd', 8)
     with linux('standard', 'storage', '-drive', f'format=raw,file={disk}', '-cdrom', str(cd), board=board,
-               append=f'myna.load={driver} myna.write=sda', qmp=True) as m:
+               append=f'myna.load={driver} myna.write=sda myna.wait=sda,sr0', qmp=True) as m:
         names = {d['device']: d for d in m.qmp('query-block')}
         assert set(names) == {'ide0-hd0', 'ide2-cd0' if board == 'q35' else 'ide1-cd0'}
         seen(m, 'sda', 32768, 'QEMU HARDDISK', disk_sha)
