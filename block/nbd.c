@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "block/internal.h"
+#include "crypto/wire.h"
 #include "util/fdstore.h"
 
 #define INIT_MAGIC 0x4e42444d41474943ull
@@ -23,7 +24,7 @@
 #define REPLY_MAGIC 0x0003e889045565a9ull
 #define REQUEST_MAGIC 0x25609513u
 #define SIMPLE_MAGIC 0x67446698u
-enum { OPT_EXPORT_NAME = 1, OPT_GO = 7, REP_ACK = 1, REP_INFO = 3, INFO_EXPORT = 0, REP_ERROR = 1u << 31 };
+enum { OPT_EXPORT_NAME = 1, OPT_STARTTLS = 5, OPT_GO = 7, REP_ACK = 1, REP_INFO = 3, INFO_EXPORT = 0, REP_ERROR = 1u << 31 };
 enum { CMD_READ, CMD_WRITE, CMD_DISCONNECT, CMD_FLUSH, CMD_TRIM, CMD_ZEROES = 6 };
 enum { FIXED_NEWSTYLE = 1, NO_ZEROES = 2, READ_ONLY = 2, SEND_FLUSH = 4, SEND_FUA = 8, SEND_TRIM = 32, SEND_ZEROES = 64,
        FLAG_FUA = 1, FLAG_NO_HOLE = 2 };
@@ -43,7 +44,10 @@ typedef struct Nbd {
     SocketAddress *server;
     char *export;
     uint32_t reconnect_delay;
-    int fd;                     /* -1: no connection */
+    Object *creds;              /* NULL: no TLS; a reference */
+    char *tls_hostname;
+    int fd;                     /* of wire; -1: no connection */
+    Wire *wire;
     uint16_t flags;
     Loop *watching;
     LoopFd *watch;
@@ -134,73 +138,76 @@ static bool wait_for(int fd, short events)
     return poll(&p, 1, CONNECT_MS * 3) > 0;
 }
 
-static bool read_all(int fd, void *to, size_t n)
+static bool read_all(Wire *w, void *to, size_t n)
 {
     for (char *p = to; n;) {
-        ssize_t k = recv(fd, p, n, 0);
+        ssize_t k = wire_recv(w, p, n);
         if (k > 0) {
             p += k;
             n -= k;
-        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLIN))))) {
+        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(wire_fd(w), POLLIN))))) {
             return false;
         }
     }
     return true;
 }
 
-static bool write_all(int fd, const void *from, size_t n)
+static bool write_all(Wire *w, const void *from, size_t n)
 {
     for (const char *p = from; n;) {
-        ssize_t k = send(fd, p, n, MSG_NOSIGNAL);
+        ssize_t k = wire_send(w, p, n);
         if (k > 0) {
             p += k;
             n -= k;
-        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(fd, POLLOUT))))) {
+        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(wire_fd(w), POLLOUT))))) {
             return false;
         }
     }
+    while (!wire_flush(w))
+        if (errno != EAGAIN || !wait_for(wire_fd(w), POLLOUT))
+            return false;
     return true;
 }
 
-static bool send_option(int fd, uint32_t option, const void *data, uint32_t n)
+static bool send_option(Wire *w, uint32_t option, const void *data, uint32_t n)
 {
     uint8_t h[16];
     put64(h, OPTION_MAGIC);
     put32(h + 8, option);
     put32(h + 12, n);
-    return write_all(fd, h, sizeof(h)) && write_all(fd, data, n);
+    return write_all(w, h, sizeof(h)) && write_all(w, data, n);
 }
 
 /* The old way: the server's answer has no form, and it hangs up on a name that it does not have. */
-static bool ask_by_name(Nbd *s, int fd, uint64_t *size, GError **error)
+static bool ask_by_name(Nbd *s, Wire *w, uint64_t *size, GError **error)
 {
     uint8_t b[10];
-    if (!send_option(fd, OPT_EXPORT_NAME, s->export, strlen(s->export)) || !read_all(fd, b, sizeof(b)))
+    if (!send_option(w, OPT_EXPORT_NAME, s->export, strlen(s->export)) || !read_all(w, b, sizeof(b)))
         return error_set(error, "the NBD server has no export '%s'", s->export);
     *size = get64(b);
     s->flags = get16(b + 8);
     return true;
 }
 
-static bool ask(Nbd *s, int fd, uint64_t *size, GError **error)
+static bool ask(Nbd *s, Wire *w, uint64_t *size, GError **error)
 {
     uint32_t n_name = strlen(s->export);
     g_autofree uint8_t *go = g_malloc0(n_name + 6), *data = g_malloc(MAX_REPLY + 1);
     put32(go, n_name);
     memcpy(go + 4, s->export, n_name);
     bool told = false;
-    if (!send_option(fd, OPT_GO, go, n_name + 6))
+    if (!send_option(w, OPT_GO, go, n_name + 6))
         return error_set(error, "the NBD server closed the connection");
     for (;;) {
         uint8_t h[20];
-        if (!read_all(fd, h, sizeof(h)) || get64(h) != REPLY_MAGIC || get32(h + 8) != OPT_GO)
+        if (!read_all(w, h, sizeof(h)) || get64(h) != REPLY_MAGIC || get32(h + 8) != OPT_GO)
             return error_set(error, "the NBD server's answer makes no sense");
         uint32_t type = get32(h + 12), n = get32(h + 16);
-        if (n > MAX_REPLY || !read_all(fd, data, n))
+        if (n > MAX_REPLY || !read_all(w, data, n))
             return error_set(error, "the NBD server's answer is too long");
         data[n] = '\0';
         if (type == (REP_ERROR | 1u))
-            return ask_by_name(s, fd, size, error);     /* it does not know the option */
+            return ask_by_name(s, w, size, error);     /* it does not know the option */
         if (type & REP_ERROR)
             return error_set(error, "Requested export not available: %s", n ? (char *)data : s->export);
         if (type == REP_INFO && n >= 12 && get16(data) == INFO_EXPORT) {
@@ -213,18 +220,32 @@ static bool ask(Nbd *s, int fd, uint64_t *size, GError **error)
     }
 }
 
-static bool negotiate(Nbd *s, int fd, GError **error)
+static bool start_tls(Nbd *s, Wire *w, GError **error)
+{
+    uint8_t h[20];
+    if (!send_option(w, OPT_STARTTLS, NULL, 0) || !read_all(w, h, sizeof(h)) || get64(h) != REPLY_MAGIC)
+        return error_set(error, "the NBD server closed the connection");
+    if (get32(h + 12) != REP_ACK || get32(h + 16))
+        return error_set(error, "the NBD server has no TLS");
+    bool ok = wire_start_tls(w, s->creds, s->tls_hostname, NULL, error) &&
+              wire_shake_wait(w, CONNECT_MS * 3, error);
+    if (!ok)
+        g_prefix_error(error, "'%s': ", s->node.filename);
+    return ok;
+}
+
+static bool negotiate(Nbd *s, Wire *w, GError **error)
 {
     uint8_t h[18], flags[4];
     uint64_t size = 0;
-    if (!read_all(fd, h, sizeof(h)) || get64(h) != INIT_MAGIC)
+    if (!read_all(w, h, sizeof(h)) || get64(h) != INIT_MAGIC)
         return error_set(error, "'%s' is no NBD server", s->node.filename);
     if (get64(h + 8) != OPTION_MAGIC || !(get16(h + 16) & FIXED_NEWSTYLE))
         return error_set(error, "the NBD server speaks only the old protocol");
     put32(flags, FIXED_NEWSTYLE | (get16(h + 16) & NO_ZEROES));
-    if (!write_all(fd, flags, sizeof(flags)))
+    if (!write_all(w, flags, sizeof(flags)))
         return error_set(error, "the NBD server closed the connection");
-    if (!ask(s, fd, &size, error))
+    if ((s->creds && !start_tls(s, w, error)) || !ask(s, w, &size, error))
         return false;
     if (size > INT64_MAX || (s->was_open && size != s->node.size))
         return error_set(error, "the NBD server's disk has another size now");
@@ -238,11 +259,12 @@ static bool open_connection(Nbd *s, GError **error)
     int fd = connect_server(s, error);
     if (fd < 0)
         return false;
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    if (!negotiate(s, fd, error)) {
-        close(fd);
+    Wire *w = wire_new(fd);
+    if (!negotiate(s, w, error)) {
+        wire_free(w);
         return false;
     }
+    s->wire = w;
     s->n_head = 0;
     s->current = NULL;
     s->fd = fd;
@@ -266,7 +288,7 @@ static void lost(Nbd *s)
         return;
     loop_fd_free(s->watch);
     s->watch = NULL;
-    close(s->fd);
+    g_clear_pointer(&s->wire, wire_free);
     s->fd = -1;
     s->current = NULL;
     while (s->pending->len)
@@ -281,8 +303,7 @@ static ssize_t receive_data(Nbd *s, Pending *p)
     g_autofree struct iovec *iov = g_new(struct iovec, p->io->n_iov);
     BlockIo rest;
     block_io_part(p->io, p->got, p->io->bytes - p->got, iov, &rest);
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = MIN(rest.n_iov, 1024)};
-    return recvmsg(s->fd, &m, 0);
+    return wire_recvv(s->wire, iov, MIN(rest.n_iov, 1024));
 }
 
 static void take_head(Nbd *s)
@@ -306,7 +327,8 @@ static void pump(Nbd *s)
 {
     while (s->fd >= 0) {
         Pending *p = s->current;
-        ssize_t n = p ? receive_data(s, p) : recv(s->fd, s->head + s->n_head, sizeof(s->head) - s->n_head, 0);
+        ssize_t n = p ? receive_data(s, p)
+                      : wire_recv(s->wire, s->head + s->n_head, sizeof(s->head) - s->n_head);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN)
@@ -347,37 +369,36 @@ static void watch(Nbd *s)
     s->watch = loop_add_fd(s->watching, s->fd, G_IO_IN, ready, s);
 }
 
+/* Until the connection takes more; 0, or what ends it. */
+static int wait_writable(Nbd *s)
+{
+    if (!fiber_self())
+        return wait_for(s->fd, POLLOUT) ? 0 : ETIMEDOUT;
+    s->sender = fiber_self();
+    loop_fd_set(s->watch, G_IO_IN | G_IO_OUT);
+    fiber_wait();
+    s->sender = NULL;
+    return 0;
+}
+
 static int send_request(Nbd *s, struct iovec *iov, unsigned n)
 {
-    for (unsigned i = 0; i < n;) {
-        struct msghdr m = {.msg_iov = iov + i, .msg_iovlen = MIN(n - i, 1024)};
-        ssize_t k = s->fd < 0 ? -1 : sendmsg(s->fd, &m, MSG_NOSIGNAL);
+    for (unsigned i = 0;;) {
         if (s->fd < 0)
             return ENOTCONN;
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0 && errno == EAGAIN) {
-            if (!fiber_self()) {
-                if (!wait_for(s->fd, POLLOUT))
-                    return ETIMEDOUT;
-                continue;
-            }
-            s->sender = fiber_self();
-            loop_fd_set(s->watch, G_IO_IN | G_IO_OUT);
-            fiber_wait();
-            s->sender = NULL;
-            continue;
-        }
-        if (k < 0)
-            return errno;
-        for (; i < n && (size_t)k >= iov[i].iov_len; i++)
+        ssize_t k = i < n ? wire_sendv(s->wire, iov + i, MIN(n - i, 1024)) : wire_flush(s->wire) ? 0 : -1;
+        if (k >= 0 && i == n)
+            return 0;
+        int err = k >= 0 || errno == EINTR ? 0 : errno == EAGAIN ? wait_writable(s) : errno;
+        if (err)
+            return err;
+        for (; k >= 0 && i < n && (size_t)k >= iov[i].iov_len; i++)
             k -= iov[i].iov_len;
-        if (i < n) {
+        if (k > 0 && i < n) {
             iov[i].iov_base = (char *)iov[i].iov_base + k;
             iov[i].iov_len -= k;
         }
     }
-    return 0;
 }
 
 static int once(Nbd *s, uint16_t command, uint16_t flags, uint64_t offset, uint64_t bytes, const BlockIo *io)
@@ -517,6 +538,9 @@ static void free_all(Nbd *s)
 {
     socket_address_free(s->server);
     g_free(s->export);
+    g_free(s->tls_hostname);
+    if (s->creds)
+        object_unref(s->creds);
     g_ptr_array_unref(s->pending);
 }
 
@@ -524,9 +548,17 @@ static bool nbd_open(BlockNode *n, const BlockdevOptions *o, GError **error)
 {
     Nbd *s = (Nbd *)n;
     const BlockdevOptionsNbd *b = o->u.nbd;
-    if (b->tls_creds)
-        return error_set(error, "TLS for NBD is not implemented yet");
     s->fd = -1;
+    if (b->tls_creds) {
+        s->creds = tls_creds_find(n->vm, b->tls_creds, false, error);
+        if (!s->creds)
+            return false;
+        object_ref(s->creds);
+        bool inet = b->server->type == SOCKET_ADDRESS_TYPE_INET;
+        s->tls_hostname = g_strdup(b->tls_hostname ? b->tls_hostname : inet ? b->server->u.inet->host : NULL);
+    } else if (b->tls_hostname) {
+        return error_set(error, "tls-hostname goes with tls-creds");
+    }
     s->server = socket_address_copy(b->server);
     s->export = g_strdup(b->export ? b->export : "");
     s->reconnect_delay = b->has_reconnect_delay ? b->reconnect_delay : 0;
@@ -542,7 +574,7 @@ static bool nbd_open(BlockNode *n, const BlockdevOptions *o, GError **error)
         n->read_only = o->has_auto_read_only && o->auto_read_only;
         ok = n->read_only || error_set(error, "request on write denied without write permission: the export is read-only");
         if (!ok)
-            close(s->fd);
+            lost(s);
     }
     if (!ok) {
         free_all(s);
@@ -558,7 +590,7 @@ static void nbd_close(BlockNode *n)
     uint8_t h[28] = {0};
     put32(h, REQUEST_MAGIC);
     put16(h + 6, CMD_DISCONNECT);
-    if (s->fd >= 0 && send(s->fd, h, sizeof(h), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+    if (s->fd >= 0 && wire_send(s->wire, h, sizeof(h)) < 0)
         errno = 0;              /* it sees the end anyway */
     lost(s);
     free_all(s);

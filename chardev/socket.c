@@ -4,11 +4,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "chardev/address.h"
 #include "chardev/internal.h"
+#include "crypto/wire.h"
+#include "util/log.h"
 
 enum { MAX_FDS = 16, CHUNK = 4096 };
 /* Telnet (RFC 854-858). */
@@ -28,6 +31,11 @@ typedef struct SocketChardev {
     unsigned reconnect_ms, reconnect_timer;
     int fds[MAX_FDS];           /* received by SCM_RIGHTS, not taken yet */
     unsigned n_fds;
+    /* between: NULL for plain sockets, which pass descriptors */
+    Wire *wire;
+    bool shaking, websocket;
+    Object *creds;              /* a reference */
+    char *hostname, *authz;
 } SocketChardev;
 
 static void retry_later(SocketChardev *s);
@@ -46,8 +54,12 @@ static void disconnect(SocketChardev *s)
     loop_fd_free(s->watch_out);
     s->watch_peer = s->watch_out = NULL;
     g_mutex_lock(&s->chr.lock);
-    if (s->peer >= 0)
+    if (s->wire)
+        wire_free(s->wire);     /* closes it */
+    else if (s->peer >= 0)
         close(s->peer);
+    s->wire = NULL;
+    s->shaking = false;
     s->peer = -1;
     g_mutex_unlock(&s->chr.lock);
     drop_fds(s);
@@ -108,9 +120,52 @@ static unsigned strip_telnet(SocketChardev *s, uint8_t *buf, unsigned n)
     return kept;
 }
 
+/* Handshakes of what is between; the peer counts as there when they are done. */
+static void shake(SocketChardev *s)
+{
+    g_autoptr(GError) error = NULL;
+    int done = wire_shake(s->wire, &error);
+    if (done < 0) {
+        trace(shake, "%s: %s", s->chr.object.name, error->message);
+        hangup(s);
+        return;
+    }
+    s->shaking = done == 0;
+    loop_fd_set(s->watch_peer, s->shaking && wire_events(s->wire) & POLLOUT ? G_IO_OUT : G_IO_IN | G_IO_HUP);
+    if (done)
+        char_set_open(&s->chr, true);
+}
+
+/* TLS and WebSocket may hold what the kernel no longer knows of: reads until there is nothing. */
+static void read_wire(SocketChardev *s)
+{
+    uint8_t buf[CHUNK];
+    while (s->peer >= 0) {
+        unsigned room = char_room(&s->chr);
+        if (!room) {
+            loop_fd_set(s->watch_peer, 0);
+            return;
+        }
+        ssize_t n = wire_recv(s->wire, buf, MIN(room, sizeof(buf)));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN)
+            return;
+        if (n <= 0) {
+            hangup(s);
+            return;
+        }
+        char_input(&s->chr, buf, n);
+    }
+}
+
 static void readable(int fd, GIOCondition ready, void *data)
 {
     SocketChardev *s = data;
+    if (s->shaking)
+        return shake(s);
+    if (s->wire)
+        return read_wire(s);
     unsigned room = char_room(&s->chr);
     if (!room) {
         loop_fd_set(s->watch_peer, 0);
@@ -136,6 +191,11 @@ static void readable(int fd, GIOCondition ready, void *data)
 static void drained(int fd, GIOCondition ready, void *data)
 {
     SocketChardev *s = data;
+    g_mutex_lock(&s->chr.lock);
+    bool held = s->wire && !s->shaking && !wire_flush(s->wire) && errno == EAGAIN;
+    g_mutex_unlock(&s->chr.lock);
+    if (held)
+        return;
     loop_fd_free(s->watch_out);
     s->watch_out = NULL;
     char_writable(&s->chr);
@@ -160,8 +220,20 @@ static void offer_telnet(SocketChardev *s, int fd)
         return;                 /* the reader notices the hangup */
 }
 
+static bool start_wire(SocketChardev *s, int fd, GError **error)
+{
+    if (!s->creds && !s->websocket)
+        return true;
+    s->wire = wire_new(fd);
+    if (s->websocket)
+        wire_start_websocket(s->wire);
+    s->shaking = true;
+    return !s->creds || wire_start_tls(s->wire, s->creds, s->hostname, s->authz, error);
+}
+
 static void attach_peer(SocketChardev *s, int fd)
 {
+    g_autoptr(GError) error = NULL;
     int one = 1;
     if (s->telnet)
         offer_telnet(s, fd);
@@ -172,7 +244,14 @@ static void attach_peer(SocketChardev *s, int fd)
     s->watch_peer = loop_add_fd(s->chr.loop, fd, G_IO_IN | G_IO_HUP, readable, s);
     if (s->watch_listener)
         loop_fd_set(s->watch_listener, 0);      /* one peer at a time */
-    char_set_open(&s->chr, true);
+    if (!start_wire(s, fd, &error)) {
+        trace(shake, "%s: %s", s->chr.object.name, error->message);
+        hangup(s);
+    } else if (s->wire) {
+        shake(s);
+    } else {
+        char_set_open(&s->chr, true);
+    }
 }
 
 /* ---- how connections come about ---- */
@@ -236,15 +315,42 @@ static bool connect_out(SocketChardev *s, GError **error)
     return false;
 }
 
+/* What is between the socket and its user. */
+static bool set_between(SocketChardev *s, const ChardevSocket *o, GError **error)
+{
+    bool unix_socket = o->addr->type == SOCKET_ADDRESS_TYPE_UNIX;
+    s->websocket = o->has_websocket && o->websocket;
+    if (s->websocket && (!s->server || s->telnet))
+        return error_set(error, s->telnet ? "websocket and telnet exclude each other"
+                                          : "websocket is for servers (server=on)");
+    if (o->tls_authz && !o->tls_creds)
+        return error_set(error, "'tls_authz' option requires 'tls_creds' option");
+    if (!o->tls_creds)
+        return true;
+    if (s->telnet)
+        return error_set(error, "tls-creds and telnet exclude each other");
+    Object *creds = tls_creds_find(s->chr.object.vm, o->tls_creds, s->server, error);
+    if (!creds)
+        return false;
+    object_ref(creds);
+    s->creds = creds;
+    s->authz = g_strdup(o->tls_authz);
+    if (!s->server && !unix_socket && o->addr->type == SOCKET_ADDRESS_TYPE_INET)
+        s->hostname = g_strdup(o->addr->u.inet->data->host);
+    return true;
+}
+
 static bool socket_open(Chardev *c, const ChardevBackend *options, GError **error)
 {
     SocketChardev *s = (SocketChardev *)c;
     const ChardevSocket *o = options->u.socket->data;
     s->listener = s->peer = -1;
-    if ((o->has_tn3270 && o->tn3270) || (o->has_websocket && o->websocket) || o->tls_creds || o->tls_authz)
-        return error_set(error, "tn3270, websocket, tls-creds and tls-authz are not implemented yet");
+    if (o->has_tn3270 && o->tn3270)
+        return error_set(error, "tn3270 is not implemented yet");
     s->telnet = o->has_telnet && o->telnet;
     s->server = !o->has_server || o->server;
+    if (!set_between(s, o, error))
+        return false;
     s->nodelay = o->nodelay;
     s->reconnect_ms = o->has_reconnect_ms ? o->reconnect_ms : o->reconnect * 1000;
     if (s->server && s->reconnect_ms)
@@ -277,8 +383,11 @@ static unsigned socket_write(Chardev *c, const uint8_t *buf, unsigned n)
     SocketChardev *s = (SocketChardev *)c;
     unsigned done = 0;
     while (s->peer >= 0 && (done < n || s->iac_owed)) {
-        ssize_t k = s->telnet ? send_telnet(s, buf + done, n - done)
-                              : send(s->peer, buf + done, n - done, MSG_NOSIGNAL);
+        if (s->shaking)
+            break;              /* nobody is there yet */
+        ssize_t k = s->wire ? wire_send(s->wire, buf + done, n - done)
+                    : s->telnet ? send_telnet(s, buf + done, n - done)
+                                : send(s->peer, buf + done, n - done, MSG_NOSIGNAL);
         if (k > 0 || (k == 0 && done == n)) {
             done += k;
         } else if (k < 0 && errno == EINTR) {
@@ -291,14 +400,21 @@ static unsigned socket_write(Chardev *c, const uint8_t *buf, unsigned n)
             break;              /* the reader notices the hangup */
         }
     }
+    if (s->wire && !s->shaking && !wire_flush(s->wire) && errno == EAGAIN) {
+        object_ref(&c->object);
+        loop_post(c->loop, watch_output, s);
+    }
     return n;
 }
 
 static void socket_resume(Chardev *c)
 {
     SocketChardev *s = (SocketChardev *)c;
-    if (s->watch_peer)
+    if (s->watch_peer && !s->shaking) {
         loop_fd_set(s->watch_peer, G_IO_IN | G_IO_HUP);
+        if (s->wire)
+            read_wire(s);
+    }
 }
 
 static unsigned socket_take_fds(Chardev *c, int *fds, unsigned max)
@@ -348,6 +464,10 @@ static void socket_close(Chardev *c)
             unlink(s->address->u.unix_->path);
     }
     socket_address_free(s->address);
+    g_free(s->hostname);
+    g_free(s->authz);
+    if (s->creds)
+        object_unref(s->creds);
 }
 
 static const ChardevType socket_chardev_type = {

@@ -10,8 +10,9 @@
 
 struct Console {
     Vm *vm;
-    Device *dev;
-    unsigned head, index;
+    Device *dev;                /* NULL: a text console */
+    char *label;
+    unsigned head, slot;        /* slot: in the list */
     const ConsoleOps *ops;
     void *opaque;
     Surface *surface;
@@ -63,21 +64,34 @@ static GPtrArray *consoles(Vm *vm)
     return vm_data(vm, &consoles_key, consoles_make, (GDestroyNotify)g_ptr_array_unref);
 }
 
-Console *console_new(Device *dev, unsigned head, const ConsoleOps *ops, void *opaque)
+static Console *enlist(Vm *vm, Device *dev, unsigned head, const ConsoleOps *ops, void *opaque)
 {
     Console *c = g_new0(Console, 1);
-    GPtrArray *all = consoles(dev->object.vm);
+    GPtrArray *all = consoles(vm);
 
-    *c = (Console){.vm = dev->object.vm, .dev = dev, .head = head, .ops = ops, .opaque = opaque,
+    *c = (Console){.vm = vm, .dev = dev, .head = head, .ops = ops, .opaque = opaque,
                    .surface = surface_new(640, 480), .listeners = g_ptr_array_new()};
-    while (c->index < all->len && console_at(c->vm, c->index)) {
-        c->index++;
+    while (c->slot < all->len && all->pdata[c->slot]) {
+        c->slot++;
     }
-    if (c->index == all->len) {
+    if (c->slot == all->len) {
         g_ptr_array_add(all, c);
     } else {
-        all->pdata[c->index] = c;
+        all->pdata[c->slot] = c;
     }
+    return c;
+}
+
+Console *console_new(Device *dev, unsigned head, const ConsoleOps *ops, void *opaque)
+{
+    return enlist(dev->object.vm, dev, head, ops, opaque);
+}
+
+Console *console_new_text(Vm *vm, const char *label, const ConsoleOps *ops, void *opaque)
+{
+    Console *c = enlist(vm, NULL, 0, ops, opaque);
+
+    c->label = g_strdup(label);
     return c;
 }
 
@@ -85,7 +99,13 @@ Console *console_at(Vm *vm, unsigned index)
 {
     GPtrArray *all = consoles(vm);
 
-    return index < all->len ? g_ptr_array_index(all, index) : NULL;
+    for (unsigned i = 0; i < 2 * all->len; i++) {       /* pictures, then texts */
+        Console *c = g_ptr_array_index(all, i % all->len);
+        if (c && !c->dev == (i >= all->len) && index-- == 0) {
+            return c;
+        }
+    }
+    return NULL;
 }
 
 /* Whether the user's name for a device, an id or a path, means this one. */
@@ -103,13 +123,16 @@ Console *console_find(Vm *vm, const char *device, unsigned head, GError **error)
 
     for (unsigned i = 0; i < all->len; i++) {
         Console *c = g_ptr_array_index(all, i);
-        if (!c || (device && !is_device(c->dev, device)) || (first && c->dev != first->dev)) {
+        if (!c || !c->dev || (device && !is_device(c->dev, device)) || (first && c->dev != first->dev)) {
             continue;
         }
         first = first ? first : c;
         if (c->head == head) {
             return c;
         }
+    }
+    if (!first && !device && console_at(vm, 0)) {
+        return console_at(vm, 0);
     }
     if (first) {
         error_set(error, "the display device has no head %u", head);
@@ -133,14 +156,19 @@ Device *console_device(const Console *c)
     return c->dev;
 }
 
+bool console_is_text(const Console *c)
+{
+    return !c->dev;
+}
+
+const char *console_label(const Console *c)
+{
+    return c->label ? c->label : c->dev->id ? c->dev->id : c->dev->object.type->name;
+}
+
 unsigned console_head(const Console *c)
 {
     return c->head;
-}
-
-unsigned console_index(const Console *c)
-{
-    return c->index;
 }
 
 /* ---- telling viewers ---- */
@@ -278,6 +306,13 @@ void console_ui_info(Console *c, const UiInfo *info)
     }
 }
 
+void console_typed(Console *c, uint32_t keysym, bool ctrl)
+{
+    if (c->ops->typed) {
+        c->ops->typed(c->opaque, keysym, ctrl);
+    }
+}
+
 bool console_text(Console *c, uint16_t *cells, unsigned *columns, unsigned *rows)
 {
     return c->ops->text && c->ops->text(c->opaque, cells, columns, rows);
@@ -298,10 +333,11 @@ void console_free(Console *c)
             i = -1;             /* the list has changed */
         }
     }
-    consoles(c->vm)->pdata[c->index] = NULL;
+    consoles(c->vm)->pdata[c->slot] = NULL;
     g_ptr_array_unref(c->listeners);
     surface_free(c->surface);
     g_free(c->cursor);
+    g_free(c->label);
     g_free(c);
 }
 

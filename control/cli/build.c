@@ -423,6 +423,12 @@ static bool make_serials(Vm *vm, Config *c, GError **error)
 
 static bool make_monitors(Vm *vm, Config *c, GError **error)
 {
+    /* Without a word the monitor is a console beside the first serial port's. */
+    if (!c->monitors && !c->nodefaults && !c->nographic) {
+        Chardev *chr = chardev_from_legacy(vm, "compat_monitor0", "vc", NULL, error);
+        if (!chr || !monitor_new(vm, chr, MONITOR_HMP, error))
+            return false;
+    }
     for (unsigned i = 0; c->monitors && i < c->monitors->len; i++) {
         const MonitorOption *o = g_ptr_array_index(c->monitors, i);
         g_autofree char *id = g_strdup_printf("compat_monitor%u", i);
@@ -602,6 +608,27 @@ static bool add_fd(Vm *vm, const char *text, GError **error)
     return true;
 }
 
+/* What chardevs, displays and disks refer to comes before them; the rest may refer to chardevs. */
+static bool is_early(const char *option)
+{
+    static const char *const families[] = {"secret", "tls-", "authz-"};
+    bool is_json;
+    g_autoptr(Json) o = keyval_or_json(option, "qom-type", KEYVAL_PLAIN, &is_json, NULL);
+    const char *type = o ? json_get_text(o, "qom-type") : NULL;
+    for (unsigned i = 0; type && i < G_N_ELEMENTS(families); i++)
+        if (g_str_has_prefix(type, families[i]))
+            return true;
+    return false;
+}
+
+static bool make_objects(Vm *vm, Config *c, bool early, GError **error)
+{
+    FOR_EACH(text, c->objects)
+        if (is_early(text) == early && !user_object_add_option(vm, text, error))
+            return false;
+    return true;
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
     Drive *d;
@@ -628,6 +655,8 @@ static bool build(Vm *vm, Config *c, GError **error)
             g_prefix_error(error, "-fw_cfg %s: ", text);
             return false;
         }
+    if (!make_objects(vm, c, true, error))
+        return false;
     FOR_EACH(text, c->chardevs)
         if (!chardev_from_option(vm, text, error))
             return false;
@@ -636,9 +665,8 @@ static bool build(Vm *vm, Config *c, GError **error)
             g_prefix_error(error, "-audiodev %s: ", text);
             return false;
         }
-    FOR_EACH(text, c->objects)
-        if (!user_object_add_option(vm, text, error))
-            return false;
+    if (!make_objects(vm, c, false, error))
+        return false;
     if (!make_disks(vm, c, error) || !make_netdevs(vm, c, error) || !make_machine(vm, c, error) ||
         (c->preconfig && !wait_preconfig(vm, c, error)))
         return c->preconfig && vm->shutdown_requested;

@@ -51,10 +51,14 @@ typedef struct ConsoleOps {
     /* Text screens for displays without pixels: fills cells (character | attribute << 8, as in VGA
      * memory) up to *columns x *rows, sets both; false if it shows graphics. */
     bool (*text)(void *opaque, uint16_t *cells, unsigned *columns, unsigned *rows);
+    /* Text consoles: an X keysym was typed, with Ctrl or without. */
+    void (*typed)(void *opaque, uint32_t keysym, bool ctrl);
 } ConsoleOps;
 
 /* A console of `dev` (its output `head`), the next in order; owned by the Vm. */
 Console *console_new(Device *dev, unsigned head, const ConsoleOps *ops, void *opaque);
+/* A console that no device owns: the text of a chardev of that name. */
+Console *console_new_text(Vm *vm, const char *label, const ConsoleOps *ops, void *opaque);
 void console_free(Console *c);
 /* Shows another surface; the console owns it and frees the old one. NULL: a blank one of 640x480. */
 void console_show(Console *c, Surface *s);
@@ -65,13 +69,16 @@ void console_cursor(Console *c, Cursor *cursor);
 void console_cursor_at(Console *c, int x, int y, bool visible);
 Surface *console_surface(Console *c);           /* borrowed, never NULL */
 const Cursor *console_cursor_get(Console *c, int *x, int *y);   /* NULL: none, or hidden */
-Device *console_device(const Console *c);
+Device *console_device(const Console *c);       /* NULL: a text console */
+bool console_is_text(const Console *c);
+/* What a viewer calls it: the device's id, or the chardev's. */
+const char *console_label(const Console *c);
 unsigned console_head(const Console *c);
-unsigned console_index(const Console *c);
 
-/* By order; NULL: there is none. */
+/* By order, those of devices before text consoles; NULL: there is none. */
 Console *console_at(Vm *vm, unsigned index);
-/* By display device (its id or path) and head; device NULL: the first console, whose head it is. */
+/* By display device (its id or path) and head; device NULL: the first device's, or the first console of
+ * all if there is no display device. */
 Console *console_find(Vm *vm, const char *device, unsigned head, GError **error);
 
 /* The viewer's side; embed it. Callbacks may be NULL; none comes while the viewer is called. */
@@ -90,6 +97,8 @@ void console_unlisten(ConsoleListener *l);
 void console_refresh(Console *c);
 void console_invalidate(Console *c);
 void console_ui_info(Console *c, const UiInfo *info);
+/* A key was pressed in a viewer of a text console; others ignore it. */
+void console_typed(Console *c, uint32_t keysym, bool ctrl);
 bool console_text(Console *c, uint16_t *cells, unsigned *columns, unsigned *rows);
 
 /* Writes the picture into a file. PNG needs libpng at build time. */

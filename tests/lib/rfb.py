@@ -7,17 +7,29 @@ import zlib
 
 RAW, HEXTILE, TIGHT, ZRLE = 0, 5, 7, 16
 DESKTOP_SIZE = -223
+X509_NONE = 260
 
 
 class Rfb:
-    def __init__(self, port, encoding=RAW, timeout=20):
+    def __init__(self, port, encoding=RAW, timeout=20, tls=None):
+        """tls: an ssl.SSLContext, for servers that ask for VeNCrypt with certificates."""
         self.socket = socket.create_connection(('127.0.0.1', port), timeout)
         self.inflate = {}
         assert self.take(12) == b'RFB 003.008\n'
         self.socket.sendall(b'RFB 003.008\n')
         kinds = self.take(self.take(1)[0])
-        assert kinds == b'\x01', f'security types {kinds!r}'
-        self.socket.sendall(b'\x01')
+        if tls:
+            assert kinds == b'\x13', f'security types {kinds!r}'
+            self.socket.sendall(b'\x13')
+            assert self.take(2) == b'\0\2'
+            self.socket.sendall(b'\0\2')
+            assert self.take(6) == b'\0\1' + struct.pack('>I', X509_NONE)
+            self.socket.sendall(struct.pack('>I', X509_NONE))
+            assert self.take(1) == b'\1'
+            self.socket = tls.wrap_socket(self.socket, server_hostname='localhost')
+        else:
+            assert kinds == b'\x01', f'security types {kinds!r}'
+            self.socket.sendall(b'\x01')
         assert self.take(4) == b'\0\0\0\0'
         self.socket.sendall(b'\x01')
         self.width, self.height = struct.unpack('>HH', self.take(4))

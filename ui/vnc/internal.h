@@ -2,8 +2,8 @@
 /*
  * The VNC server's parts (RFB 3.8: RFC 6143; encodings and extensions: the community's rfbproto).
  *
- * stream.c    bytes to and from a client, through WebSocket frames and TLS where asked for
- * handshake.c versions, security types, passwords
+ * stream.c    bytes to and from a client, through TLS and WebSocket where asked for
+ * handshake.c versions, security types, passwords, VeNCrypt
  * messages.c  what a client says
  * update.c    what has changed, and when a client is told
  * encode.c    pixels in a client's format, raw and hextile; zrle.c, tight.c: compressed
@@ -17,6 +17,7 @@
 
 #include <zlib.h>
 
+#include "crypto/wire.h"
 #include "qapi/qapi-types-ui.h"
 #include "qapi/qapi-types-vnc.h"
 #include "ui/console.h"
@@ -39,33 +40,30 @@ typedef struct Keysyms Keysyms;
 typedef struct VncStreamOps {
     void (*received)(void *opaque);     /* more bytes in ->in */
     void (*drained)(void *opaque);      /* all of ->out is with the kernel */
+    void (*secured)(void *opaque);      /* the handshakes of vnc_stream_shake() are done */
     void (*closed)(void *opaque);       /* the other side is gone, or broke the rules */
 } VncStreamOps;
 struct VncStream {
     Loop *loop;
-    int fd;
+    Wire *wire;
     LoopFd *watch;
     GByteArray *in, *out;       /* RFB's bytes */
-    GByteArray *wire_in, *wire_out;     /* WebSocket's, where that is between */
-    enum { WS_NONE, WS_HANDSHAKE, WS_OPEN } websocket;
     const VncStreamOps *ops;
     void *opaque;
-    bool closing;               /* after what is in wire_out */
+    bool shaking;               /* TLS or WebSocket begin */
+    bool blocked;               /* the wire holds bytes that were sent */
+    bool closing;               /* after what is in out */
 };
-VncStream *vnc_stream_new(Loop *loop, int fd, bool websocket, const VncStreamOps *ops, void *opaque);
+/* Takes over the wire. */
+VncStream *vnc_stream_new(Loop *loop, Wire *wire, const VncStreamOps *ops, void *opaque);
 void vnc_stream_free(VncStream *s);
+/* The wire has begun TLS or WebSocket. */
+void vnc_stream_shake(VncStream *s);
 /* Sends what has been appended to ->out. */
 void vnc_stream_flush(VncStream *s);
 /* Ends after what was written; no callback follows but closed(). */
 void vnc_stream_end(VncStream *s);
 size_t vnc_stream_pending(const VncStream *s);
-
-/* websocket.c: RFC 6455. Handshake: bytes consumed of the request, 0: more needed, -1: no WebSocket. */
-gssize websocket_accept(const uint8_t *data, size_t n, GByteArray *reply);
-/* One frame at data: bytes consumed, 0: more needed, -1: broken. Payload is appended to `out`, answers
- * to pings to `reply`; *close: the other side ends. */
-gssize websocket_frame(const uint8_t *data, size_t n, GByteArray *out, GByteArray *reply, bool *close);
-void websocket_wrap(GByteArray *wire, unsigned opcode, const uint8_t *data, size_t n);
 
 /* ---- pixel formats, encode.c ---- */
 typedef struct VncFormat {
@@ -123,6 +121,7 @@ struct VncClient {
     VncStream *stream;
     /* Handles the next message: returns the bytes it took, 0: more are needed. */
     size_t (*next)(VncClient *c, const uint8_t *data, size_t n);
+    void (*secured)(VncClient *c);      /* what follows when TLS or WebSocket stand */
     bool websocket, shared, initialized, gone;
     VncClientInfo *info;
     VncServerInfo *server_info;
@@ -164,11 +163,14 @@ struct VncServer {
     char *id;
     char *device;               /* display=: the console's device, or NULL: the first console */
     unsigned head;
+    unsigned chosen;            /* by Ctrl-Alt and a digit: a console's index above 0; 0: none */
     bool looking;               /* listener is in use: there are clients */
     GPtrArray *listening;       /* Listening */
     GPtrArray *clients;
     char *password;             /* NULL: none may enter */
     bool password_on;
+    Object *tls_creds;          /* NULL: no TLS; a reference */
+    char *tls_authz;            /* who may enter, or NULL */
     int64_t expires;            /* seconds since 1970, 0: never; -1: now */
     VncShare share;
     unsigned most_clients;
@@ -181,6 +183,7 @@ struct VncServer {
 };
 const char *vnc_console_id(VncServer *s);       /* for input: the device's id, or NULL */
 Console *vnc_console(VncServer *s);             /* NULL: the machine shows nothing */
+void vnc_switch(VncServer *s, unsigned index);  /* shows another console, if there is one */
 void vnc_server_look(VncServer *s);             /* clients came or went */
 GPtrArray *vnc_servers(Vm *vm);
 unsigned vnc_server_sockets(const VncServer *s, int *fds, bool *websockets, unsigned most);

@@ -171,6 +171,16 @@ static void update_request(VncClient *c, const uint8_t *p)
 
 /* ---- keys ---- */
 
+static bool is_down(const VncClient *c, QKeyCode a, QKeyCode b)
+{
+    for (unsigned i = 0; i < c->n_pressed; i++) {
+        if (c->pressed[i] == a || c->pressed[i] == b) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void key(VncClient *c, QKeyCode code, bool down)
 {
     unsigned i = 0;
@@ -183,8 +193,30 @@ static void key(VncClient *c, QKeyCode code, bool down)
     } else if (!down && i < c->n_pressed) {
         c->pressed[i] = c->pressed[--c->n_pressed];
     }
-    input_key(c->server->vm, vnc_console_id(c->server), code, down);
-    input_sync(c->server->vm);
+    Console *console = vnc_console(c->server);
+    if (!console || !console_is_text(console)) {
+        input_key(c->server->vm, vnc_console_id(c->server), code, down);
+        input_sync(c->server->vm);
+    }
+}
+
+/* Ctrl-Alt and a digit show another console; text consoles take characters, others keys. */
+static void typed(VncClient *c, QKeyCode code, uint32_t keysym, bool down)
+{
+    Console *console = vnc_console(c->server);
+    bool ctrl = is_down(c, Q_KEY_CODE_CTRL, Q_KEY_CODE_CTRL_R), alt = is_down(c, Q_KEY_CODE_ALT, Q_KEY_CODE_ALT_R);
+
+    if (ctrl && alt && code >= Q_KEY_CODE_1 && code <= Q_KEY_CODE_9) {
+        if (down) {
+            vnc_client_release_keys(c);
+            vnc_switch(c->server, code - Q_KEY_CODE_1);
+        }
+        return;
+    }
+    if (console && console_is_text(console) && down && keysym) {
+        console_typed(console, keysym, ctrl);
+    }
+    key(c, code, down);
 }
 
 void vnc_client_release_keys(VncClient *c)
@@ -210,7 +242,7 @@ static size_t qemu_message(VncClient *c, const uint8_t *data, size_t n)
     if (code == Q_KEY_CODE_UNMAPPED) {
         code = keysyms_find(c->server->keysyms, get32(data + 4));
     }
-    key(c, code, get16(data + 2) != 0);
+    typed(c, code, get32(data + 4), get16(data + 2) != 0);
     return 12;
 }
 
@@ -309,7 +341,7 @@ size_t vnc_message(VncClient *c, const uint8_t *data, size_t n)
         return n >= 10 ? 10 : 0;
     case KEY_EVENT:
         if (n >= 8) {
-            key(c, keysyms_find(c->server->keysyms, get32(data + 4)), data[1]);
+            typed(c, keysyms_find(c->server->keysyms, get32(data + 4)), get32(data + 4), data[1]);
         }
         return n >= 8 ? 8 : 0;
     case POINTER_EVENT:

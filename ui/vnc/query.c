@@ -42,14 +42,19 @@ bool vnc_name_peer(int fd, bool peer, char **host, char **service, NetworkAddres
     return true;
 }
 
-static VncPrimaryAuth auth_of(const VncServer *s)
+static VncPrimaryAuth auth_of(const VncServer *s, bool websocket)
 {
-    return s->password_on ? VNC_PRIMARY_AUTH_VNC : VNC_PRIMARY_AUTH_NONE;
+    return s->tls_creds && !websocket ? VNC_PRIMARY_AUTH_VENCRYPT
+           : s->password_on ? VNC_PRIMARY_AUTH_VNC : VNC_PRIMARY_AUTH_NONE;
 }
 
 const char *vnc_auth_name(const VncServer *s)
 {
-    return vnc_primary_auth_name(auth_of(s));
+    static const char *const names[] = {"vencrypt+tls+none", "vencrypt+tls+vnc", "vencrypt+x509+none",
+                                        "vencrypt+x509+vnc"};
+
+    return s->tls_creds ? names[2 * tls_creds_are_x509(s->tls_creds) + s->password_on]
+                        : vnc_primary_auth_name(auth_of(s, false));
 }
 
 char *vnc_where(Vm *vm)
@@ -123,6 +128,14 @@ VncInfo *qmp_query_vnc(Vm *vm, GError **error)
     return info;
 }
 
+static VncVencryptSubAuth sub_auth_of(const VncServer *s)
+{
+    bool x509 = s->tls_creds && tls_creds_are_x509(s->tls_creds);
+
+    return s->password_on ? (x509 ? VNC_VENCRYPT_SUB_AUTH_X509_VNC : VNC_VENCRYPT_SUB_AUTH_TLS_VNC)
+                          : x509 ? VNC_VENCRYPT_SUB_AUTH_X509_NONE : VNC_VENCRYPT_SUB_AUTH_TLS_NONE;
+}
+
 static VncInfo2 *describe(const VncServer *s)
 {
     VncInfo2 *info = g_new0(VncInfo2, 1);
@@ -133,13 +146,17 @@ static VncInfo2 *describe(const VncServer *s)
     info->id = g_strdup(s->id);
     info->server = vnc_server_info2_list_new();
     info->clients = clients_of(s);
-    info->auth = auth_of(s);
+    info->auth = auth_of(s, false);
+    info->has_vencrypt = s->tls_creds != NULL;
+    info->vencrypt = sub_auth_of(s);
     info->display = g_strdup(s->device);
     for (unsigned i = 0; i < n; i++) {
         VncServerInfo2 *where = g_new0(VncServerInfo2, 1);
         vnc_name_peer(fds[i], false, &where->host, &where->service, &where->family);
         where->websocket = websockets[i];
-        where->auth = auth_of(s);
+        where->auth = auth_of(s, websockets[i]);
+        where->has_vencrypt = where->auth == VNC_PRIMARY_AUTH_VENCRYPT;
+        where->vencrypt = sub_auth_of(s);
         vnc_server_info2_list_add(info->server, where);
     }
     return info;

@@ -93,7 +93,29 @@ static void drained(void *opaque)
     vnc_update(opaque);
 }
 
-static const VncStreamOps stream_ops = {received, drained, closed};
+static void secured(void *opaque)
+{
+    VncClient *c = opaque;
+
+    c->secured(c);
+}
+
+static const VncStreamOps stream_ops = {received, drained, secured, closed};
+
+/* WebSocket clients bring TLS of their own (wss). */
+static void start_websocket(VncClient *c, Wire *wire)
+{
+    VncServer *s = c->server;
+    g_autoptr(GError) error = NULL;
+
+    c->secured = vnc_handshake_start;
+    if (s->tls_creds && !wire_start_tls(wire, s->tls_creds, NULL, s->tls_authz, &error)) {
+        vnc_client_end(c, error->message);
+        return;
+    }
+    wire_start_websocket(wire);
+    vnc_stream_shake(c->stream);
+}
 
 void vnc_client_new(VncServer *s, int fd, bool websocket)
 {
@@ -108,10 +130,15 @@ void vnc_client_new(VncServer *s, int fd, bool websocket)
     vnc_name_peer(fd, true, &c->info->host, &c->info->service, &c->info->family);
     vnc_name_peer(fd, false, &c->server_info->host, &c->server_info->service,
                   &c->server_info->family);
-    c->stream = vnc_stream_new(s->vm->loop, fd, websocket, &stream_ops, c);
+    Wire *wire = wire_new(fd);
+    c->stream = vnc_stream_new(s->vm->loop, wire, &stream_ops, c);
     g_ptr_array_add(s->clients, c);
     vnc_tell_connected(c);
-    vnc_handshake_start(c);
+    if (websocket) {
+        start_websocket(c, wire);
+    } else {
+        vnc_handshake_start(c);
+    }
 }
 
 static void accept_client(int fd, GIOCondition ready, void *data)
@@ -130,14 +157,16 @@ static void accept_client(int fd, GIOCondition ready, void *data)
 
 Console *vnc_console(VncServer *s)
 {
-    return s->listener.console ? s->listener.console : console_find(s->vm, s->device, s->head, NULL);
+    return s->listener.console ? s->listener.console
+           : s->chosen && console_at(s->vm, s->chosen - 1) ? console_at(s->vm, s->chosen - 1)
+                                                            : console_find(s->vm, s->device, s->head, NULL);
 }
 
 const char *vnc_console_id(VncServer *s)
 {
     Console *c = vnc_console(s);
 
-    return c ? console_device(c)->id : NULL;
+    return c && console_device(c) ? console_device(c)->id : NULL;
 }
 
 static VncServer *of(ConsoleListener *l)
@@ -192,6 +221,19 @@ void vnc_server_look(VncServer *s)
     }
 }
 
+void vnc_switch(VncServer *s, unsigned index)
+{
+    if (!console_at(s->vm, index)) {
+        return;
+    }
+    if (s->looking) {
+        console_unlisten(&s->listener);
+    }
+    s->looking = false;
+    s->chosen = index + 1;
+    vnc_server_look(s);
+}
+
 /* ---- life ---- */
 
 static void listening_free(gpointer data)
@@ -222,6 +264,10 @@ static void server_free(gpointer data)
     g_free(s->id);
     g_free(s->device);
     g_free(s->password);
+    g_free(s->tls_authz);
+    if (s->tls_creds) {
+        object_unref(s->tls_creds);
+    }
     g_free(s);
 }
 
@@ -332,10 +378,24 @@ static bool read_switch(const Json *o, const char *key, bool *value, GError **er
            error_set(error, "%s=%s: expected on or off", key, text);
 }
 
+static bool read_tls(VncServer *s, const Json *o, GError **error)
+{
+    const char *creds = json_get_text(o, "tls-creds");
+
+    s->tls_authz = g_strdup(json_get_text(o, "tls-authz"));
+    if (!creds) {
+        return !s->tls_authz || error_set(error, "tls-authz= goes with tls-creds=");
+    }
+    s->tls_creds = tls_creds_find(s->vm, creds, true, error);
+    if (s->tls_creds) {
+        object_ref(s->tls_creds);
+    }
+    return s->tls_creds != NULL;
+}
+
 static bool read_options(VncServer *s, const Json *o, GError **error)
 {
-    static const char *const absent[] = {"reverse", "sasl", "tls-creds", "tls-authz", "sasl-authz",
-                                         "lossy", "power-control"};
+    static const char *const absent[] = {"reverse", "sasl", "sasl-authz", "lossy", "power-control"};
     const char *secret = json_get_text(o, "password-secret"), *share = json_get_text(o, "share");
     const char *audio = json_get_text(o, "audiodev"), *most = json_get_text(o, "connections"), *head = json_get_text(o, "head");
 
@@ -349,7 +409,7 @@ static bool read_options(VncServer *s, const Json *o, GError **error)
     if (audio && !audiodev_find(s->vm, audio)) {
         return error_set(error, "audiodev=%s: there is no such audio back end (-audiodev)", audio);
     }
-    if (!read_switch(o, "password", &s->password_on, error)) {
+    if (!read_switch(o, "password", &s->password_on, error) || !read_tls(s, o, error)) {
         return false;
     }
     if (secret) {

@@ -2,7 +2,7 @@
 /* The WebSocket protocol (RFC 6455), server's side, with whole frames of binary data. */
 #include <string.h>
 
-#include "ui/vnc/internal.h"
+#include "crypto/wire.h"
 
 enum { OP_CONTINUE = 0, OP_TEXT = 1, OP_BINARY = 2, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 10,
        REQUEST_MAX = 8192 };
@@ -74,11 +74,14 @@ gssize websocket_frame(const uint8_t *data, size_t n, GByteArray *out, GByteArra
         return 0;
     }
     if (head == 4) {
-        length = get16(data + 2);
+        length = data[2] << 8 | data[3];
     } else if (head == 10) {
-        length = (uint64_t)get32(data + 2) << 32 | get32(data + 6);
+        length = 0;
+        for (unsigned i = 2; i < 10; i++) {
+            length = length << 8 | data[i];
+        }
     }
-    if (length > VNC_INPUT_MAX || (opcode >= 8 && length > 125)) {
+    if (length > WEBSOCKET_MOST || (opcode >= 8 && length > 125)) {
         return -1;
     }
     if (n < head + 4 + length) {
@@ -96,23 +99,19 @@ gssize websocket_frame(const uint8_t *data, size_t n, GByteArray *out, GByteArra
     } else if (opcode == OP_CONTINUE || opcode == OP_BINARY) {
         g_byte_array_append(out, payload, length);
     } else if (opcode != OP_PONG) {
-        return -1;              /* RFB is binary */
+        return -1;              /* no text */
     }
     return head + 4 + length;
 }
 
 void websocket_wrap(GByteArray *wire, unsigned opcode, const uint8_t *data, size_t n)
 {
-    put8(wire, 0x80 | opcode);
-    if (n < 126) {
-        put8(wire, n);
-    } else if (n < 65536) {
-        put8(wire, 126);
-        put16(wire, n);
-    } else {
-        put8(wire, 127);
-        put32(wire, (uint64_t)n >> 32);
-        put32(wire, n);
+    uint8_t head[10] = {0x80 | opcode, n < 126 ? n : n < 65536 ? 126 : 127};
+    unsigned size = n < 126 ? 0 : n < 65536 ? 2 : 8;
+
+    for (unsigned i = 0; i < size; i++) {
+        head[2 + i] = (uint64_t)n >> 8 * (size - 1 - i);
     }
+    g_byte_array_append(wire, head, 2 + size);
     g_byte_array_append(wire, data, n);
 }
