@@ -274,6 +274,7 @@ static const ChardevCommon *common(const ChardevBackend *o)
     case CHARDEV_BACKEND_KIND_PTY: return (const ChardevCommon *)o->u.pty->data;
     case CHARDEV_BACKEND_KIND_MUX: return (const ChardevCommon *)o->u.mux->data;
     case CHARDEV_BACKEND_KIND_STDIO: return (const ChardevCommon *)o->u.stdio->data;
+    case CHARDEV_BACKEND_KIND_VC: return (const ChardevCommon *)o->u.vc->data;
     case CHARDEV_BACKEND_KIND_RINGBUF:
     case CHARDEV_BACKEND_KIND_MEMORY: return (const ChardevCommon *)o->u.ringbuf->data;
     default: return o->u.null->data;

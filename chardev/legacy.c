@@ -3,6 +3,7 @@
  * The command line's ways to name a chardev. -serial's short forms are rewritten to -chardev's flat
  * form, text to text; the flat form is folded into the schema's nested one.
  */
+#include <stdio.h>
 #include <string.h>
 #include "chardev/internal.h"
 #include "qapi/keyval.h"
@@ -56,6 +57,18 @@ static char *to_flat(const char *text)
     }
     if (g_str_has_prefix(text, "udp:"))
         return udp_addresses(text + 4);
+    return g_strdup(text);
+}
+
+/* "vc", "vc:800x600" in pixels, "vc:80Cx24C" in characters */
+static char *vc_size(const char *text)
+{
+    unsigned width, height;
+    char c = 0;
+    if (sscanf(text, "vc:%uCx%u%c", &width, &height, &c) == 3 && c == 'C')
+        return g_strdup_printf("vc,cols=%u,rows=%u", width, height);
+    if (sscanf(text, "vc:%ux%u", &width, &height) == 2)
+        return g_strdup_printf("vc,width=%u,height=%u", width, height);
     return g_strdup(text);
 }
 
@@ -199,8 +212,7 @@ Chardev *chardev_from_legacy(Vm *vm, const char *id, const char *text, bool *mux
             error_set(error, "there is no chardev '%s'", text + 8);
         return c;
     }
-    /* A window's virtual console, where there are no windows. */
-    g_autofree char *flat = g_str_has_prefix(text, "vc") ? g_strdup("null") : to_flat(text);
+    g_autofree char *flat = g_str_has_prefix(text, "vc") ? vc_size(text) : to_flat(text);
     /* A terminal shared with a monitor has C-a x to end the machine; C-c is the guest's. */
     if (mon && !strcmp(flat, "stdio")) {
         g_free(flat);

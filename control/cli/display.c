@@ -163,8 +163,8 @@ static bool default_display(Vm *vm, Config *c, GError **error)
     Find f = {NULL};
     g_autofree char *where = NULL;
     object_type_foreach(look, &f);
-    if (f.found)
-        return start_display(vm, c, f.found, NULL, error);
+    if (f.found && start_display(vm, c, f.found, NULL, NULL))
+        return true;
     if (!vnc_add(vm, "localhost:0,to=99,id=default", c->layout, error))
         return false;
     where = vnc_where(vm);
