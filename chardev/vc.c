@@ -54,7 +54,6 @@ static bool vc_open(Chardev *c, const ChardevBackend *options, GError **error)
     s->rows = rows;
     c->filename = g_strdup("vc");
     object_type_foreach(look, &s->type);
-    c->open = true;
     return true;
 }
 
@@ -69,6 +68,7 @@ static void frontends_changed(Chardev *c)
         s->screen = screen;
         g_mutex_unlock(&c->lock);
     }
+    char_set_open(c, true);     /* now a greeting has where to go */
 }
 
 static unsigned vc_write(Chardev *c, const uint8_t *buf, unsigned n)

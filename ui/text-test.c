@@ -41,9 +41,9 @@ static void test_text(void)
     g_assert_cmphex(t.cells[31] & 255, ==, 0xc4);
     put(&t, "\033[2J");
     put(&t, "\033[Hab\033[1;31;44mc\033[0md\033[7me");
-    g_assert_cmphex(t.cells[12], ==, 'c' | 0x1c << 8);
-    g_assert_cmphex(t.cells[13], ==, 'd' | 0x07 << 8);
-    g_assert_cmphex(t.cells[14], ==, 'e' | 0x70 << 8);
+    g_assert_cmphex(t.cells[2], ==, 'c' | 0x1c << 8);
+    g_assert_cmphex(t.cells[3], ==, 'd' | 0x07 << 8);
+    g_assert_cmphex(t.cells[4], ==, 'e' | 0x70 << 8);
     put(&t, "\033[6n");
     g_assert_cmpmem(t.answers->data, t.answers->len, "\033[1;6R", 6);
     terminal_clear(&t);
