@@ -3,16 +3,8 @@
 #include "util/fiber.h"
 #include <glib.h>
 #include <sys/mman.h>
+#include "util/fiber/checkers.h"
 #include "util/fiber/switch.h"
-
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/common_interface_defs.h>
-#define STACK_ENTER(save, bottom, size) __sanitizer_start_switch_fiber(save, bottom, size)
-#define STACK_ENTERED(save, bottom, size) __sanitizer_finish_switch_fiber(save, bottom, size)
-#else
-#define STACK_ENTER(save, bottom, size) ((void)(save), (void)(bottom), (void)(size))
-#define STACK_ENTERED(save, bottom, size) ((void)(save), (void)(bottom), (void)(size))
-#endif
 
 enum { STACK = 256 * 1024, GUARD = 4096, KEEP = 64 };
 
@@ -24,9 +16,7 @@ struct Fiber {
     char *stack;
     bool ended;
     Fiber *next;                /* in the free list */
-    void *fake_stack, *caller_fake;     /* the address sanitizer's */
-    const void *caller_bottom;
-    size_t caller_size;
+    FiberCheck check;
 };
 
 typedef struct FiberThread {
@@ -40,6 +30,7 @@ static GPrivate this_thread = G_PRIVATE_INIT(release);
 
 static void unmap(Fiber *f)
 {
+    CHECK_FREE(&f->check);
     munmap(f->stack, STACK + GUARD);
     g_free(f);
 }
@@ -71,16 +62,16 @@ static void enter(FiberThread *t, Fiber *f)
 {
     f->below = t->running;
     t->running = f;
-    STACK_ENTER(&f->caller_fake, f->stack + GUARD, STACK);
+    CHECK_ENTER(&f->check, f->stack + GUARD, STACK);
     fiber_switch(&f->caller, &f->context);
-    STACK_ENTERED(f->caller_fake, NULL, NULL);
+    CHECK_BACK(&f->check);
     t->running = f->below;
 }
 
 static void main_of_fiber(void *data)
 {
     Fiber *f = data;
-    STACK_ENTERED(NULL, &f->caller_bottom, &f->caller_size);
+    CHECK_BEGUN(&f->check);
     for (;;) {
         f->fn(f->data);
         f->ended = true;
@@ -91,9 +82,9 @@ static void main_of_fiber(void *data)
 void fiber_wait(void)
 {
     Fiber *f = fiber_self();
-    STACK_ENTER(&f->fake_stack, f->caller_bottom, f->caller_size);
+    CHECK_LEAVE(&f->check);
     fiber_switch(&f->context, &f->caller);
-    STACK_ENTERED(f->fake_stack, &f->caller_bottom, &f->caller_size);
+    CHECK_RESUMED(&f->check);
 }
 
 static Fiber *get(FiberThread *t)
@@ -110,6 +101,7 @@ static Fiber *get(FiberThread *t)
     if (f->stack == MAP_FAILED)
         g_error("out of address space for a fiber's stack");
     mprotect(f->stack, GUARD, PROT_NONE);
+    CHECK_NEW(&f->check);
     fiber_context_init(&f->context, f->stack + GUARD, STACK, main_of_fiber, f);
     return f;
 }
