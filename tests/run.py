@@ -51,19 +51,22 @@ class Total:
         self.failed += failed
 
 
-def unit_tests(total, build):
+def unit_tests(total, build, env=None, slower=1):
     """meson's unit suite of a build folder."""
     report = SOURCE / build / 'meson-logs' / 'testlog.junit.xml'
     report.unlink(missing_ok=True)
     status = run('meson', 'test', '-C', build, '--no-rebuild', '--suite', 'unit',
-                 '--print-errorlogs', '--num-processes', max(2, os.cpu_count() or 2)).returncode
+                 '--print-errorlogs', '--timeout-multiplier', slower,
+                 '--num-processes', max(2, os.cpu_count() or 2),
+                 env={**os.environ, **(env or {})}).returncode
     total.report(f'unit tests of {build}', report, status)
 
 
-def functional_tests(total, build, args, name='functional', env=None, extra=()):
+def functional_tests(total, build, args, name='functional', env=None, extra=(),
+                     files='tests/functional'):
     report = SOURCE / build / f'{name}.junit.xml'
     report.unlink(missing_ok=True)
-    argv = ['/usr/bin/python3', '-m', 'pytest', 'tests/functional', '-v', '--tb=short',
+    argv = ['/usr/bin/python3', '-m', 'pytest', files, '-v', '--tb=short',
             '-p', 'no:cacheprovider', f'--junitxml={report}', *extra]
     if args.keyword:
         argv += ['-k', args.keyword]
@@ -78,6 +81,13 @@ def build_in(total, build, *options):
     return total.step(f'build {build}', run('scripts/build', build).returncode == 0)
 
 
+def fetch_guests(total):
+    heading('guests')
+    # One by one: a guest that cannot be had fails its own tests, not those of the others.
+    for guest in ('cloud', 'standard', 'i386', 'riscv64'):
+        total.step(f'fetch {guest}', run('scripts/fetch-guests', guest).returncode == 0)
+
+
 def slim_build(total, args):
     """A microvm for x86-64 and nothing else builds and boots."""
     heading('a slim build: x86-64 microvm')
@@ -88,27 +98,55 @@ def slim_build(total, args):
                          extra=('-k', '(test_boot and cloud-2) or test_shell_is_interactive'))
 
 
+def sanitizers(total, args):
+    """Everything but the long tests with AddressSanitizer and UBSan; threads with ThreadSanitizer."""
+    heading('AddressSanitizer, UBSan: unit tests and quick functional tests')
+    build = 'build-sanitizers'
+    slow = {'MYNA': str(SOURCE / build / 'myna'), 'MYNA_PATIENCE': '6',
+            'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1'}
+    if build_in(total, build, '-Db_sanitize=address,undefined', '--buildtype=debugoptimized'):
+        unit_tests(total, build, slow, 4)
+        functional_tests(total, build, args, 'sanitizers', slow, ['-m', 'not long'])
+    heading('ThreadSanitizer: unit tests, a guest with all kinds of threads')
+    build = 'build-threads'
+    slow = {'MYNA': str(SOURCE / build / 'myna'), 'MYNA_PATIENCE': '20',
+            'TSAN_OPTIONS': f'suppressions={SOURCE}/tests/tsan.supp:history_size=4'}
+    if build_in(total, build, '-Db_sanitize=thread', '--buildtype=debugoptimized'):
+        unit_tests(total, build, slow, 10)
+        functional_tests(total, build, args, 'threads', slow,
+                         files='tests/functional/test_threads.py')
+
+
 def long_matrix(total, args):
     slim_build(total, args)
     heading('fuzzers')
     total.step('fuzzers', run('scripts/fuzz', '-s', '60').returncode == 0)
-    heading('sanitizers: unit tests and quick functional tests')
-    build = 'build-sanitizers'
-    if build_in(total, build, '-Db_sanitize=address,undefined', '--buildtype=debugoptimized'):
-        unit_tests(total, build)
-        functional_tests(total, build, args, 'sanitizers',
-                         {'MYNA': str(SOURCE / build / 'myna'), 'MYNA_PATIENCE': '4'},
-                         ['-m', 'not long'])
+    sanitizers(total, args)
+
+
+def summary(total, start):
+    print()
+    for name in total.failed:
+        print(f'FAILED {name}')
+    print(f'{time.monotonic() - start:.0f} s, logs in build/meson-logs and build/*.junit.xml')
+    print(f'{total.passed} passed, {len(total.failed)} failed', flush=True)
+    return 1 if total.failed else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--long', action='store_true', help='the long matrix, too (hours)')
     parser.add_argument('--unit', action='store_true', help='only the unit tests')
+    parser.add_argument('--sanitize', action='store_true',
+                        help='instead: all but the long tests in builds with sanitizers')
     parser.add_argument('-k', dest='keyword', help='functional tests whose name matches')
     args = parser.parse_args()
     start, total = time.monotonic(), Total()
 
+    if args.sanitize:
+        fetch_guests(total)
+        sanitizers(total, args)
+        return summary(total, start)
     heading('build')
     if build_in(total, 'build'):
         heading('unit tests')
@@ -117,21 +155,12 @@ def main():
             heading('packages for disk images')
             total.step('install packages', run('scripts/install-packages', 'disk').returncode == 0)
         if not args.unit and total.step('the program was built', (SOURCE / 'build/myna').exists()):
-            heading('guests')
-            # One by one: a guest that cannot be had fails its own tests, not those of the others.
-            for guest in ('cloud', 'standard', 'i386', 'riscv64'):
-                total.step(f'fetch {guest}', run('scripts/fetch-guests', guest).returncode == 0)
+            fetch_guests(total)
             heading('functional tests')
             functional_tests(total, 'build', args, extra=() if args.long else ('-m', 'not long'))
         if args.long:
             long_matrix(total, args)
-
-    print()
-    for name in total.failed:
-        print(f'FAILED {name}')
-    print(f'{time.monotonic() - start:.0f} s, logs in build/meson-logs and build/*.junit.xml')
-    print(f'{total.passed} passed, {len(total.failed)} failed', flush=True)
-    return 1 if total.failed else 0
+    return summary(total, start)
 
 
 if __name__ == '__main__':

@@ -43,10 +43,10 @@ static void wipe_access(TlbInstance *t, MemAccess a)
         for (uint64_t bits = t->used[a][w]; bits; bits &= bits - 1) {
             TlbEntry *group = &t->entries[a][(w * 64 + (unsigned)__builtin_ctzll(bits)) << GROUP_BITS];
             for (unsigned i = 0; i < 1 << GROUP_BITS; i++) {
-                group[i].tag = TLB_INVALID;
+                __atomic_store_n(&group[i].tag, TLB_INVALID, __ATOMIC_RELAXED);
             }
         }
-        t->used[a][w] = 0;
+        __atomic_store_n(&t->used[a][w], 0, __ATOMIC_RELAXED);
     }
 }
 
@@ -171,9 +171,11 @@ void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host,
     }
     *word = global ? *word | bit : *word & ~bit;
     cpu->mmu->local[k][a][i >> GROUP_BITS >> 6] |= (uint64_t)!global << (i >> GROUP_BITS & 63);
-    e->addend = (uintptr_t)host - page;
+    /* (wipe_stores() may look on; mmu_locate() then finds what it missed.) */
+    uint64_t *used = &t->used[a][i >> GROUP_BITS >> 6];
+    __atomic_store_n(&e->addend, (uintptr_t)host - page, __ATOMIC_RELAXED);
     __atomic_store_n(&e->tag, page, __ATOMIC_RELEASE);
-    t->used[a][i >> GROUP_BITS >> 6] |= 1ull << (i >> GROUP_BITS & 63);
+    __atomic_store_n(used, *used | 1ull << (i >> GROUP_BITS & 63), __ATOMIC_RELAXED);
 }
 
 void mmu_drop(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a)
@@ -523,7 +525,8 @@ static void wipe_stores(Cpu *cpu, const uint8_t *host)
                 TlbEntry *e = &t->entries[MEM_STORE][(w * 64 + (unsigned)__builtin_ctzll(bits)) << GROUP_BITS];
                 for (unsigned i = 0; i < 1 << GROUP_BITS; i++, e++) {
                     uint64_t tag = __atomic_load_n(&e->tag, __ATOMIC_ACQUIRE);
-                    if (!host || (const uint8_t *)(uintptr_t)(tag + e->addend) == host) {
+                    uint64_t at = tag + __atomic_load_n(&e->addend, __ATOMIC_RELAXED);
+                    if (!host || (const uint8_t *)(uintptr_t)at == host) {
                         __atomic_store_n(&e->tag, TLB_INVALID, __ATOMIC_RELEASE);
                     }
                 }
