@@ -42,7 +42,7 @@ static uint64_t read_block(Device *d, uint64_t at, unsigned size)
     CpuHotplug *s = (CpuHotplug *)d;
     if (at == FLAGS && in_range(s))
         return s->pending[s->selector] | (selected(s) ? ENABLED : 0);
-    return at == DATA ? read_data(s) : 0;
+    return at == DATA && in_range(s) ? read_data(s) : 0;    /* by a 0 firmware finds the end */
 }
 
 /* ---- writes ---- */
