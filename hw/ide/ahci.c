@@ -9,7 +9,7 @@
 #include <string.h>
 #include "hw/ide.h"
 #include "hw/ide/ata.h"
-#include "hw/ide/dma.h"
+#include "hw/dma-list.h"
 #include "util/log.h"
 
 enum {

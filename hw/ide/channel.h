@@ -4,7 +4,7 @@
 #define HW_IDE_CHANNEL_H
 
 #include "hw/ide/ata.h"
-#include "hw/ide/dma.h"
+#include "hw/dma-list.h"
 #include "hw/pci.h"
 
 /* [0]: as written last, [1]: as written before that (48-bit commands). */

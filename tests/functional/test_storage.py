@@ -78,3 +78,14 @@ def test_board_drives(tmp_path, board, driver):
         seen(m, 'sda', 32768, 'QEMU HARDDISK', disk_sha)
         seen(m, 'sr0', 16384, 'QEMU DVD-ROM', cd_sha)
         written(m, disk, 4)
+
+
+def test_nvme(tmp_path):
+    disk, sha = image(tmp_path, 'disk', 16)
+    other, other_sha = image(tmp_path, 'other', 2)
+    with linux('standard', 'storage', *drive('d', disk), '-device', 'nvme,drive=d,serial=MYNA7,id=n0',
+               *drive('e', other), '-device', 'nvme-ns,drive=e,bus=n0', board='q35',
+               append='myna.load=nvme myna.wait=nvme0n1,nvme0n2 myna.write=nvme0n1') as m:
+        seen(m, 'nvme0n1', 32768, 'QEMU NVMe Ctrl', sha)
+        seen(m, 'nvme0n2', 4096, 'QEMU NVMe Ctrl', other_sha)
+        written(m, disk, 4)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scatter lists over guest memory. */
-#include "hw/ide/dma.h"
+#include "hw/dma-list.h"
 #include "core/vm.h"
 
 static AddressSpace *space(Device *d) { return d->dma ? d->dma : d->object.vm->memory; }

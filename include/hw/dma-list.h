@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Scatter lists over guest memory, for controllers that find addresses in tables. */
-#ifndef HW_IDE_DMA_H
-#define HW_IDE_DMA_H
+#ifndef HW_DMA_LIST_H
+#define HW_DMA_LIST_H
 
 #include "core/device.h"
 #include "util/iov.h"
