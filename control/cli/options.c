@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "control/cli/config.h"
+#include "hw/usb.h"
 #include "qapi/keyval.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -241,6 +242,16 @@ static bool add_audiodev(Parse *p, const char *arg)
 
 static bool add_vnc(Parse *p, const char *arg) { return add(&p->c->vncs, arg); }
 static bool set_layout(Parse *p, const char *arg) { return keep(&p->c->layout, arg); }
+
+static bool set_usb(Parse *p, const char *arg) { return merge(p, &p->c->machine_props, "usb=on", "type"); }
+
+static bool add_usb(Parse *p, const char *arg)
+{
+    const char *type = usb_legacy_type(arg);
+    if (!type)
+        return error_set(p->error, "'%s' is not there; tablet, mouse and keyboard are", arg);
+    return set_usb(p, NULL) && add(&p->c->devices, type);
+}
 
 static bool set_vga(Parse *p, const char *arg)
 {

@@ -13,3 +13,6 @@ VIRTIO_PCI_MODERN(mem, "virtio-mem-pci", "virtio-mem", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_MODERN(pmem, "virtio-pmem-pci", "virtio-pmem", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI(balloon, "virtio-balloon", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_ALWAYS_MODERN(vsock, "virtio-vsock-pci", "virtio-vsock-device", 0x028000, DEVICE_MISC);
+VIRTIO_PCI_TYPE(keyboard_pci, "virtio-keyboard-pci", "virtio-keyboard", "virtio-keyboard-device", 0x090000, DEVICE_INPUT, VIRTIO_PCI_AUTO);
+VIRTIO_PCI_TYPE(mouse_pci, "virtio-mouse-pci", "virtio-mouse", "virtio-mouse-device", 0x090200, DEVICE_INPUT, VIRTIO_PCI_AUTO);
+VIRTIO_PCI_TYPE(tablet_pci, "virtio-tablet-pci", "virtio-tablet", "virtio-tablet-device", 0x098000, DEVICE_INPUT, VIRTIO_PCI_AUTO);

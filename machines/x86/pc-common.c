@@ -87,6 +87,31 @@ static void make_hpet(Pc *s)
     hpet_new(s->m.vm, HPET_BASE, pins, (Pin){0});
 }
 
+/* pc: the UHCI of the PIIX3. q35: an EHCI of the ICH9, with companions for slower devices. */
+static bool make_usb(Pc *s, GError **error)
+{
+    enum { ICH9_SLOT = 0x1d, EHCI_FUNCTION = 7 };
+    if (!s->m.usb)
+        return true;
+    if (!s->kind->q35) {
+        pci_make(s->root, "piix3-usb-uhci", 1, 2);
+        return true;
+    }
+    PciDevice *ehci = pci_make(s->root, "ich9-usb-ehci1", ICH9_SLOT, EHCI_FUNCTION);
+    const Bus *bus = ehci->dev.buses->pdata[0];
+    for (unsigned n = 0; n < 3; n++) {
+        g_autofree char *type = g_strdup_printf("ich9-usb-uhci%u", n + 1);
+        PciDevice *uhci = pci_draft(s->m.vm, type, ICH9_SLOT, n);
+        uhci->multifunction = true;
+        g_autofree char *first = g_strdup_printf("%u", 2 * n);
+        if (!object_set_string(&uhci->dev.object, "masterbus", bus->object.name, error) ||
+            !object_set_string(&uhci->dev.object, "firstport", first, error) ||
+            !device_realize(&uhci->dev, &s->root->bus, error))
+            return false;
+    }
+    return true;
+}
+
 static bool make_serials(Pc *s, GError **error)
 {
     for (unsigned n = 0; n < 4; n++) {
@@ -210,7 +235,7 @@ bool pc_finish_build(Pc *s, GError **error)
     set_cmos(s);
     add_fw_cfg(s);
     return (!s->disks || ide_add_drives(s->disks, s->kind->q35 ? 1 : 2, error)) && make_serials(s, error) &&
-           pc_firmware(s, error);
+           make_usb(s, error) && pc_firmware(s, error);
 }
 
 /* ---- MachineType ---- */
