@@ -7,7 +7,6 @@
 typedef struct Events {
     Object object;
     bool running;               /* as told last */
-    RunState state;
 } Events;
 
 static bool by_guest(ShutdownCause cause) { return cause >= CAUSE_GUEST_SHUTDOWN; }
@@ -20,10 +19,7 @@ static void on_state(Vm *vm, Events *e)
         qapi_event_resume(vm);
     else if (!running && e->running && !vm->shutdown_requested) /* else SHUTDOWN has said it */
         qapi_event_stop(vm);
-    if (vm->state == RUN_SUSPENDED && e->state != RUN_SUSPENDED)
-        qapi_event_suspend(vm);
     e->running = running;
-    e->state = vm->state;
 }
 
 static void on_panic(Vm *vm)
@@ -60,6 +56,9 @@ static void tell(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
     case VM_EVENT_WAKEUP:
         qapi_event_wakeup(vm);
         break;
+    case VM_EVENT_SUSPEND:
+        qapi_event_suspend(vm);
+        break;
     }
 }
 
@@ -72,11 +71,10 @@ void events_start(Vm *vm)
 {
     static const VmEvent all[] = {VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN,
                                   VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP,
-                                  VM_EVENT_CRASH_LOADED};
+                                  VM_EVENT_CRASH_LOADED, VM_EVENT_SUSPEND};
     Events *e = (Events *)object_new(vm, &events_type);
 
     e->running = vm_is_running(vm);
-    e->state = vm->state;
     object_add_child(vm->backends, "events", &e->object);
     for (unsigned i = 0; i < G_N_ELEMENTS(all); i++)
         vm_listen(vm, all[i], tell, e);

@@ -173,7 +173,7 @@ static void running(void)
     expect(t, "RESET{\"guest\": false, \"reason\": \"host-qmp-system-reset\"} ");
     ask(t, "system_powerdown", NULL, "{}");
     expect(t, "POWERDOWN ");
-    ask_part(t, "system_wakeup", NULL, "Unable to wake up");
+    ask_part(t, "system_wakeup", NULL, "not supported by this guest");
     ask_part(t, "x-exit-preconfig", NULL, "only before machine initialization");
 
     vm_start(t->vm);

@@ -168,5 +168,5 @@ MachineInfoList *qmp_query_machines(Vm *vm, bool has_compat_props, bool compat_p
 
 CurrentMachineParams *qmp_query_current_machine(Vm *vm, GError **error)
 {
-    return current_machine_params_new(false);
+    return current_machine_params_new(vm->can_suspend);
 }

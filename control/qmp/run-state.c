@@ -7,7 +7,7 @@
 
 StatusInfo *qmp_query_status(Vm *vm, GError **error)
 {
-    return status_info_new(vm_is_running(vm), false, (VmRunState)vm->state);
+    return status_info_new(vm->state == RUN_RUNNING, false, (VmRunState)vm->state);
 }
 
 bool qmp_stop(Vm *vm, GError **error)
@@ -47,9 +47,12 @@ bool qmp_system_powerdown(Vm *vm, GError **error)
 
 bool qmp_system_wakeup(Vm *vm, GError **error)
 {
-    return error_set(error, vm->state == RUN_SUSPENDED
-                                ? "wake-up from suspend is not supported by this guest"
-                                : "Unable to wake up: guest is not in suspended state");
+    if (!vm->can_suspend)
+        return error_set(error, "wake-up from suspend is not supported by this guest");
+    if (vm->state != RUN_SUSPENDED)
+        return error_set(error, "Unable to wake up: guest is not in suspended state");
+    vm_request_wakeup(vm, WAKE_OTHER);
+    return true;
 }
 
 bool qmp_inject_nmi(Vm *vm, GError **error)

@@ -47,6 +47,11 @@ Cpu *cpu_current(void)
     return self;
 }
 
+bool cpu_is_secure(void)
+{
+    return self && self->memory != self->vm->memory;
+}
+
 struct RunControl *run_control_new(void)
 {
     struct RunControl *r = g_new0(struct RunControl, 1);

@@ -457,6 +457,15 @@ void softmmu_flush(Cpu *cpu)
     }
 }
 
+void softmmu_set_memory(Cpu *cpu, AddressSpace *as)
+{
+    cpu->memory = as;
+    if (cpu->mmu) {
+        forget_sections(cpu->mmu);
+    }
+    softmmu_flush(cpu);
+}
+
 void softmmu_flush_nonglobal(Cpu *cpu, uint64_t mask, uint64_t value)
 {
     struct Softmmu *m = cpu->mmu;

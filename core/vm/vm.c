@@ -63,7 +63,8 @@ struct Services {
 struct VmRequests {
     pthread_mutex_t lock;
     bool posted;
-    bool reset, shutdown, powerdown, panic, crash_loaded, stop, debug;
+    bool reset, shutdown, powerdown, panic, crash_loaded, stop, debug, suspend, wakeup;
+    WakeReason wake_reason;
     ShutdownCause reset_cause, shutdown_cause;
     int exit_code;
     RunState why;
@@ -143,7 +144,7 @@ void vm_start(Vm *vm)
     }
     vm->debug_cpu = NULL;
     clock_start(vm);
-    set_state(vm, RUN_RUNNING);
+    set_state(vm, vm->asleep ? RUN_SUSPENDED : RUN_RUNNING);
     if (vm->state == RUN_RUNNING) {     /* no listener has stopped it again */
         cpus_resume(vm);
     }
@@ -152,26 +153,69 @@ void vm_start(Vm *vm)
 void vm_stop(Vm *vm, RunState why)
 {
     if (vm_is_running(vm)) {
-        cpus_pause(vm);
+        if (vm->state == RUN_RUNNING) {
+            cpus_pause(vm);
+        }
         clock_stop(vm);
         set_state(vm, why);
     }
 }
 
-void vm_reset(Vm *vm, ShutdownCause cause)
+/* All chips as at power-on; CPUs must stand. */
+static void reset_hardware(Vm *vm)
 {
-    bool ran = vm_is_running(vm);
-
-    cpus_pause(vm);
     device_reset_all(vm);
     if (vm->machine && vm->machine->type_ && vm->machine->type_->cold_reset) {
         vm->machine->type_->cold_reset(vm->machine);
     }
-    if (vm_needs_reset(vm)) {
+}
+
+void vm_reset(Vm *vm, ShutdownCause cause)
+{
+    bool ran = vm_is_running(vm), slept = vm->state == RUN_SUSPENDED;
+
+    vm->asleep = false;
+    if (!slept) {
+        cpus_pause(vm);
+    }
+    reset_hardware(vm);
+    if (slept) {
+        set_state(vm, RUN_RUNNING);
+    } else if (vm_needs_reset(vm)) {
         set_state(vm, RUN_PAUSED);
     }
     emit(vm, VM_EVENT_RESET, cause);
     if (ran && vm_is_running(vm)) {
+        cpus_resume(vm);
+    }
+}
+
+/* ---- sleep ---- */
+
+static void suspend(Vm *vm)
+{
+    if (vm->state != RUN_RUNNING) {
+        return;
+    }
+    cpus_pause(vm);
+    vm->asleep = true;
+    emit(vm, VM_EVENT_SUSPEND, CAUSE_NONE);
+    set_state(vm, RUN_SUSPENDED);
+}
+
+static void wake_up(Vm *vm, WakeReason reason)
+{
+    if (vm->state != RUN_SUSPENDED) {
+        return;
+    }
+    vm->asleep = false;
+    vm->waking = true;
+    reset_hardware(vm);
+    vm->waking = false;
+    vm->wake_reason = reason;
+    set_state(vm, RUN_RUNNING);
+    emit(vm, VM_EVENT_WAKEUP, CAUSE_NONE);
+    if (vm->state == RUN_RUNNING) {
         cpus_resume(vm);
     }
 }
@@ -214,10 +258,12 @@ void vm_handle_requests(Vm *vm)
     bool stop = r->stop, debug = r->debug, crash_loaded = r->crash_loaded;
     ShutdownCause reset_cause = r->reset_cause, shutdown_cause = r->shutdown_cause;
     RunState why = r->why;
+    bool sleep = r->suspend, wakeup = r->wakeup;
+    WakeReason wake_reason = r->wake_reason;
     Cpu *debug_cpu = r->debug_cpu;
     int exit_code = r->exit_code;
     r->posted = r->reset = r->shutdown = r->powerdown = r->panic = r->stop = r->debug = false;
-    r->crash_loaded = false;
+    r->crash_loaded = r->suspend = r->wakeup = false;
     pthread_mutex_unlock(&r->lock);
 
     if (debug && vm_is_running(vm)) {
@@ -238,6 +284,12 @@ void vm_handle_requests(Vm *vm)
             vm_reset(vm, reset_cause);
             vm->reset_requested = false;
         }
+    }
+    if (sleep) {
+        suspend(vm);
+    }
+    if (wakeup) {
+        wake_up(vm, wake_reason);
     }
     if (powerdown) {
         emit(vm, VM_EVENT_POWERDOWN, CAUSE_NONE);
@@ -306,6 +358,24 @@ void vm_request_panic(Vm *vm)
 {
     begin(vm)->panic = true;
     end(vm, vm->on_panic != PANIC_NONE);
+}
+
+void vm_request_suspend(Vm *vm)
+{
+    begin(vm)->suspend = true;
+    end(vm, true);
+}
+
+void vm_request_wakeup(Vm *vm, WakeReason reason)
+{
+    if (!(__atomic_load_n(&vm->wakers, __ATOMIC_SEQ_CST) >> reason & 1)) {
+        return;
+    }
+    struct VmRequests *r = begin(vm);
+
+    r->wakeup = true;
+    r->wake_reason = reason;
+    end(vm, false);
 }
 
 void vm_request_crash_loaded(Vm *vm)

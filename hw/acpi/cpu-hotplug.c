@@ -30,11 +30,12 @@ static Cpu *selected(const CpuHotplug *s)
 
 /* ---- reads ---- */
 
+/* 0 for a CPU that cannot be: firmware counts the possible ones by that. */
 static uint32_t read_data(const CpuHotplug *s)
 {
-    if (s->command == NEXT_EVENT)
-        return s->selector;
-    return s->command == ARCH_ID && in_range(s) ? s->slots.arch_ids[s->selector] : 0;
+    if (!in_range(s))
+        return 0;
+    return s->command == NEXT_EVENT ? s->selector : s->command == ARCH_ID ? s->slots.arch_ids[s->selector] : 0;
 }
 
 static uint64_t read_block(Device *d, uint64_t at, unsigned size)

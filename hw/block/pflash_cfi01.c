@@ -34,6 +34,7 @@ typedef struct PFlash {
     BlockRequest request;
     struct iovec iov;
     uint8_t *out;
+    bool secure;                /* takes commands from system management mode only */
     /* properties */
     Drive *drive;
     uint64_t sector;
@@ -179,6 +180,8 @@ static void write_flash(void *opaque, uint64_t at, uint64_t value, unsigned size
 {
     PFlash *s = opaque;
     uint8_t v = value;
+    if (s->secure && !cpu_is_secure())
+        return;
     if (s->cycle == 0) {
         first_write(s, at, v);
         return;
@@ -205,6 +208,8 @@ static void write_flash(void *opaque, uint64_t at, uint64_t value, unsigned size
 static uint64_t read_flash(void *opaque, uint64_t at, unsigned size)
 {
     PFlash *s = opaque;
+    if (s->secure && !cpu_is_secure())
+        return bytes(s)[at];
     switch (s->command) {
     case ARRAY: return bytes(s)[at];
     case ID: return (at & 0xff) == 0 ? MANUFACTURER : (at & 0xff) == 1 ? DEVICE : 0;
@@ -308,6 +313,7 @@ static const Field fields[] = {
     HOST(PFlash, read_only), HOST(PFlash, writing), HOST(PFlash, dirty), HOST(PFlash, request),
     HOST(PFlash, iov), HOST(PFlash, out), PROP(PFlash, drive, "drive", PROP_DRIVE),
     PROP(PFlash, sector, "sector-length", PROP_U64, .init = BLOCK), PROP(PFlash, name, "name", PROP_STRING),
+    PROP(PFlash, secure, "secure", PROP_BOOL, .desc = "Only system management mode may change it"),
 };
 static const DeviceType pflash = {
     .name = "cfi.pflash01", .desc = "Parallel flash, Intel commands", .size = sizeof(PFlash),

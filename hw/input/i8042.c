@@ -165,6 +165,8 @@ static void key_event(void *opaque, const InputItem *item)
 {
     I8042 *s = opaque;
     const KeyCodes *k = key_codes(item->key);
+    if (item->down)
+        vm_request_wakeup(s->dev.object.vm, WAKE_OTHER);
     device_lock(&s->dev);
     bool set1 = s->kbd_set == 1;
     uint32_t code = k ? set1 ? k->set1 : k->set2 : 0;

@@ -2,12 +2,14 @@
 /*
  * ICH9 LPC bridge: interrupt routing, ACPI base, reset control, APM. Datasheet: Intel 316972, chapter 13.
  */
+#include "hw/fw_cfg.h"
 #include "hw/pc-pci.h"
 
 enum {
     PMBASE = 0x40, ACPI_CNTL = 0x44, PIRQA = 0x60, PIRQE = 0x68, RCBA = 0xf0, GEN_PMCON_1 = 0xa0,
     ACPI_ENABLE = 0x80, PIRQ_OFF = 0x80, RCBA_ENABLE = 1, RCBA_SIZE = 0x4000, LINES = 8,
     APM = 0xb2, RESET_AT = 1, RESET_CPU = 4, ACPI_ON = 2, ACPI_OFF = 3, GPE_AT = 0x20, TCO_AT = 0x60,
+    SMI_LOCK = 0x10, SMI_GLOBAL = 1, SMI_BROADCAST = 1,
 };
 
 typedef struct Lpc {
@@ -16,9 +18,16 @@ typedef struct Lpc {
     Device *pm;
     MemRegion *pm_io, *apm_io, *rcba;
     uint16_t pm_at;             /* 0: not mapped */
+    uint32_t last_base;         /* of the PM block, and whether it decodes, as the guest has set them */
+    uint8_t last_control;
     uint32_t rcba_at;
     uint8_t apm[2], reset_control;
     bool bridge_hotplug;        /* by ACPI */
+    FwCfg *fw_cfg;
+    uint64_t smi_features;      /* that firmware has asked for and got */
+    bool smi_settled;
+    bool broadcast;
+    AcpiSleepProps sleep;
 } Lpc;
 
 /* ---- interrupts: under the root's lock ---- */
@@ -65,6 +74,8 @@ static void update_routes(PciDevice *p, uint32_t old, uint32_t v)
 static void update_pm(PciDevice *p, uint32_t old, uint32_t v)
 {
     Lpc *s = (Lpc *)p;
+    s->last_base = pci_get32(p, PMBASE);
+    s->last_control = pci_get8(p, ACPI_CNTL);
     uint16_t at = pci_get8(p, ACPI_CNTL) & ACPI_ENABLE ? pci_get32(p, PMBASE) & 0xff80 : 0;
     if (at == s->pm_at)
         return;
@@ -112,7 +123,7 @@ static void write_apm(void *opaque, uint64_t at, uint64_t v, unsigned size)
     Lpc *s = opaque;
     s->apm[at] = v;
     if (at == 0)
-        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF);
+        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF, s->smi_features & SMI_BROADCAST);
 }
 static const MemOps apm_ops = {read_apm, write_apm, 1, 1};
 
@@ -131,6 +142,65 @@ static void write_reset(void *opaque, uint64_t at, uint64_t v, unsigned size)
         vm_request_reset(s->pci.dev.object.vm, CAUSE_GUEST_RESET);
 }
 
+/* Locks the enabling of SMIs, and itself. */
+static void update_general(PciDevice *p, uint32_t old, uint32_t v)
+{
+    v |= old & SMI_LOCK;
+    pci_set16(p, GEN_PMCON_1, v);
+    if (v & SMI_LOCK)
+        acpi_pm_lock_smi(((Lpc *)p)->pm, SMI_GLOBAL);
+}
+
+/* ---- SMI features ---- */
+
+static const char *const smi_files[] = {
+    "etc/smi/supported-features", "etc/smi/requested-features", "etc/smi/features-ok",
+};
+
+static uint64_t supported(const Lpc *s) { return s->broadcast ? SMI_BROADCAST : 0; }
+
+/* Reading features-ok settles what was asked for, until the next reset: 1 where all of it is had. */
+static void settle_features(void *opaque)
+{
+    Lpc *s = opaque;
+    size_t n;
+    const void *file = fw_cfg_file(s->fw_cfg, smi_files[1], &n);
+    uint64_t asked;
+    if (s->smi_settled || n != sizeof(asked))
+        return;
+    memcpy(&asked, file, sizeof(asked));
+    asked = GUINT64_FROM_LE(asked);
+    if (asked & ~supported(s))
+        return;
+    s->smi_features = asked;
+    s->smi_settled = true;
+    fw_cfg_set_file(s->fw_cfg, smi_files[2], "\1");
+}
+
+static void offer_features(Lpc *s)
+{
+    uint64_t none = 0, all = GUINT64_TO_LE(supported(s));
+    if (!s->fw_cfg)
+        return;
+    fw_cfg_set_file(s->fw_cfg, smi_files[0], &all);
+    fw_cfg_set_file(s->fw_cfg, smi_files[1], &none);
+    fw_cfg_set_file(s->fw_cfg, smi_files[2], "");
+}
+
+void ich9_lpc_smi_files(PciDevice *p, FwCfg *fw_cfg)
+{
+    Lpc *s = (Lpc *)p;
+    static const uint64_t zero;
+    if (!s->broadcast)
+        return;
+    s->fw_cfg = fw_cfg;
+    fw_cfg_add_file(fw_cfg, smi_files[0], &zero, 8);
+    fw_cfg_add_file_rw(fw_cfg, smi_files[1], &zero, 8, NULL, NULL);
+    fw_cfg_add_file(fw_cfg, smi_files[2], &zero, 1);
+    fw_cfg_on_select(fw_cfg, smi_files[2], settle_features, s);
+    offer_features(s);
+}
+
 /* ---- the device ---- */
 
 #define PIRQ(at_, name_) {.at = at_, .width = 1, .name = name_, .value = 0x80, .writable = 0x8f, .wrote = update_routes}
@@ -141,7 +211,7 @@ static const PciReg regs[] = {
     PIRQ(0x68, "PIRQE_ROUT"), PIRQ(0x69, "PIRQF_ROUT"), PIRQ(0x6a, "PIRQG_ROUT"), PIRQ(0x6b, "PIRQH_ROUT"),
     {.at = 0x80, .width = 2, .name = "LPC_IO", .writable = 0x1377},
     {.at = 0x82, .width = 2, .name = "LPC_EN", .writable = 0x3f0f},
-    {.at = GEN_PMCON_1, .width = 2, .name = "GEN_PMCON_1", .writable = 0x0010},
+    {.at = GEN_PMCON_1, .width = 2, .name = "GEN_PMCON_1", .writable = SMI_LOCK, .wrote = update_general},
     {.at = RCBA, .width = 4, .name = "RCBA", .writable = 0xffffc001, .wrote = update_rcba},
 };
 
@@ -155,19 +225,35 @@ static void apply(Device *d)
     update_routes(p, 0, 0);
 }
 
+static void reset(Device *d)
+{
+    Lpc *s = (Lpc *)d;
+    offer_features(s);
+    if (d->object.vm->waking) {         /* the sleeping system's tables name this place */
+        pci_set32(&s->pci, PMBASE, s->last_base);
+        pci_set8(&s->pci, ACPI_CNTL, s->last_control);
+    }
+    apply(d);
+}
+
 static const PciInfo info = {
     .vendor = 0x8086, .device = 0x2918, .class = 0x060100, .revision = 2, .no_hotplug = true,
     PCI_REGS(regs),
 };
 static const Field fields[] = {
     IRQ(Lpc, isa), IRQ(Lpc, gsi), HOST(Lpc, pm), HOST(Lpc, pm_io), HOST(Lpc, apm_io), HOST(Lpc, rcba),
-    HOST(Lpc, pm_at), HOST(Lpc, rcba_at), SAVED(Lpc, apm), SAVED(Lpc, reset_control),
+    HOST(Lpc, pm_at), HOST(Lpc, last_base),
+    HOST(Lpc, last_control), HOST(Lpc, rcba_at), SAVED(Lpc, apm), SAVED(Lpc, reset_control),
     PROP(Lpc, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
          .desc = "ACPI lets devices come and go in ports and behind bridges"),
+    HOST(Lpc, fw_cfg), SAVED(Lpc, smi_features), SAVED(Lpc, smi_settled),
+    ACPI_SLEEP_PROPS(Lpc, sleep),
+    PROP(Lpc, broadcast, "x-smi-broadcast", PROP_BOOL, .init = true,
+         .desc = "SMIs can go to all CPUs"),
 };
 static const DeviceType lpc = {
     .name = "ICH9-LPC", .parent = "pci-device", .desc = "ICH9 LPC bridge", .size = sizeof(Lpc),
-    .category = DEVICE_BRIDGE, .pci = &info, FIELDS(fields), .reset = apply, .restored = apply,
+    .category = DEVICE_BRIDGE, .pci = &info, FIELDS(fields), .reset = reset, .restored = apply,
 };
 DEVICE_TYPE(lpc);
 
@@ -185,7 +271,8 @@ PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *c)
     for (unsigned n = 0; n < LINES; n++)
         irq_connect(&s->gsi[n], c->gsi[n]);
     pci_root_route(root, LINES, map_pin, set_line, s);
-    s->pm = acpi_pm_new(vm, "ich9-pm", c->sci, c->smi, c->smm);
+    AcpiPmConfig pm = acpi_pm_config("ich9-pm", c, &s->sleep);
+    s->pm = acpi_pm_new(vm, &pm);
     s->pm_io = mem_container(o, "ich9-pm", 0x80);
     mem_add(s->pm_io, 0, s->pm->mmio, 0);
     mem_add(s->pm_io, GPE_AT, acpi_pm_gpe_region(s->pm), 1);

@@ -110,6 +110,7 @@ typedef struct Piix4 {
     uint8_t apm[2];
     bool smm;
     bool root_hotplug, bridge_hotplug;  /* by ACPI */
+    AcpiSleepProps sleep;
 } Piix4;
 
 static void update_pm(PciDevice *p, uint32_t old, uint32_t v)
@@ -134,13 +135,18 @@ static void write_apm(void *opaque, uint64_t at, uint64_t v, unsigned size)
     Piix4 *s = opaque;
     s->apm[at] = v;
     if (at == 0)
-        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF);
+        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF, false);
 }
 static const MemOps apm_ops = {read_apm, write_apm, 1, 1};
 
+static void update_apm(PciDevice *p, uint32_t old, uint32_t v)
+{
+    acpi_pm_enable_apm(((Piix4 *)p)->pm, v & APMC_ENABLE);
+}
+
 static const PciReg pm_regs[] = {
     {.at = PMBASE, .width = 4, .name = "PMBASE", .value = 1, .writable = 0xffc0, .wrote = update_pm},
-    {.at = DEVACTB, .width = 4, .name = "DEVACTB", .writable = 0xffffffff},
+    {.at = DEVACTB, .width = 4, .name = "DEVACTB", .writable = 0xffffffff, .wrote = update_apm},
     {.at = 0x5f, .width = 1, .name = "DEVRESD", .value = 0x90},
     {.at = PMREGMISC, .width = 1, .name = "PMREGMISC", .writable = 1, .wrote = update_pm},
     {.at = SMBBASE, .width = 4, .name = "SMBBA", .value = 0xb101, .writable = 0xfff0},
@@ -172,6 +178,7 @@ static const Field piix4_fields[] = {
          .desc = "ACPI lets devices come and go on the root bus"),
     PROP(Piix4, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
          .desc = "ACPI lets devices come and go behind bridges"),
+    ACPI_SLEEP_PROPS(Piix4, sleep),
 };
 static const DeviceType piix4 = {
     .name = "PIIX4_PM", .parent = "pci-device", .desc = "PIIX4 power management", .size = sizeof(Piix4),
@@ -189,7 +196,8 @@ PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *c)
     Piix4 *s = (Piix4 *)pci_draft(vm, "PIIX4_PM", 1, 3);
     g_autoptr(GError) error = NULL;
     s->smm = c->smm;
-    s->pm = acpi_pm_new(vm, "piix4-pm", c->sci, c->smi, c->smm);
+    AcpiPmConfig pm = acpi_pm_config("piix4-pm", c, &s->sleep);
+    s->pm = acpi_pm_new(vm, &pm);
     s->apm_io = mem_io(&s->pci.dev.object, "apm", 2, &apm_ops, s, &s->pci.dev);
     mem_add(vm->io_root, APM, s->apm_io, 0);
     mem_add(vm->io_root, GPE_BASE, acpi_pm_gpe_region(s->pm), 0);

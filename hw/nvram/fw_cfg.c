@@ -160,6 +160,13 @@ void fw_cfg_add_file_rw(FwCfg *s, const char *name, const void *data, size_t n,
     b->wrote_opaque = opaque;
 }
 
+void fw_cfg_set_file(FwCfg *s, const char *name, const void *data)
+{
+    Blob *b = find_name(s, name);
+    if (b)
+        memcpy(b->data, data, b->size);
+}
+
 void fw_cfg_on_select(FwCfg *s, const char *name, void (*select)(void *opaque), void *opaque)
 {
     Blob *b = find_name(s, name);

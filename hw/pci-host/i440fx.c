@@ -21,12 +21,12 @@ static void update_pam(PciDevice *p, uint32_t old, uint32_t v)
 static void update_smram(PciDevice *p, uint32_t old, uint32_t v)
 {
     if (old & SMRAM_LOCK)
-        pci_set8(p, SMRAM, old);
+        pci_set8(p, SMRAM, (old & ~SMRAM_CLOSED) | (v & SMRAM_CLOSED));
     v = pci_get8(p, SMRAM);
     if (v & SMRAM_LOCK)
         pci_set8(p, SMRAM, v &= ~SMRAM_OPEN);
-    pam_open_smram(&((I440fx *)p)->pam,
-                   (v & (SMRAM_OPEN | SMRAM_ENABLE)) == (SMRAM_OPEN | SMRAM_ENABLE));
+    bool enabled = v & SMRAM_ENABLE;
+    pam_set_smram(&((I440fx *)p)->pam, enabled && v & SMRAM_OPEN, enabled);
 }
 
 #define PAM(n) {.at = PAM0 + n, .width = 1, .name = "PAM" #n, .writable = n ? 0x33 : 0x30, .wrote = update_pam}
@@ -44,6 +44,12 @@ static void apply(Device *d)
     update_smram((PciDevice *)d, 0, 0);
 }
 
+static void reset(Device *d)
+{
+    pam_reset(&((I440fx *)d)->pam, d->object.vm, &((PciDevice *)d)->config[PAM0]);
+    apply(d);
+}
+
 static const PciInfo info = {
     .vendor = 0x8086, .device = 0x1237, .class = 0x060000, .revision = 2, .no_hotplug = true,
     PCI_REGS(regs),
@@ -51,7 +57,7 @@ static const PciInfo info = {
 static const Field fields[] = {HOST(I440fx, host), HOST(I440fx, pam)};
 static const DeviceType i440fx = {
     .name = "i440FX", .parent = "pci-device", .desc = "440FX host bridge", .size = sizeof(I440fx),
-    .category = DEVICE_BRIDGE, .pci = &info, FIELDS(fields), .reset = apply, .restored = apply,
+    .category = DEVICE_BRIDGE, .pci = &info, FIELDS(fields), .reset = reset, .restored = apply,
 };
 DEVICE_TYPE(i440fx);
 
@@ -68,7 +74,7 @@ PciBus *i440fx_host_new(Vm *vm, const PcHostConfig *config)
     s->root->reserved = 3;
     if (!s->hole64_size)
         s->hole64_size = 2ull << 30;
-    pam_init(&f->pam, &s->dev.object, config->system, config->ram, config->pci);
+    pam_init(&f->pam, &s->dev.object, config->system, config->ram, config->pci, config->smm);
     f->host = s;
     pc_host_add(s, &f->pci);
     return s->root;

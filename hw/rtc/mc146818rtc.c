@@ -118,6 +118,8 @@ static void catch_up(Rtc *s)
         }
     s->last_update = t;
     set_flags(s, flags);
+    if (flags & C_AF && s->cmos[REG_B] & B_AIE)
+        vm_request_wakeup(s->dev.object.vm, WAKE_RTC);
 }
 
 static void arm_update(Rtc *s)

@@ -198,6 +198,8 @@ void cpu_halt(Cpu *cpu);
 Cpu *cpu_at(struct Vm *vm, int64_t index);
 /* The calling thread's CPU, or NULL. */
 Cpu *cpu_current(void);
+/* The calling thread is a CPU in a mode that sees other memory than devices do: system management mode. */
+bool cpu_is_secure(void);
 /* Control thread: all vCPUs of a machine stand (their posted work is still served) / go on. */
 void cpus_pause(struct Vm *vm);
 void cpus_resume(struct Vm *vm);

@@ -69,6 +69,8 @@ typedef struct Translation {
 void softmmu_select(Cpu *cpu, uint64_t key);
 /* mmu index 1-7 of memory operations: each has a key, too; isa sets them when they change. */
 void softmmu_set_index(Cpu *cpu, unsigned mmu, uint64_t key);
+/* The CPU sees another physical memory from now on (system management mode); flushes everything. */
+void softmmu_set_memory(Cpu *cpu, struct AddressSpace *as);
 
 /* Flushes on this CPU: everything; all but global pages; one page in all regimes or those whose
  * (key & mask) == value. */

@@ -66,6 +66,11 @@ struct Vm {
     } boot;
     int on_watchdog;                    /* WatchdogAction of qapi/run-state.json; atomic */
     Cpu *debug_cpu;                     /* whose stop led to RUN_DEBUG */
+    bool can_suspend;                   /* the machine has a sleep state that it wakes from */
+    bool asleep;                        /* in it; outlives a stop and its end */
+    bool waking;                        /* the reset under way is that of waking */
+    unsigned wakers;                    /* a bit per WakeReason that wakes it; atomic */
+    unsigned wake_reason;               /* WakeReason; within VM_EVENT_WAKEUP */
     bool freeing;
 };
 
@@ -87,6 +92,12 @@ void vm_request_reset(Vm *vm, ShutdownCause cause);
 void vm_request_shutdown(Vm *vm, ShutdownCause cause, int exit_code);
 void vm_request_powerdown(Vm *vm);
 void vm_request_panic(Vm *vm);
+/* The guest sleeps with its memory powered (S3): CPUs stand, clocks run, VM_EVENT_SUSPEND and RUN_SUSPENDED
+ * follow. Waking resets all but memory; then VM_EVENT_WAKEUP, in which vm->wake_reason is valid. Nothing
+ * happens unless the guest sleeps and vm->wakers has the reason's bit. */
+typedef enum WakeReason { WAKE_OTHER, WAKE_RTC, WAKE_BUTTON } WakeReason;
+void vm_request_suspend(Vm *vm);
+void vm_request_wakeup(Vm *vm, WakeReason reason);
 void vm_request_crash_loaded(Vm *vm);               /* the guest runs its crash kernel */
 /* A watchdog device's time is up: does what -action watchdog= says, and tells monitors. Any thread. */
 void vm_watchdog_fired(Vm *vm);
@@ -99,7 +110,7 @@ void vm_handle_requests(Vm *vm);
 /* After VM_EVENT_SHUTDOWN with on_shutdown == SHUTDOWN_POWEROFF the loop is told to quit. */
 /* Listeners: run state changes, reset, powerdown; called on the control thread. */
 typedef enum VmEvent { VM_EVENT_STATE, VM_EVENT_RESET, VM_EVENT_POWERDOWN, VM_EVENT_SHUTDOWN, VM_EVENT_PANIC, VM_EVENT_WAKEUP,
-    VM_EVENT_CRASH_LOADED } VmEvent;
+    VM_EVENT_CRASH_LOADED, VM_EVENT_SUSPEND } VmEvent;
 unsigned vm_listen(Vm *vm, VmEvent event, void (*fn)(Vm *vm, VmEvent event, ShutdownCause cause, void *data), void *data);
 void vm_unlisten(Vm *vm, unsigned id);
 /* Services: an id to a pointer by kind ("chardev", "netdev", "drive"). */

@@ -39,6 +39,8 @@ void fw_cfg_add_file(FwCfg *s, const char *name, const void *data, size_t n);
 /* The guest may write it; `wrote` (may be NULL) is called after each DMA write. */
 void fw_cfg_add_file_rw(FwCfg *s, const char *name, const void *data, size_t n,
                         void (*wrote)(void *opaque), void *opaque);
+/* New contents of the same length. */
+void fw_cfg_set_file(FwCfg *s, const char *name, const void *data);
 /* `select` (may be NULL) runs when the guest selects the file: a chance to bring it up to date. */
 void fw_cfg_on_select(FwCfg *s, const char *name, void (*select)(void *opaque), void *opaque);
 /* A path that firmware tries before all devices: an option ROM that loads -kernel. */

@@ -14,6 +14,9 @@ void x86_cpu_connect(Cpu *cpu, const X86IrqSource *source, void *opaque);
 /* The port that makes the CPU's FERR# visible (IRQ 13 of PC boards); unconnected by default. */
 void x86_cpu_connect_ferr(Cpu *cpu, Pin to);
 
+/* What the CPU sees in system management mode; NULL: the machine's memory, as otherwise. */
+void x86_cpu_set_smm_memory(Cpu *cpu, AddressSpace *as);
+
 /* The initial APIC ID (property "apic-id", derived from the topology unless set). */
 uint32_t x86_cpu_apic_id(Cpu *cpu);
 /* Where a CPU sits; -1: not said. Properties "socket-id" and so on. */

@@ -50,6 +50,11 @@ typedef struct CpuLines {
 static void cpu_pin(Device *d, uint32_t n, bool level)
 {
     CpuLines *s = (CpuLines *)d;
+    if (n == X86_SMI_CALLER) {
+        Cpu *cpu = cpu_current();
+        irq_set(&s->smi[cpu ? cpu->index : 0], level);
+        return;
+    }
     *(n == X86_PIN_A20 ? &s->a20_high : &s->smi_high) = level;
     for (unsigned i = 0; i < d->object.vm->n_cpus; i++)
         irq_set(n == X86_PIN_A20 ? &s->a20[i] : &s->smi[i], level);

@@ -32,7 +32,9 @@ void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic);
 /* An ISA line, which reaches PIC and IOAPIC (line 0 on pin 2). */
 Pin x86_isa_line(X86Interrupts *s, X86LineSource source, unsigned n);
 Pin x86_gsi(X86Interrupts *s, unsigned n);
-/* One pin for all CPUs: X86_PIN_A20, X86_PIN_SMI. */
+/* X86_PIN_SMI of the CPU whose access raises it; of the first, if it is no CPU's. */
+enum { X86_SMI_CALLER = 0x1000 };
+/* One pin for all CPUs: X86_PIN_A20, X86_PIN_SMI, X86_SMI_CALLER. */
 Pin x86_all_cpus(X86Interrupts *s, unsigned pin);
 
 #endif

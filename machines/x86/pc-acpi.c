@@ -275,8 +275,7 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     pc_expanders_aml(s, b);
     if (s->pci_hotplug)
         acpi_pci_event_aml(b, s->root);
-    Aml *s5[] = {aml_int(0), aml_int(0), aml_int(0), aml_int(0)};
-    aml_append(b, aml_name("\\_S5", aml_package(s5, G_N_ELEMENTS(s5))));
+    pc_sleep_aml(b, s);
     acpi_end(t, start, false);
     return start;
 }

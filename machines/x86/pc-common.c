@@ -13,6 +13,7 @@ static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON
 
 enum {
     HPET_BASE = 0xfed00000, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_EQUIPMENT = 0x14,
+    CMOS_SHUTDOWN = 0x0f, SHUTDOWN_RESUME = 0xfe,
 };
 #define HOLE_AT_1T 0xfd00000000ull
 #define HOLE_SIZE 0x300000000ull
@@ -20,7 +21,7 @@ enum {
 const char *const pc_archs[] = {"x86_64", "i386", NULL};
 
 bool pc_has_acpi(const Pc *s) { return on(s->acpi, true); }
-bool pc_has_smm(const Pc *s) { return on(s->smm, false); }
+bool pc_has_smm(const Pc *s) { return on(s->smm, true); }
 
 /* ---- memory ---- */
 
@@ -45,18 +46,32 @@ static bool make_memory(Pc *s, GError **error)
     return true;
 }
 
+/* What CPUs see in system management mode: all the same, and before it what the host bridge adds. */
+static void make_smm_memory(Pc *s)
+{
+    Vm *vm = s->m.vm;
+    if (!pc_has_smm(s))
+        return;
+    MemRegion *all = mem_container(&s->m.object, "smm-memory", UINT64_MAX);
+    s->smm_memory = mem_container(&s->m.object, "smram", UINT64_MAX);
+    mem_add(all, 0, mem_alias(&s->m.object, "smm-system", vm->memory_root, 0, UINT64_MAX), 0);
+    mem_add(all, 0, s->smm_memory, 1);
+    s->smm_space = address_space_new(vm, all, "cpu-smm");
+    for (unsigned i = 0; i < vm->n_cpus; i++)
+        x86_cpu_set_smm_memory(vm->cpus[i], s->smm_space);
+}
+
 bool pc_begin(Pc *s, GError **error)
 {
     if (s->m.ram_size < 1 << 20)
         return error_set(error, "a PC needs at least 1 MiB of memory (-m)");
-    if (on(s->smm, false))
-        return error_set(error, "-machine smm=on: system management RAM is not implemented yet");
     if (on(s->vmport, false))
         return error_set(error, "-machine vmport=on: not implemented yet");
     if (s->max_low > 4ull << 30)
         return error_set(error, "max-ram-below-4g must not be above 4 GiB");
     if (!make_memory(s, error) || !machine_make_cpus(&s->m, error))
         return false;
+    make_smm_memory(s);
     x86_interrupts_new(s->m.vm, &s->irq, on(s->pic_prop, true), false);
     Pin lines[ISA_IRQS];
     for (unsigned n = 0; n < ISA_IRQS; n++)
@@ -68,7 +83,8 @@ bool pc_begin(Pc *s, GError **error)
 void pc_south_config(Pc *s, PcSouthConfig *c)
 {
     *c = (PcSouthConfig){.sci = x86_isa_line(&s->irq, LINE_SCI, 9),
-                         .smi = x86_all_cpus(&s->irq, X86_PIN_SMI), .smm = pc_has_smm(s),
+                         .smi = x86_all_cpus(&s->irq, X86_PIN_SMI),
+                         .smi_caller = x86_all_cpus(&s->irq, X86_SMI_CALLER), .smm = pc_has_smm(s),
                          .isa_bus = s->isa};
     for (unsigned n = 0; n < 16; n++)
         c->isa[n] = x86_isa_line(&s->irq, LINE_PCI, n);
@@ -181,7 +197,9 @@ static void add_smbios(Pc *s)
 
 static void add_fw_cfg(Pc *s)
 {
-    static const uint8_t states[6] = {0x80, 0, 0, 1, 2, 0x80};      /* S0 and S5 */
+    enum { HAS = 0x80 };
+    AcpiSleep sleep = acpi_pm_sleep(s->pm);
+    uint8_t states[6] = {HAS, 0, 0, sleep.s3 < 0 ? 1 : HAS | sleep.s3, sleep.s4 < 0 ? 2 : HAS | sleep.s4, HAS};
     struct __attribute__((packed)) {
         uint8_t count; uint32_t id; uint64_t base; uint16_t tick; uint8_t protection;
     } hpet = {1, GUINT32_TO_LE(0x8086a201), GUINT64_TO_LE(HPET_BASE), 0, 0};
@@ -211,6 +229,12 @@ static void pci_hotplug_new(Pc *s)
     device_place_io(s->pci_hotplug, s->kind->pci_hotplug);
 }
 
+/* Where firmware sees that it is to go on with a sleeping system. */
+static void falling_asleep(Vm *vm, VmEvent event, ShutdownCause cause, void *data)
+{
+    mc146818_set(((Pc *)data)->rtc, CMOS_SHUTDOWN, SHUTDOWN_RESUME);
+}
+
 bool pc_finish_build(Pc *s, GError **error)
 {
     Vm *vm = s->m.vm;
@@ -227,6 +251,7 @@ bool pc_finish_build(Pc *s, GError **error)
     for (unsigned i = 0; i < vm->n_cpus; i++)
         x86_cpu_connect_ferr(vm->cpus[i], x86_isa_line(&s->irq, LINE_ISA, 13));
     s->pm = acpi_pm_of(vm);
+    vm_listen(vm, VM_EVENT_SUSPEND, falling_asleep, s);
     s->fw_cfg = fw_cfg_new_io(&s->m);
     pc_cpu_hotplug_new(s);
     pc_memory_hotplug_new(s);
@@ -281,4 +306,8 @@ void pc_cold_reset(Machine *m)
     ((Pc *)m)->tables_fresh = false;
 }
 
-void pc_object_finish(Object *o) { acpi_tables_free(((Pc *)o)->tables); }
+void pc_object_finish(Object *o)
+{
+    acpi_tables_free(((Pc *)o)->tables);
+    address_space_free(((Pc *)o)->smm_space);
+}

@@ -74,6 +74,7 @@ bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error)
 void pc_cpu_plugged(Machine *m, Cpu *cpu)
 {
     Pc *s = (Pc *)m;
+    x86_cpu_set_smm_memory(cpu, s->smm_space);
     x86_interrupts_add_cpu(&s->irq, cpu);
     x86_cpu_connect_ferr(cpu, x86_isa_line(&s->irq, LINE_ISA, 13));
     pc_set_cpu_count(s);

@@ -17,7 +17,7 @@ static bool build(Machine *m, GError **error)
     if (!pc_begin(s, error))
         return false;
     PcHostConfig host = {.system = m->vm->memory_root, .ram = s->ram, .pci = s->pci,
-                         .low_size = s->low_size, .msi = &s->irq.msi, .smm = pc_has_smm(s)};
+                         .low_size = s->low_size, .msi = &s->irq.msi, .smm = s->smm_memory};
     s->root = i440fx_host_new(m->vm, &host);
     pc_south_config(s, &south);
     s->south = piix3_new(s->root, &south);

@@ -22,6 +22,8 @@ typedef struct Pc {
     /* parts */
     X86Interrupts irq;
     MemRegion *ram, *pci, *bios;
+    MemRegion *smm_memory;      /* over the rest for CPUs in system management mode; NULL: smm=off */
+    AddressSpace *smm_space;
     uint64_t low_size, high_size;
     PciBus *root;
     PciDevice *south, *disks, *pm_function;  /* pc: the PIIX4's; q35: the south bridge */
@@ -89,6 +91,8 @@ void pc_numa_tables(const Pc *s, AcpiTables *t);
 void pc_numa_fw_cfg(Pc *s);
 const uint32_t *pc_cpu_nodes(const Pc *s, uint32_t nodes[X86_MAX_CPUS]);
 
+/* Parts of the namespace that have files of their own. */
+void pc_sleep_aml(Aml *dsdt, const Pc *s);
 /* ACPI tables of the machine as it is now. */
 AcpiTables *pc_acpi_tables(Pc *s);
 

@@ -17,13 +17,17 @@ static bool build(Machine *m, GError **error)
     if (!pc_begin(s, error))
         return false;
     PcHostConfig host = {.system = m->vm->memory_root, .ram = s->ram, .pci = s->pci,
-                         .low_size = s->low_size, .msi = &s->irq.msi, .smm = pc_has_smm(s)};
+                         .low_size = s->low_size, .msi = &s->irq.msi, .smm = s->smm_memory};
     s->root = q35_host_new(m->vm, &host);
     pc_south_config(s, &south);
     s->south = s->pm_function = ich9_lpc_new(s->root, &south);
     if (s->sata)
         s->disks = ich9_ahci_new(s->root);
-    return pc_finish_build(s, error);
+    if (!pc_finish_build(s, error))
+        return false;
+    if (pc_has_smm(s))
+        ich9_lpc_smi_files(s->south, s->fw_cfg);
+    return true;
 }
 
 static const Field fields[] = {PC_FIELDS(Pc)};

@@ -196,6 +196,7 @@ typedef struct X86Cpu {
     uint64_t smbase;
     uint64_t kvm_clock, kvm_wall_clock;
     bool in_smm, nmi_masked;
+    AddressSpace *smm_memory;   /* NULL: none of its own */
     bool smm_nmi;               /* nmi_masked of the interrupted code, in SMM */
     uint8_t saved_cpl;          /* for saved state and SMM */
     uint32_t saved_requests;
@@ -375,6 +376,8 @@ uint64_t x86_xinuse(const X86Cpu *x);   /* components not in their initial state
 /* halted: the SMI came while it stood in hlt. */
 void x86_smm_enter(X86Cpu *x, bool halted);
 void x86_smm_leave(X86Cpu *x);
+/* After in_smm or a20 changed: which memory is seen, by which address lines; flushes. */
+void x86_select_memory(X86Cpu *x);
 
 /* translate.c, disas.c */
 void x86_translate(Cpu *cpu, IrBuilder *b);

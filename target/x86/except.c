@@ -408,7 +408,7 @@ static void init(X86Cpu *x)
         memcpy((uint8_t *)x + kept_by_init[n].at, old + kept_by_init[n].at, kept_by_init[n].size);
     x86_set_mxcsr(x, mxcsr);
     x->cr0 = (x->cr0 & ~(uint64_t)(CR0_CD | CR0_NW)) | cd;
-    x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
+    x86_select_memory(x);
     if (x->irq && x->irq->init)
         x->irq->init(x->irq_opaque);
     if (!x->bsp) {
@@ -468,10 +468,8 @@ bool x86_interrupt(Cpu *cpu)
         deliver_queued(x);
         return true;
     }
-    if (take(x, X86_REQ_A20)) {
-        x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
-        softmmu_flush(cpu);
-    }
+    if (take(x, X86_REQ_A20))
+        x86_select_memory(x);
     if (take(x, X86_REQ_RESET)) {
         x86_reset(cpu);
         return true;

@@ -552,7 +552,7 @@ static const Field fields[] = {
     SAVED(X86Cpu, shadow), SAVED(X86Cpu, wait_sipi), SAVED(X86Cpu, intr), SAVED(X86Cpu, a20),
     SAVED(X86Cpu, sipi_vector), SAVED(X86Cpu, saved_cpl), SAVED(X86Cpu, saved_requests),
     SAVED(X86Cpu, queued), IRQ(X86Cpu, ferr), HOST(X86Cpu, tsc_default),
-    HOST(X86Cpu, a20_mask), HOST(X86Cpu, fault_error), HOST(X86Cpu, fault_vector),
+    HOST(X86Cpu, a20_mask), HOST(X86Cpu, smm_memory), HOST(X86Cpu, fault_error), HOST(X86Cpu, fault_vector),
     HOST(X86Cpu, in_delivery), HOST(X86Cpu, delivering), HOST(X86Cpu, event), HOST(X86Cpu, regime),
     HOST(X86Cpu, dr6_pending), HOST(X86Cpu, fp_val), HOST(X86Cpu, watching), HOST(X86Cpu, model), HOST(X86Cpu, caps), HOST(X86Cpu, tsc_default),
     HOST(X86Cpu, unavailable), HOST(X86Cpu, cpuid_version), HOST(X86Cpu, phys_bits),

@@ -104,6 +104,15 @@ static bool transfer(X86Cpu *x, bool load, bool halted, uint64_t *rip, uint64_t 
     return a.halted & 1;
 }
 
+void x86_cpu_set_smm_memory(Cpu *cpu, AddressSpace *as) { x86_of(cpu)->smm_memory = as; }
+
+/* A20M# has no effect in system management mode (SDM vol. 3C, 32.3.3). */
+void x86_select_memory(X86Cpu *x)
+{
+    x->a20_mask = x->a20 || x->in_smm ? ~0ull : ~(1ull << 20);
+    softmmu_set_memory(&x->cpu, x->in_smm && x->smm_memory ? x->smm_memory : x->cpu.vm->memory);
+}
+
 void x86_smm_enter(X86Cpu *x, bool halted)
 {
     uint64_t rip = x86_ip(x), rflags = x86_get_eflags(x);
@@ -112,7 +121,7 @@ void x86_smm_enter(X86Cpu *x, bool halted)
     x->in_smm = true;
     x->smm_nmi = x->nmi_masked;
     x->nmi_masked = true;
-    softmmu_flush(&x->cpu);
+    x86_select_memory(x);
     transfer(x, false, halted, &rip, &rflags);
     as_write(x->cpu.memory, x->smbase + 0xfefc, &revision, 4);
     x86_set_arith(x, 0);
@@ -143,7 +152,7 @@ void x86_smm_leave(X86Cpu *x)
         x86_seg_bounds(&x->seg[n], x86_protected(x) && !(rflags & FLAG_VM));
     x86_set_arith(x, rflags);
     x->eflags = rflags & 0x3f7fff & ~(FLAGS_ARITH | FLAG_1);
-    softmmu_flush(&x->cpu);
+    x86_select_memory(x);
     x86_update_watchpoints(x);
     if (x->cr0 & CR0_PG && x->cr4 & CR4_PAE && !x86_long(x))
         x86_load_pdptes(x, x->cr3);

@@ -139,7 +139,6 @@ void x86_reset(Cpu *cpu)
     x->held = 0;
     x->in_smm = x->nmi_masked = x->smm_nmi = x->shadow = x->in_delivery = x->monitor_armed = false;
     x->smbase = 0x30000;
-    x->a20_mask = ~0ull;
     x->a20 = true;
     x->cpu.mode = 0;
     for (int n = 0; n < 6; n++)
@@ -161,7 +160,7 @@ void x86_reset(Cpu *cpu)
     x->wait_sipi = !x->bsp;
     x->cpu.halted = x->wait_sipi;
     x->regime = ~0ull;
-    softmmu_flush(cpu);
+    x86_select_memory(x);
     x86_update_fp_mode(x);
     cpu_set_fp_flags(cpu, 0);
     x86_update_watchpoints(x);
@@ -177,12 +176,11 @@ static void state_restored(Cpu *cpu)
     cpu_request(cpu, x->saved_requests);
     for (int n = 0; n < 6; n++)
         x86_seg_bounds(&x->seg[n], x86_protected(x) && !x86_vm86(x));
-    softmmu_flush(cpu);
+    x86_select_memory(x);
     x86_update_fp_mode(x);
     cpu_set_fp_flags(cpu, x->mxcsr & 0x3f);
     x86_update_watchpoints(x);
     x86_update_mode(x);
-    x->a20_mask = x->a20 ? ~0ull : ~(1ull << 20);
 }
 
 /* ---- direct boots ---- */

@@ -88,7 +88,7 @@ void x86_state_set(Cpu *cpu, const X86State *s)
     set_debug(x, s);
     set_events(x, s);
     x->regime = ~0ull;
-    softmmu_flush(cpu);
+    x86_select_memory(x);
     x86_xsave_load(x, s->xsave);        /* recomputes the mode */
     cpu->pc = x86_linear_pc(x, s->rip);
 }

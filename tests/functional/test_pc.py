@@ -132,3 +132,55 @@ def test_ovmf(tmp_path):
     with Machine('x86_64', '-M', 'q35', '-m', 256, *flash) as m:
         m.wait('Shell>', 90)
     assert variables.read_bytes() != (OVMF / 'OVMF_VARS_4M.fd').read_bytes()
+
+
+@pytest.mark.parametrize('board, wake', [('q35', 'qmp'), ('pc', 'rtc'), ('pc', 'key'), ('q35', 'button')])
+def test_suspend(board, wake):
+    """Linux sleeps with its memory powered; the monitor, the clock, a key or the button wakes it."""
+    with linux('cloud', 'suspend', board=board, append=f'myna.wake={wake}', qmp=True) as m:
+        m.qmp('query-status')               # hears events from here on
+        assert 'mem' in m.line(r'MYNA-STATES (.*)').group(1).split()
+        m.qmp.event('SUSPEND')
+        if wake != 'rtc':
+            status = m.qmp('query-status')
+            assert status['status'] == 'suspended' and not status['running']
+        if wake == 'qmp':
+            assert m.qmp('query-current-machine')['wakeup-suspend-support']
+            m.qmp('system_wakeup')
+        elif wake == 'key':
+            m.qmp('send-key', keys=[{'type': 'qcode', 'data': 'spc'}])
+        elif wake == 'button':
+            m.qmp('system_powerdown')
+        m.qmp.event('WAKEUP')
+        passed(m, 'suspend')
+        m.wait('MYNA-END poweroff')
+        assert m.status() == 0
+
+
+def secure_flash(tmp_path, code, template):
+    """Flash chips that only system management mode may write, and a fresh store of variables."""
+    if not (OVMF / code).exists():
+        pytest.skip('Debian package ovmf is not there')
+    shutil.copy(OVMF / template, tmp_path / 'vars')
+    return ['-M', 'q35,smm=on', '-m', 256, '-global', 'driver=cfi.pflash01,property=secure,value=on',
+            '-global', 'ICH9-LPC.disable_s3=1',
+            '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/{code}',
+            '-drive', f'if=pflash,unit=1,format=raw,file={tmp_path}/vars']
+
+
+@pytest.mark.parametrize('smp', [1, 2])
+def test_secure_boot(tmp_path, smp):
+    """OVMF keeps its variables by SMIs, on all CPUs; with Microsoft's keys the shell may not run."""
+    args = secure_flash(tmp_path, 'OVMF_CODE_4M.secboot.fd', 'OVMF_VARS_4M.ms.fd')
+    before = (tmp_path / 'vars').read_bytes()
+    with Machine('x86_64', *args, '-smp', smp) as m:
+        m.wait('failed to start .* Security Violation', 90)
+    assert (tmp_path / 'vars').read_bytes() != before
+
+
+@pytest.mark.long
+def test_secure_firmware_shell(tmp_path):
+    """The same firmware without keys starts its shell."""
+    args = secure_flash(tmp_path, 'OVMF_CODE_4M.secboot.fd', 'OVMF_VARS_4M.fd')
+    with Machine('x86_64', *args) as m:
+        m.wait('UEFI Interactive Shell', 90)
