@@ -15,7 +15,8 @@ typedef struct AcpiEvent {
 } AcpiEvent;
 
 /* ---- CPUs ---- */
-enum { ACPI_CPU_MAX = 288, ACPI_CPU_WINDOW = 12, ACPI_GPE_PCI = 1, ACPI_GPE_CPU, ACPI_GPE_MEMORY };
+enum { ACPI_CPU_MAX = 288, ACPI_CPU_WINDOW = 12, ACPI_GPE_PCI = 1, ACPI_GPE_CPU, ACPI_GPE_MEMORY,
+       ACPI_GPE_NVDIMM };
 
 /* What the block needs to know of the board; copied, arch_ids stays the board's. */
 typedef struct AcpiCpuSlots {
@@ -56,8 +57,14 @@ void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n);
  * DEVICE_UNPLUG_GUEST_ERROR. Any thread; id may be NULL. */
 void acpi_ost(Vm *vm, const char *id, bool cpu, unsigned slot, uint32_t source, uint32_t status);
 
-/* NFIT and the root of NVDIMMs, from the machine's memory devices; nothing without one. */
+/* ---- NVDIMMs ---- */
+enum { ACPI_NVDIMM_WINDOW = 4 };
+/* NFIT of the machine's NVDIMMs; nothing without one. */
 void acpi_nfit(AcpiTables *t, Vm *vm);
-void acpi_nvdimm_aml(Aml *dsdt, Vm *vm);
+/* The register through which \_SB.NVDR's _FIT reads the same later. */
+Device *acpi_nvdimm_new(Vm *vm, AcpiEvent event);
+/* There is one more; `tell`: the guest runs. */
+void acpi_nvdimm_changed(Device *block, bool tell);
+void acpi_nvdimm_aml(Aml *dsdt, uint16_t port, unsigned slots);
 
 #endif

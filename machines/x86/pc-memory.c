@@ -4,7 +4,7 @@
 #include "machines/x86/pc.h"
 #include "util/error.h"
 
-enum { MEMORY_PORT = 0xa00 };
+enum { MEMORY_PORT = 0xa00, NVDIMM_PORT = 0xa18 };
 #define GIB (1ull << 30)
 
 uint64_t pc_high_end(const Pc *s)
@@ -26,7 +26,10 @@ void pc_memory_area_new(Pc *s)
 static void plugged(void *opaque, MemoryDevice *m, bool hot)
 {
     Pc *s = opaque;
-    acpi_memory_plugged(s->memory_hotplug, m->slot, m->addr, m->size, m->node, hot && m->kind == MEMORY_DIMM);
+    if (m->kind == MEMORY_NVDIMM)       /* no memory for everyone: the NFIT speaks of it */
+        acpi_nvdimm_changed(s->nvdimms, hot);
+    else
+        acpi_memory_plugged(s->memory_hotplug, m->slot, m->addr, m->size, m->node, hot);
 }
 
 static bool unplug_request(void *opaque, MemoryDevice *m, GError **error)
@@ -37,7 +40,7 @@ static bool unplug_request(void *opaque, MemoryDevice *m, GError **error)
 
 static void gone(void *opaque, MemoryDevice *m)
 {
-    if (m->kind == MEMORY_DIMM || m->kind == MEMORY_NVDIMM)
+    if (m->kind == MEMORY_DIMM)
         acpi_memory_gone(((Pc *)opaque)->memory_hotplug, m->slot);
 }
 
@@ -54,6 +57,7 @@ static const char *id_of(void *opaque, unsigned slot)
     return m ? m->dev->id : NULL;
 }
 
+static void raise_nvdimm(void *opaque) { acpi_pm_gpe(((Pc *)opaque)->pm, ACPI_GPE_NVDIMM); }
 static void raise_event(void *opaque) { acpi_pm_gpe(((Pc *)opaque)->pm, ACPI_GPE_MEMORY); }
 
 /* What firmware must leave free for it. */
@@ -77,6 +81,10 @@ void pc_memory_hotplug_new(Pc *s)
                          .nvdimm = s->nvdimm};
     s->memory_hotplug = acpi_memory_hotplug_new(vm, &slots);
     device_place_io(s->memory_hotplug, MEMORY_PORT);
+    if (s->nvdimm) {
+        s->nvdimms = acpi_nvdimm_new(vm, (AcpiEvent){raise_nvdimm, s});
+        device_place_io(s->nvdimms, NVDIMM_PORT);
+    }
     memory_area_set_hotplug(a, &ops);
 }
 
@@ -84,5 +92,6 @@ void pc_memory_aml(const Pc *s, Aml *dsdt)
 {
     if (s->memory_hotplug)
         acpi_memory_aml(dsdt, MEMORY_PORT, s->m.ram_slots);
-    acpi_nvdimm_aml(dsdt, s->m.vm);
+    if (s->nvdimms)
+        acpi_nvdimm_aml(dsdt, NVDIMM_PORT, s->m.ram_slots);
 }

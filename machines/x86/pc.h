@@ -27,7 +27,7 @@ typedef struct Pc {
     uint64_t low_size, high_size;
     PciBus *root;
     PciDevice *south, *disks, *pm_function;  /* pc: the PIIX4's; q35: the south bridge */
-    Device *rtc, *pm, *cpu_hotplug, *memory_hotplug, *pci_hotplug;
+    Device *rtc, *pm, *cpu_hotplug, *memory_hotplug, *pci_hotplug, *nvdimms;
     Bus *isa;
     FwCfg *fw_cfg;
     AcpiTables *tables;

@@ -189,6 +189,13 @@ def test_nvdimm(tmp_path):
         if 'yes' in sh('[ -z "$deps_nfit" ] || echo yes'):      # else the guests were fetched without it
             sh('load nd_pmem nfit; wait_for /dev/pmem0 && head -c 100 /dev/pmem0 | grep -q "persistent memory"')
             sh('! echo x >/dev/pmem0')
+            more = tmp_path / 'more'
+            more.write_bytes(b'plugged'.ljust(16 << 20, b'\0'))
+            m.qmp('object-add', qom_type='memory-backend-file', id='mem1', mem_path=str(more), size=16 << 20, share=True)
+            m.qmp('device_add', driver='nvdimm', id='nv1', memdev='mem1')
+            sh('wait_for /dev/pmem1 && head -c 100 /dev/pmem1 | grep -q plugged')
+            sh('echo written by the guest | dd of=/dev/pmem1 bs=4096 seek=1 conv=fsync 2>&1')
+            assert b'written by the guest' in more.read_bytes()
         no_acpi_errors(m)
 
 

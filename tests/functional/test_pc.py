@@ -45,7 +45,7 @@ def test_dsdt(tmp_path, board):
     if not shutil.which('iasl'):
         pytest.skip('iasl (acpica-tools) is not there')
     log, aml = tmp_path / 'log', tmp_path / 'dsdt.aml'
-    with Machine('x86_64', '-M', board, '-smp', '2,maxcpus=4', '-m', '256,slots=4,maxmem=1G',
+    with Machine('x86_64', '-M', f'{board},nvdimm=on', '-smp', '2,maxcpus=4', '-m', '256,slots=4,maxmem=1G',
                  '-chardev', f'file,id=debug,path={log}',
                  '-device', 'isa-debugcon,iobase=0x402,chardev=debug', qmp=True) as m:
         text = wait_file(log, 'No bootable device')
