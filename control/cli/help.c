@@ -218,7 +218,9 @@ bool help_accel(const char *text)
 
 static bool is_pluggable(const ObjectType *t, const Config *c)
 {
-    return object_type_is_a(t, "device") && ((const DeviceType *)t)->pluggable;
+    /* Of CPUs only those of the guest's architecture. */
+    return object_type_is_a(t, "device") && ((const DeviceType *)t)->pluggable &&
+           (!object_type_is_a(t, "cpu") || is_cpu(t, c));
 }
 
 static const struct { DeviceCategory category; const char *title; } categories[] = {
@@ -240,9 +242,9 @@ static void print_device(const DeviceType *d)
     g_print("\n");
 }
 
-static void print_devices(void)
+static void print_devices(const Config *c)
 {
-    g_autoptr(GPtrArray) found = collect(is_pluggable, NULL);
+    g_autoptr(GPtrArray) found = collect(is_pluggable, c);
     bool first = true;
     for (unsigned k = 0; k < G_N_ELEMENTS(categories); k++) {
         bool titled = false;
@@ -262,7 +264,7 @@ static void print_devices(void)
 bool help_device(const Config *c, const char *text, GError **error)
 {
     if (is_help(text)) {
-        print_devices();
+        print_devices(c);
         return true;
     }
     g_autofree char *name = asks_for_help(text);

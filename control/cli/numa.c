@@ -344,7 +344,7 @@ static bool check_initiators(const Numa *numa, GError **error)
 bool config_numa(Machine *m, const GPtrArray *texts, GError **error)
 {
     bool wanted = texts && texts->len;
-    if (!wanted && !(m->type_->numa && m->ram_slots))
+    if (!wanted && !(m->type_->numa && m->max_ram_size > m->ram_size))
         return true;
     if (!m->type_->numa)
         return error_set(error, "NUMA is not supported by this machine-type");

@@ -107,7 +107,7 @@ static void add_memory_device(MemoryDevice *m, void *list)
         *d = (PCDIMMDeviceInfo){
             .id = g_strdup(m->dev->id), .addr = (int64_t)m->addr, .size = (int64_t)m->size, .slot = m->slot,
             .node = m->node, .memdev = memdev_path(o), .hotplugged = m->dev->hotplugged,
-            .hotpluggable = m->kind == MEMORY_DIMM,
+            .hotpluggable = true,
         };
         info->type = m->kind == MEMORY_DIMM ? MEMORY_DEVICE_INFO_KIND_DIMM : MEMORY_DEVICE_INFO_KIND_NVDIMM;
         PCDIMMDeviceInfoWrapper *w = g_new0(PCDIMMDeviceInfoWrapper, 1);

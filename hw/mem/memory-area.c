@@ -43,7 +43,7 @@ MemoryArea *memory_area_of(Vm *vm)
 MemoryArea *memory_area_new(Vm *vm, uint64_t base, uint64_t size, uint64_t most, unsigned slots)
 {
     MemoryArea *a = area_any(vm);
-    a->region = mem_container(&vm->machine->object, "device-memory", size);
+    a->region = mem_container(vm->unattached, "device-memory", size);
     a->base = base;
     a->size = size;
     a->most = most;
