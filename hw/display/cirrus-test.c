@@ -1,54 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The GD5446 as a driver and a viewer see it. Spec: CL-GD5446 Technical Reference Manual. */
-#include <string.h>
-#include "core/testing.h"
-#include "hw/pci.h"
-#include "ui/console.h"
+#include "hw/display/card-rig.h"
 
-enum { VRAM = 0x50000000, MMIO = 0x60000000, BLIT = MMIO + 0x100 };
+enum { BLIT = MMIO + 0x100 };
 
-typedef struct Rig {
-    TestDevice *t;
-    Vm *vm;
-    Console *console;
-    AddressSpace *pci;
-} Rig;
-
-static void put(Rig *r, uint64_t pa, unsigned size, uint64_t v) { as_store(r->pci, pa, size, v); }
-
-static uint64_t get(Rig *r, uint64_t pa, unsigned size)
+static Rig card(void)
 {
-    uint64_t v = 0;
-
-    as_load(r->pci, pa, size, &v);
-    return v;
-}
-
-static Rig rig_new(void)
-{
-    Rig r = {.t = test_device("cirrus-vga")};
-    PciDevice *p = (PciDevice *)r.t->dev;
-
-    r.vm = r.t->vm;
-    r.console = console_at(r.vm, 0);
-    r.pci = address_space_new(r.vm, p->bus->root->memory, "pci");
-    pci_config_write(p, PCI_BAR0, VRAM, 4);
-    pci_config_write(p, PCI_BAR0 + 4, MMIO, 4);
-    pci_config_write(p, PCI_COMMAND, PCI_COMMAND_MEM | PCI_COMMAND_IO, 2);
-    loop_run_posts(r.t->loop);
-    return r;
-}
-
-static void rig_free(Rig *r)
-{
-    address_space_free(r->pci);
-    test_device_free(r->t);
-}
-
-static void port(Rig *r, unsigned at, unsigned index, unsigned value)
-{
-    put(r, MMIO + at - 0x3c0, 1, index);
-    put(r, MMIO + at + 1 - 0x3c0, 1, value);
+    return rig_new("cirrus-vga", 1, 0);
 }
 
 /* 640x480 with that many bits, lines of 3072 bytes. */
@@ -70,15 +28,9 @@ static void set_mode(Rig *r, unsigned sr7, unsigned hidden)
     put(r, MMIO + 6, 1, hidden);
 }
 
-static uint32_t pixel(Rig *r, unsigned x, unsigned y)
-{
-    console_refresh(r->console);
-    return surface_line(console_surface(r->console), y)[x];
-}
-
 static void test_modes(void)
 {
-    Rig r = rig_new();
+    Rig r = card();
 
     set_mode(&r, 9, 0xc5);
     put(&r, VRAM + 3072 + 8, 4, 0x112233);
@@ -117,7 +69,7 @@ static void blit(Rig *r, Copy c)
 
 static void test_blitter(void)
 {
-    Rig r = rig_new();
+    Rig r = card();
 
     for (unsigned i = 0; i < 8; i++) {
         put(&r, VRAM + i, 1, 0x10 + i);
@@ -152,7 +104,7 @@ static void test_blitter(void)
 /* The CPU gives the source: stores anywhere in video memory count. */
 static void test_feed(void)
 {
-    Rig r = rig_new();
+    Rig r = card();
 
     blit(&r, (Copy){4, 2, 64, 0, 0x4000, 0, 4, 0x0d, 0});
     g_assert_cmphex(get(&r, BLIT + 0x40, 1) & 1, ==, 1);
@@ -169,7 +121,7 @@ static void test_feed(void)
 
 static void test_edges(void)
 {
-    Rig r = rig_new();
+    Rig r = card();
 
     /* the largest copy, of every mode, at the end of memory */
     for (unsigned mode = 0; mode < 256; mode++) {

@@ -2,57 +2,29 @@
 /* The standard VGA card: planes, palette, text, linear pictures, EDID, as a guest and a viewer see them. */
 #include <string.h>
 
-#include "core/testing.h"
+#include "hw/display/card-rig.h"
 #include "hw/display/edid.h"
 #include "hw/display/vga.h"
 
-enum { VRAM = 0x50000000, MMIO = 0x60000000, PORTS = MMIO + 0x400 - 0x3c0, DISPI = MMIO + 0x500 };
+enum { PORTS = MMIO + 0x400 - 0x3c0, DISPI = MMIO + 0x500 };
 
-typedef struct Rig {
-    TestDevice *t;
-    Vm *vm;
-    Console *console;
-    AddressSpace *pci;          /* the bus's view: this bridge has no way to VGA's window */
-} Rig;
-
-static void rig_free(Rig *r)
+static Rig card(const char *type)
 {
-    address_space_free(r->pci);
-    test_device_free(r->t);
+    return rig_new(type, 2, 0x400);
 }
 
-static void put(Rig *r, uint64_t pa, unsigned size, uint64_t v)
+static void dispi(Rig *r, unsigned reg, unsigned value)
 {
-    as_store(r->pci, pa, size, v);
+    put(r, DISPI + 2 * reg, 2, value);
 }
 
-static uint64_t get(Rig *r, uint64_t pa, unsigned size)
+/* A colour of the palette, six bits each. */
+static void palette(Rig *r, unsigned index, unsigned red, unsigned green, unsigned blue)
 {
-    uint64_t v = 0;
-
-    as_load(r->pci, pa, size, &v);
-    return v;
-}
-
-static Rig rig_new(const char *type)
-{
-    Rig r = {.t = test_device(type)};
-    PciDevice *p = (PciDevice *)r.t->dev;
-
-    r.vm = r.t->vm;
-    r.console = console_at(r.vm, 0);
-    r.pci = address_space_new(r.vm, p->bus->root->memory, "pci");
-    pci_config_write(p, PCI_BAR0, VRAM, 4);
-    pci_config_write(p, PCI_BAR0 + 8, MMIO, 4);
-    pci_config_write(p, PCI_COMMAND, PCI_COMMAND_MEM | PCI_COMMAND_IO, 2);
-    loop_run_posts(r.t->loop);
-    return r;
-}
-
-static void port(Rig *r, unsigned at, unsigned index, unsigned value)
-{
-    put(r, PORTS + at, 1, index);
-    put(r, PORTS + at + 1, 1, value);
+    put(r, PORTS + 0x3c8, 1, index);
+    put(r, PORTS + 0x3c9, 1, red);
+    put(r, PORTS + 0x3c9, 1, green);
+    put(r, PORTS + 0x3c9, 1, blue);
 }
 
 static void attribute(Rig *r, unsigned index, unsigned value)
@@ -62,36 +34,30 @@ static void attribute(Rig *r, unsigned index, unsigned value)
     put(r, PORTS + 0x3c0, 1, value);
 }
 
-static uint32_t pixel(Rig *r, unsigned x, unsigned y)
-{
-    console_refresh(r->console);
-    return surface_line(console_surface(r->console), y)[x];
-}
-
 static void test_linear(void)
 {
-    Rig r = rig_new("bochs-display");
+    Rig r = card("bochs-display");
 
     g_assert_cmphex(get(&r, DISPI, 2), ==, 0xb0c5);
     g_assert_cmpuint(get(&r, DISPI + 2 * DISPI_VIDEO_MEMORY_64K, 2), ==, 256);
-    put(&r, DISPI + 2 * DISPI_XRES, 2, 320);
-    put(&r, DISPI + 2 * DISPI_YRES, 2, 200);
-    put(&r, DISPI + 2 * DISPI_BPP, 2, 32);
-    put(&r, DISPI + 2 * DISPI_ENABLE, 2, DISPI_ENABLED | DISPI_LFB);
+    dispi(&r, DISPI_XRES, 320);
+    dispi(&r, DISPI_YRES, 200);
+    dispi(&r, DISPI_BPP, 32);
+    dispi(&r, DISPI_ENABLE, DISPI_ENABLED | DISPI_LFB);
     g_assert_cmphex(pixel(&r, 5, 3), ==, 0);
     g_assert_cmpuint(console_surface(r.console)->width, ==, 320);
     put(&r, VRAM + (3 * 320 + 5) * 4, 4, 0x112233);
     g_assert_cmphex(pixel(&r, 5, 3), ==, 0x112233);
     /* 16 bits: red */
-    put(&r, DISPI + 2 * DISPI_BPP, 2, 16);
+    dispi(&r, DISPI_BPP, 16);
     put(&r, VRAM + (3 * 320 + 5) * 2, 2, 0xf800);
     g_assert_cmphex(pixel(&r, 5, 3), ==, 0xff0000);
     /* a picture beyond the memory's end is cut, not shown */
-    put(&r, DISPI + 2 * DISPI_BPP, 2, 32);
-    put(&r, DISPI + 2 * DISPI_XRES, 2, 16000);
-    put(&r, DISPI + 2 * DISPI_YRES, 2, 12000);
+    dispi(&r, DISPI_BPP, 32);
+    dispi(&r, DISPI_XRES, 16000);
+    dispi(&r, DISPI_YRES, 12000);
     pixel(&r, 0, 0);
-    put(&r, DISPI + 2 * DISPI_Y_OFFSET, 2, 0xffff);
+    dispi(&r, DISPI_Y_OFFSET, 0xffff);
     pixel(&r, 0, 0);
     g_assert_cmpuint(get(&r, MMIO + 0x600, 4), ==, 8);
     rig_free(&r);
@@ -100,7 +66,7 @@ static void test_linear(void)
 /* 80x25 with 8x16 characters, white on blue; character 1 of the font is a full block. */
 static void test_text(void)
 {
-    Rig r = rig_new("VGA");
+    Rig r = card("VGA");
 
     put(&r, PORTS + 0x3c2, 1, 0x67);
     port(&r, 0x3c4, 1, 1);
@@ -127,14 +93,8 @@ static void test_text(void)
     }
     attribute(&r, 0x20 | 0x10, 0);
     put(&r, PORTS + 0x3c6, 1, 0xff);
-    put(&r, PORTS + 0x3c8, 1, 1);               /* colour 1: blue */
-    put(&r, PORTS + 0x3c9, 1, 0);
-    put(&r, PORTS + 0x3c9, 1, 0);
-    put(&r, PORTS + 0x3c9, 1, 63);
-    put(&r, PORTS + 0x3c8, 1, 15);
-    for (unsigned i = 0; i < 3; i++) {
-        put(&r, PORTS + 0x3c9, 1, 63);
-    }
+    palette(&r, 1, 0, 0, 63);
+    palette(&r, 15, 63, 63, 63);
     put(&r, 0xb8000 + 2 * 81, 2, 0x1f01);       /* second line, second column */
     put(&r, 0xb8000 + 2 * 82, 2, 0x1f00);
     g_assert_cmphex(get(&r, 0xb8000 + 2 * 81, 2), ==, 0x1f01);
@@ -154,7 +114,7 @@ static void test_text(void)
 /* Write modes 0 with set/reset, 2 and the bit mask, on 16 colours. */
 static void test_planes(void)
 {
-    Rig r = rig_new("VGA");
+    Rig r = card("VGA");
 
     port(&r, 0x3c4, 4, 6);
     port(&r, 0x3c4, 2, 15);
