@@ -32,6 +32,8 @@ typedef struct EngineType {
     EngineResult (*run)(void *e, Cpu *cpu, bool once);
     /* After cpu_exit() has unwound out of run(), and before anything else. */
     void (*unwound)(void *e, Cpu *cpu);
+    /* Instructions taken from the budget but not begun, while C code of one runs. NULL: never any. */
+    uint64_t (*ahead)(const Cpu *cpu);
     /* RAM changed behind the engine, any thread / a store by this CPU into a page with code, before
      * it happens; may leave by cpu_exit() when it hits the running unit, whose instruction then is
      * stepped. */

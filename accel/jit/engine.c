@@ -27,6 +27,7 @@ static EngineResult run(void *e, Cpu *cpu, bool once)
 }
 
 static void unwound(void *e, Cpu *cpu) { jit_unwound(cpu); }
+static uint64_t ahead(const Cpu *cpu) { return cpu->jit->refund; }
 
 static void code_written(void *e, uint64_t ram_offset, uint64_t len)
 {
@@ -59,6 +60,6 @@ static void dump(void *e, Cpu *cpu, uint64_t pc, GString *out)
 
 const EngineType tcg_jit = {
     .name = "jit", .unavailable = jit_unavailable, .make = make, .free = release,
-    .cpu_init = cpu_init, .cpu_finish = cpu_finish, .run = run, .unwound = unwound,
+    .cpu_init = cpu_init, .cpu_finish = cpu_finish, .run = run, .unwound = unwound, .ahead = ahead,
     .code_written = code_written, .code_store = code_store, .flush = flush, .breakpoint = breakpoint, .dump = dump, .info = info,
 };

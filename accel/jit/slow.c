@@ -58,8 +58,7 @@ static uint64_t begin(Cpu *cpu, uint64_t *frame, const JitSlow *s, uint64_t *val
         memcpy(slot, &v, bytes);
     }
     cpu->pc = frame[SLOW_PAGE] + s->pc;
-    if (s->refund)
-        cpu->jit->refund = s->refund;
+    cpu->jit->refund = s->refund;
     return frame[s->base] + (int64_t)s->disp;
 }
 

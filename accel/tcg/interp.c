@@ -193,6 +193,7 @@ static void code_store(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len)
     code_written(e, ram_offset, len);
     if (u && !((TcgCpu *)cpu->engine)->stepping && covers(u, ram_offset, ram_offset + len)) {
         c->step = true;
+        cpu->icount_budget += counting(cpu);    /* the instruction runs once more */
         cpu_exit(cpu);
     }
 }

@@ -42,6 +42,7 @@ static int64_t icount_now(Vm *vm, void *opaque)
         const Cpu *cpu = vm->cpus[i];
         if (cpu && cpu->engine) {
             n += cpu->insn_count + (uint64_t)(own(cpu)->granted - cpu->icount_budget);
+            n -= tcg->type->ahead ? tcg->type->ahead(cpu) : 0;
         }
     }
     return (int64_t)(n << tcg->shift);

@@ -79,7 +79,8 @@ static void load_args(Emit *e, const Arg *args, unsigned n)
             op_ri(&e->a, G_ADD, O_W, regs[k], args[k].imm);
 }
 
-/* Before C code that may leave the unit here: what has been paid for but will not run. Changes rax. */
+/* Before C code that may leave the unit here or ask for the time: what has been paid for but has not
+ * run. Changes rax. */
 void note_refund(Emit *e, Asm *a)
 {
     if (!e->u->icount)
@@ -150,7 +151,7 @@ void emit_call(Emit *e, IrRef i, const void *fn, unsigned effects, const Arg *ar
             reg_evict(e, r);
         }
     }
-    if (effects & (IR_H_FAULT | IR_H_EXIT))
+    if (effects)
         note_refund(e, &e->a);
     if (effects & IR_H_FAULT)
         store_pc(e, &e->a);

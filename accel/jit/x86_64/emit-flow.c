@@ -62,6 +62,8 @@ static void snap_take(Emit *e, unsigned label)
         if (e->v[e->in[r]].flags & V_ZX)
             s->zx |= BIT(r);
     }
+    s->pc_off = e->pc_off;
+    s->insns = e->insns;
     s->n_pend = e->n_pend;
     memcpy(s->pend, e->pend, e->n_pend * sizeof *s->pend);
     s->n_homed = e->n_homed;
@@ -79,6 +81,10 @@ static void snap_restore(Emit *e, const Snap *s)
         e->v[e->pend[k].v].pend--;
     for (unsigned k = 0; k < e->n_homed; k++)
         e->v[e->homed[k]].flags &= ~V_HOME;
+    if (!e->reachable) {        /* ways out in the middle are emitted at the end */
+        e->pc_off = s->pc_off;
+        e->insns = s->insns;
+    }
     e->n_pend = s->n_pend;
     memcpy(e->pend, s->pend, s->n_pend * sizeof *s->pend);
     for (unsigned k = 0; k < e->n_pend; k++)

@@ -220,12 +220,17 @@ static void emit_nodes(Emit *e)
     }
 }
 
-/* Entry: room for the dead mark, then with -icount the budget. */
-static void emit_entry(Emit *e)
+/* Entry: room for the dead mark, then with -icount the budget. There each unit looks for requests, as the
+ * interpreter does, so that interrupts come at the same instruction. `leave`: in cold code. */
+static void emit_entry(Emit *e, const uint8_t *leave)
 {
     op_nops(&e->a, 5);
     if (!e->u->icount)
         return;
+    if (!e->once) {
+        test_req(e);
+        cold_jcc(e, CC_NE, leave);
+    }
     uint8_t *broke = e->c.p;
     op_mi(&e->c, G_ADD, O_W, RBP, CPU_DISP(e, icount_budget), e->u->n_insns);
     op_rm(&e->c, X_LEA | O_W, RAX, R12, e->u->pc - e->u->page_base);
@@ -320,7 +325,7 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     op_rm(&e->c, X_LEA | O_W, RAX, R12, e->pc_off);
     op_rr(&e->c, X_XOR, RCX, RCX);
     from_cold(e, 0xe9, j->stubs.exit);
-    emit_entry(e);
+    emit_entry(e, e->cold + dead);
     loop_begin(e);
     emit_nodes(e);
     if (e->fail || e->reachable)

@@ -46,6 +46,8 @@ typedef struct Snap {
     IrRef in[N_REGS];
     uint32_t spilled, zx;       /* by register: V_SPILLED, V_ZX */
     unsigned n_pend, n_homed;
+    int32_t pc_off;             /* Emit.pc_off, Emit.insns */
+    unsigned insns;
     Pend pend[MAX_PEND];
     IrRef homed[MAX_HOMED];
     Val home[MAX_HOMED];        /* as they were */

@@ -17,6 +17,9 @@ PROGRAMS = {
     'long': ('64', ['long.c', 'long-traps.c', 'long-calls.c', 'long-memory.c', 'long-state.c', 'debug.c'],
              ['max', 'Nehalem']),
 }
+# Run with instructions counted: what it says must be the same on each engine.
+COUNTED = 'count.c'
+SHIFTS = [0, 3]
 ENGINES = {'translator': 'engine=jit', 'interpreter': 'engine=interp', 'both': 'check=on'}
 
 
@@ -50,8 +53,9 @@ def main():
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode:
         print('1..0 # SKIP no compiler for x86')
         return 0
+    counted = [f'counting, shift {shift}' for shift in SHIFTS]
     rows = [(name, model, engine) for name in PROGRAMS for model in PROGRAMS[name][2] for engine in ENGINES]
-    print(f'1..{len(rows)}')
+    print(f'1..{len(rows) + len(counted)}')
     failed, built = 0, {}
     for n, (name, model, engine) in enumerate(rows, 1):
         built.setdefault(name, None)
@@ -63,6 +67,16 @@ def main():
         if not good:
             print(f'# status {status}')
             print(''.join(f'# {line}\n' for line in text.splitlines()), end='')
+    elf = os.path.join(out, 'count.elf')
+    subprocess.run([os.path.join(HERE, 'build.sh'), '32', elf, os.path.join(HERE, COUNTED)], check=True)
+    for n, (what, shift) in enumerate(zip(counted, SHIFTS), len(rows) + 1):
+        texts = {run(myna, f'engine={engine},icount-shift={shift}', 'max', elf, out)
+                 for engine in ('jit', 'interp')}
+        good = len(texts) == 1 and all(text.endswith('passed\n') and status == 1 for text, status in texts)
+        failed += not good
+        print(f'{"ok" if good else "not ok"} {n} {what}')
+        if not good:
+            print(''.join(f'# {status} {line}\n' for text, status in texts for line in text.splitlines()), end='')
     return failed != 0
 
 
