@@ -23,6 +23,8 @@ static const struct { uint8_t command, kind, flags; } commands[] = {
     {0x40, K_VERIFY, F_DISK}, {0x41, K_VERIFY, F_DISK}, {0x42, K_VERIFY, F_DISK | F_EXT},
     {0x60, K_READ, F_DISK | F_EXT | F_DMA | F_NCQ}, {0x61, K_WRITE, F_DISK | F_EXT | F_DMA | F_NCQ},
     {0x70, K_NOTHING, F_DISK}, {0x90, K_DIAGNOSTIC, F_BOTH}, {0x91, K_NOTHING, F_DISK},
+    {0x94, K_NOTHING, F_BOTH}, {0x95, K_NOTHING, F_BOTH}, {0x96, K_NOTHING, F_BOTH}, {0x97, K_NOTHING, F_BOTH},
+    {0x98, K_POWER, F_BOTH}, {0x99, K_NOTHING, F_BOTH},
     {0xa0, K_PACKET, F_CD}, {0xa1, K_IDENTIFY_PACKET, F_CD}, {0xc4, K_READ, F_DISK | F_MULTIPLE},
     {0xc5, K_WRITE, F_DISK | F_MULTIPLE}, {0xc6, K_MULTIPLE, F_DISK}, {0xc8, K_READ, F_DISK | F_DMA},
     {0xc9, K_READ, F_DISK | F_DMA}, {0xca, K_WRITE, F_DISK | F_DMA}, {0xcb, K_WRITE, F_DISK | F_DMA},

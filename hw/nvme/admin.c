@@ -183,7 +183,7 @@ static uint16_t identify(Nvme *s, NvmeCommand *c)
             return NVME_FIELD;
         identifiers(ns, d);
         break;
-    default: return NVME_FIELD | 0x4000;
+    default: return NVME_FIELD;
     }
     return reply(s, c, d, sizeof(d));
 }
@@ -229,7 +229,7 @@ static uint16_t get_log(Nvme *s, NvmeCommand *c)
             put(d, UINT32_MAX, 4);
         s->changed = 0;
         break;
-    default: return NVME_LOG | 0x4000;
+    default: return NVME_LOG;
     }
     if (at >= size)
         return NVME_FIELD;
@@ -246,7 +246,7 @@ static uint16_t features(Nvme *s, NvmeCommand *c, bool set, uint32_t *result)
     unsigned f = c->dw[10] & 0xff, select = c->dw[10] >> 8 & 7;
     uint32_t queues = (s->max_ioqpairs - 1) * 0x10001;
     if (!known_feature(f))
-        return NVME_FIELD | 0x4000;
+        return NVME_FIELD;
     if (!set) {
         *result = select == 3 ? (f == F_QUEUES || f == F_ATOMICITY ? 0 : 4) : f == F_QUEUES ? queues
                   : select == 1 ? defaults[f] : s->features[f];
@@ -281,7 +281,7 @@ void nvme_namespace_changed(Nvme *s)
 static uint16_t async_event(Nvme *s, NvmeCommand *c)
 {
     if (s->n_events > s->aerl || s->n_events >= NVME_EVENTS)
-        return NVME_EVENT_LIMIT | 0x4000;
+        return NVME_EVENT_LIMIT;
     s->event_cid[s->n_events++] = c->cid;
     report_change(s);
     return NVME_LATER;
@@ -302,6 +302,6 @@ uint16_t nvme_admin(Nvme *s, NvmeCommand *c, uint32_t *result)
     case SET_FEATURES: return features(s, c, true, result);
     case GET_FEATURES: return features(s, c, false, result);
     case ASYNC_EVENT: return async_event(s, c);
-    default: return NVME_OPCODE | 0x4000;
+    default: return NVME_OPCODE;
     }
 }

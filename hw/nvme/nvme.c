@@ -7,7 +7,7 @@
 
 enum {
     CC_EN = 1, CSTS_RDY = 1, CSTS_FATAL = 2, CSTS_DONE = 2 << 2, DOORBELLS = 0x1000, WINDOW = 0x4000, ENTRY = 64,
-    COMPLETION = 16, MAX_ENTRIES = 2048,
+    COMPLETION = 16, MAX_ENTRIES = 2048, DO_NOT_RETRY = 0x4000,
 };
 #define CAPABILITIES (0x7ffull | 1 << 16 | 0xfull << 24 | 1ull << 37 | 4ull << 52)
 
@@ -85,6 +85,8 @@ static void execute(Nvme *s, NvmeCommand *c)
     uint32_t result = 0;
     trace(command, "queue %u command %u: 0x%02x nsid %u", c->sq, c->cid, c->dw[0] & 0xff, c->dw[1]);
     uint16_t status = c->dw[0] & 0x300 ? NVME_FIELD : c->sq ? nvme_io(s, c) : nvme_admin(s, c, &result);
+    if (status && status != NVME_LATER)
+        status |= DO_NOT_RETRY;
     if (status != NVME_LATER)
         nvme_complete(s, c->sq, c->cid, status, result);
     if (status != NVME_LATER || !c->sq)
