@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from machine import linux, passed
+from machine import Machine, linux, passed
+from test_pc import grub_disk     # noqa: F401 (a fixture)
 
 LONG = pytest.mark.long
 
@@ -89,3 +90,20 @@ def test_nvme(tmp_path):
         seen(m, 'nvme0n1', 32768, 'QEMU NVMe Ctrl', sha)
         seen(m, 'nvme0n2', 4096, 'QEMU NVMe Ctrl', other_sha)
         written(m, disk, 4)
+
+
+DISK, CD = 'if=none,id=d,format=raw,readonly=on,file=', 'if=none,id=d,format=raw,media=cdrom,file='
+
+
+@LONG
+@pytest.mark.parametrize('board, drive_as, devices', [
+    ('q35', 'format=raw,media=cdrom,file=', []), ('pc', 'format=raw,media=cdrom,file=', []),
+    ('q35', 'format=raw,snapshot=on,file=', []), ('pc', 'format=raw,snapshot=on,file=', []),
+    ('q35', DISK, ['nvme,drive=d,serial=x,bootindex=0']),
+    ('q35', DISK, ['virtio-scsi-pci', 'scsi-hd,drive=d,bootindex=0']),
+    ('pc', CD, ['virtio-scsi-pci', 'scsi-cd,drive=d,bootindex=0'])])
+def test_firmware_boots(grub_disk, board, drive_as, devices):    # noqa: F811
+    """SeaBIOS starts GRUB from a drive of each kind, GRUB starts Linux."""
+    args = [word for device in devices for word in ('-device', device)]
+    with Machine('x86_64', '-M', board, '-m', 512, '-no-reboot', '-drive', f'{drive_as}{grub_disk}', *args) as m:
+        passed(m, 'boot')
