@@ -193,6 +193,11 @@ void char_detach(CharFrontend *fe)
 
 bool char_is_open(CharFrontend *fe) { return fe->chr && fe->chr->open; }
 
+int char_socket(CharFrontend *fe)
+{
+    return fe->chr && type_of(fe->chr)->socket ? type_of(fe->chr)->socket(fe->chr) : -1;
+}
+
 unsigned char_take_fds(CharFrontend *fe, int *fds, unsigned max)
 {
     return fe->chr && type_of(fe->chr)->take_fds ? type_of(fe->chr)->take_fds(fe->chr, fds, max) : 0;

@@ -23,6 +23,7 @@ struct ChardevType {
     void (*resume_input)(Chardev *c);
     void (*close)(Chardev *c);
     unsigned (*take_fds)(Chardev *c, int *fds, unsigned max);
+    int (*socket)(Chardev *c);
     /* A front end came or went, or opened itself. Control loop. */
     void (*frontends_changed)(Chardev *c);
     /* Takes its watches off the loop, or puts them on; c->loop's thread. NULL: it cannot move. */

@@ -427,6 +427,8 @@ static unsigned socket_take_fds(Chardev *c, int *fds, unsigned max)
     return n;
 }
 
+static int socket_descriptor(Chardev *c) { return ((SocketChardev *)c)->peer; }
+
 static void socket_watch(Chardev *c, bool on)
 {
     SocketChardev *s = (SocketChardev *)c;
@@ -474,7 +476,7 @@ static const ChardevType socket_chardev_type = {
     .name = "chardev-socket", .parent = "chardev", .size = sizeof(SocketChardev),
     .kind = CHARDEV_BACKEND_KIND_SOCKET, .open = socket_open, .write = socket_write,
     .resume_input = socket_resume, .close = socket_close, .take_fds = socket_take_fds,
-    .watch = socket_watch,
+    .socket = socket_descriptor, .watch = socket_watch,
 };
 OBJECT_TYPE(socket_chardev_type);
 

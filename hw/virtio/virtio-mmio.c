@@ -12,7 +12,8 @@ enum {
     QUEUE_ALIGN = 0x03c, QUEUE_PFN = 0x040, QUEUE_READY = 0x044, QUEUE_NOTIFY = 0x050,
     INTERRUPT_STATUS = 0x060, INTERRUPT_ACK = 0x064, STATUS = 0x070, QUEUE_DESC_LOW = 0x080,
     QUEUE_DESC_HIGH = 0x084, QUEUE_DRIVER_LOW = 0x090, QUEUE_DRIVER_HIGH = 0x094,
-    QUEUE_DEVICE_LOW = 0x0a0, QUEUE_DEVICE_HIGH = 0x0a4, CONFIG_GENERATION = 0x0fc, CONFIG = 0x100,
+    QUEUE_DEVICE_LOW = 0x0a0, QUEUE_DEVICE_HIGH = 0x0a4, SHM_LEN_LOW = 0x0b0,
+    SHM_LEN_HIGH = 0x0b4, SHM_BASE_LOW = 0x0b8, SHM_BASE_HIGH = 0x0bc, CONFIG_GENERATION = 0x0fc, CONFIG = 0x100,
     ISR_QUEUE = 1, ISR_CONFIG = 2,
     MAGIC_VALUE = 0x74726976, VENDOR = 0x554d4551,
 };
@@ -125,6 +126,8 @@ static uint64_t read_reg(Device *d, uint64_t at, unsigned size)
     case INTERRUPT_STATUS: return s->isr;
     case STATUS: return v->status;
     case CONFIG_GENERATION: return v->generation;
+    case SHM_LEN_LOW: case SHM_LEN_HIGH: case SHM_BASE_LOW: case SHM_BASE_HIGH:
+        return UINT32_MAX;      /* there is no such region */
     default:
         log_guest(d, "read of unknown register 0x%x", (unsigned)at);
         return 0;

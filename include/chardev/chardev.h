@@ -45,6 +45,9 @@ void char_write_all(CharFrontend *fe, const void *buf, unsigned n);
 void char_accept_input(CharFrontend *fe);
 /* Serial line breaks and parameters, where the back end has a real line. */
 bool char_is_open(CharFrontend *fe);
+/* A connected socket's descriptor, -1: none; for protocols of questions and answers with descriptors, whose
+ * front end reads answers by itself before it returns to the loop. */
+int char_socket(CharFrontend *fe);
 /* Descriptors received with SCM_RIGHTS by a socket back end since the last call; caller closes. */
 unsigned char_take_fds(CharFrontend *fe, int *fds, unsigned max);
 

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Real vhost-user back ends: Debian's virtiofsd and qemu-storage-daemon."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, passed
+
+VIRTIOFSD = '/usr/lib/qemu/virtiofsd'
+FS = '''load virtio_pci virtiofs
+mount -t virtiofs shared /mnt || failed fs mount
+read -r text </mnt/hello
+[ "$text" = "from the host" ] || failed fs "read $text"
+cp /mnt/big /mnt/copy && mkdir -p /mnt/a/b && echo deep >/mnt/a/b/c && mv /mnt/a/b/c /mnt/a/d || failed fs write
+cp /bin/busybox /mnt/busybox && /mnt/busybox true || failed fs "run a program"
+umount /mnt && passed fs
+'''
+DISK = '''load virtio_pci virtio_mmio virtio_blk
+wait_for /dev/vda || failed vhostdisk "no disk"
+dd if=/dev/vda of=/dev/null bs=64k 2>/dev/null
+for round in 1 2 3 4 5 6; do
+    dd if=/bin/busybox of=/dev/vda bs=64k seek=$round conv=fsync 2>/dev/null || failed vhostdisk "write $round"
+    echo "MYNA-ROUND $round"
+    [ $round = 3 ] && sleep 3
+done
+set -- $(sha256sum /bin/busybox)
+want=$1 size=$(stat -c %s /bin/busybox)
+echo 3 >/proc/sys/vm/drop_caches
+set -- $(dd if=/dev/vda bs=64k skip=6 2>/dev/null | head -c $size | sha256sum)
+[ "$1" = "$want" ] && passed vhostdisk || failed vhostdisk "other bytes"
+'''
+
+
+def shared(size):
+    return ['-m', size, '-object', f'memory-backend-memfd,id=m,size={size}M,share=on',
+            '-machine', 'memory-backend=m']
+
+
+def image(folder, script, text, modules):
+    (folder / 'overlay' / 'tests').mkdir(parents=True)
+    (folder / 'overlay' / 'tests' / script).write_text(text)
+    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'cloud', '--cache', GUESTS, '--modules', modules,
+                    '--overlay', folder / 'overlay', '-o', folder / 'image'], check=True,
+                   stdout=subprocess.DEVNULL)
+    return ['-kernel', guest_file(LINUX['cloud'].kernel), '-initrd', folder / 'image', '-append',
+            f'console=ttyS0 quiet myna.test={script}', '-no-reboot']
+
+
+def start(path, *argv):
+    """A daemon that listens on a unix socket."""
+    daemon = subprocess.Popen([str(a) for a in argv], stderr=subprocess.DEVNULL)
+    for _ in range(200):
+        if path.exists():
+            return daemon
+        assert daemon.poll() is None, f'{argv[0]} ended'
+        time.sleep(0.05)
+    daemon.kill()
+    raise AssertionError(f'{path} does not appear')
+
+
+@pytest.mark.skipif(not os.path.exists(VIRTIOFSD) or os.getuid(), reason=f'needs root and {VIRTIOFSD}')
+@pytest.mark.parametrize('board,device', [('q35', 'vhost-user-fs-pci'),
+                                          pytest.param('microvm', 'vhost-user-fs-device', marks=pytest.mark.long)])
+def test_virtiofsd(tmp_path, board, device):
+    folder = tmp_path / 'shared'
+    folder.mkdir()
+    (folder / 'hello').write_text('from the host\n')
+    (folder / 'big').write_bytes(os.urandom(5_000_000))
+    daemon = start(tmp_path / 's', VIRTIOFSD, f'--socket-path={tmp_path}/s', '-o', f'source={folder}',
+                   '-o', 'sandbox=chroot', '--thread-pool-size=1')
+    try:
+        script = FS.replace('virtio_pci', 'virtio_pci virtio_mmio')
+        with Machine('x86_64', '-M', board, *shared(512),
+                     *image(tmp_path, 'fs', script, 'virtio_pci,virtio_mmio,virtiofs'),
+                     '-global', 'virtio-mmio.force-legacy=off',
+                     '-chardev', f'socket,id=c,path={tmp_path}/s', '-device', f'{device},chardev=c,tag=shared') as m:
+            passed(m, 'fs', 60)
+            assert m.status() == 0
+        assert ((folder / 'copy').read_bytes() == (folder / 'big').read_bytes())
+        assert (folder / 'a' / 'd').read_text() == 'deep\n'
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+@pytest.mark.skipif(not shutil.which('qemu-storage-daemon'), reason='qemu-storage-daemon is not installed')
+def test_storage_daemon_comes_back(tmp_path):
+    """The back end is killed and started again while the guest writes; nothing is lost."""
+    disk, sock = tmp_path / 'disk', tmp_path / 's'
+    disk.write_bytes(bytes(16 << 20))
+
+    def serve():
+        return start(sock, 'qemu-storage-daemon', '--blockdev', f'file,node-name=d,filename={disk}', '--export',
+                     f'vhost-user-blk,id=e,node-name=d,writable=on,addr.type=unix,addr.path={sock}')
+    daemon = serve()
+    try:
+        with Machine('x86_64', '-M', 'microvm', *shared(256),
+                     *image(tmp_path, 'vhostdisk', DISK, 'virtio_mmio,virtio_pci,virtio_blk'),
+                     '-chardev', f'socket,id=c,path={sock},reconnect=1',  # the legacy layout, too
+                     '-device', 'vhost-user-blk-device,chardev=c', qmp=True) as m:
+            m.line('MYNA-ROUND 3', 60)
+            daemon.kill()
+            daemon.wait()
+            if sock.exists():
+                sock.unlink()
+            daemon = serve()
+            m.line('MYNA-ROUND 4', 60)
+            m.qmp('stop')
+            m.qmp('cont')
+            passed(m, 'vhostdisk', 60)
+            assert m.status() == 0
+        digest = hashlib.sha256((GUESTS / 'busybox-amd64').read_bytes()).digest()
+        size = (GUESTS / 'busybox-amd64').stat().st_size
+        assert hashlib.sha256(disk.read_bytes()[6 << 16:][:size]).digest() == digest
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_refusals(tmp_path):
+    with Machine('x86_64', '-M', 'microvm', '-m', 64, '-chardev', 'ringbuf,id=c', '-device',
+                 'vhost-user-fs-device,chardev=c,tag=a') as m:
+        assert m.status() == 1
+        assert 'memory is not shared' in m.errors.text
+    with Machine('x86_64', '-M', 'microvm', *shared(64), '-chardev', 'ringbuf,id=c', '-device',
+                 'vhost-user-fs-device,chardev=c,tag=a') as m:
+        assert m.status() == 1
+        assert 'there is no back end' in m.errors.text
