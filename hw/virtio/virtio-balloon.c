@@ -2,6 +2,7 @@
 /* virtio memory balloon: inflate, deflate, statistics. Spec: virtio 1.2, 5.5. */
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include "hw/virtio/balloon.h"
 #include "hw/virtio/virtio.h"
 #include "qapi/qapi-events.h"
@@ -10,12 +11,13 @@
 enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT, FRAMES = 256, STAT_SIZE = 10 };
 #define F_STATS_VQ (1ull << 1)
 #define F_DEFLATE_ON_OOM (1ull << 2)
+#define F_REPORTING (1ull << 5)
 
 struct VirtioBalloon {
     VirtioDevice v;
-    Virtq *inflate, *deflate, *stats;
+    Virtq *inflate, *deflate, *stats, *reporting;
     uint32_t num_pages, actual; /* wanted; what the guest says it gave */
-    bool deflate_on_oom;
+    bool deflate_on_oom, free_page_reporting;
     VirtqElement *stats_element;        /* held until the next question */
     uint64_t values[BALLOON_STATS];
     int64_t last_update, poll_seconds;
@@ -23,6 +25,13 @@ struct VirtioBalloon {
 };
 
 /* ---- pages ---- */
+
+/* Shared memory is given back in its file, which all who map it see; other memory here. */
+static void discard(void *host, size_t n)
+{
+    if (madvise(host, n, MADV_REMOVE) < 0)
+        madvise(host, n, MADV_DONTNEED);
+}
 
 static void give_back(VirtioBalloon *s, uint32_t frame, bool inflate)
 {
@@ -32,7 +41,10 @@ static void give_back(VirtioBalloon *s, uint32_t frame, bool inflate)
         log_guest(s, "balloon page 0x%x is not in memory", frame);
         return;
     }
-    madvise(host, PAGE, inflate ? MADV_DONTNEED : MADV_WILLNEED);
+    if (inflate)
+        discard(host, PAGE);
+    else
+        madvise(host, PAGE, MADV_WILLNEED);
 }
 
 static void serve_pages(VirtioDevice *v, Virtq *vq)
@@ -45,6 +57,24 @@ static void serve_pages(VirtioDevice *v, Virtq *vq)
             for (size_t i = 0; i < n; i++)
                 give_back(s, GUINT32_FROM_LE(frames[i]), vq == s->inflate);
         virtq_push(vq, e, 0);
+    }
+    virtq_flush(vq);
+}
+
+/* Free pages that the guest does not want back soon: they read as zero when it uses them again. */
+static void serve_reports(VirtioDevice *v, Virtq *vq)
+{
+    VirtqElement *e;
+    uintptr_t host_page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    while ((e = virtq_pop(vq, 0))) {
+        for (unsigned i = 0; i < e->n_in; i++) {
+            uintptr_t from = (uintptr_t)e->in[i].iov_base, to = from + e->in[i].iov_len;
+            from = (from + host_page - 1) / host_page * host_page;
+            to = to / host_page * host_page;
+            if (from < to)
+                discard((void *)from, to - from);
+        }
+        virtq_push(vq, e, (uint32_t)MIN(e->in_bytes, UINT32_MAX));
     }
     virtq_flush(vq);
 }
@@ -81,6 +111,36 @@ static void ask(void *data)
         return;
     virtq_push(s->stats, g_steal_pointer(&s->stats_element), 0);
     virtq_flush(s->stats);
+}
+
+/* What libvirt reads: counters by name, those that never came all ones. */
+static bool get_stats(Object *o, Property *p, PropValue *out, GError **error)
+{
+    static const char *const names[BALLOON_STATS] = {
+        "swap-in", "swap-out", "major-faults", "minor-faults", "free-memory", "total-memory", "available-memory",
+        "disk-caches", "htlb-pgalloc", "htlb-pgfail", "oom-kills", "alloc-stalls", "async-scans",
+        "direct-scans", "async-reclaims", "direct-reclaims"};
+    VirtioBalloon *s = (VirtioBalloon *)o;
+    g_autoptr(GString) text = g_string_new("{\"stats\": {");
+    for (unsigned i = 0; i < BALLOON_STATS; i++)
+        g_string_append_printf(text, "%s\"stat-%s\": %" G_GUINT64_FORMAT, i ? ", " : "", names[i], s->values[i]);
+    g_string_append_printf(text, "}, \"last-update\": %" G_GINT64_FORMAT "}", s->last_update);
+    *out = (PropValue){.kind = VALUE_JSON, .s = g_strdup(text->str)};
+    return true;
+}
+
+static void forget_stats(VirtioBalloon *s)
+{
+    memset(s->values, 0xff, sizeof(s->values));
+    s->last_update = 0;
+}
+
+static void init(Object *o)
+{
+    Property p = {.name = "guest-stats", .type_name = "guest statistics", .get = get_stats,
+                  .desc = "what the guest said of its memory"};
+    object_add_property(o, &p);
+    forget_stats((VirtioBalloon *)o);
 }
 
 static bool set_polling(Object *o, const Field *f, GError **error)
@@ -129,7 +189,8 @@ VirtioBalloon *balloon_find(Vm *vm)
 
 static uint64_t offer(VirtioDevice *v, uint64_t features)
 {
-    return features | (((VirtioBalloon *)v)->deflate_on_oom ? F_DEFLATE_ON_OOM : 0);
+    VirtioBalloon *s = (VirtioBalloon *)v;
+    return features | (s->deflate_on_oom ? F_DEFLATE_ON_OOM : 0) | (s->free_page_reporting ? F_REPORTING : 0);
 }
 
 static void stop(VirtioDevice *v)
@@ -138,6 +199,7 @@ static void stop(VirtioDevice *v)
     if (s->stats_element)
         virtq_unpop(s->stats, g_steal_pointer(&s->stats_element));
     s->actual = 0;
+    forget_stats(s);
 }
 
 static bool realize(Device *d, GError **error)
@@ -149,6 +211,8 @@ static bool realize(Device *d, GError **error)
     s->inflate = virtio_add_queue(&s->v, 128, serve_pages);
     s->deflate = virtio_add_queue(&s->v, 128, serve_pages);
     s->stats = virtio_add_queue(&s->v, 128, serve_stats);
+    if (s->free_page_reporting)
+        s->reporting = virtio_add_queue(&s->v, 32, serve_reports);
     return true;
 }
 
@@ -166,9 +230,10 @@ static const VirtioClass cls = {
 };
 static const Field fields[] = {
     HOST(VirtioBalloon, v), HOST(VirtioBalloon, inflate), HOST(VirtioBalloon, deflate),
-    HOST(VirtioBalloon, stats), SAVED(VirtioBalloon, num_pages, .keep = true),
+    HOST(VirtioBalloon, stats), HOST(VirtioBalloon, reporting), SAVED(VirtioBalloon, num_pages, .keep = true),
     SAVED(VirtioBalloon, actual),
     PROP(VirtioBalloon, deflate_on_oom, "deflate-on-oom", PROP_BOOL),
+    PROP(VirtioBalloon, free_page_reporting, "free-page-reporting", PROP_BOOL),
     HOST(VirtioBalloon, stats_element), HOST(VirtioBalloon, values), HOST(VirtioBalloon, last_update),
     PROP(VirtioBalloon, poll_seconds, "guest-stats-polling-interval", PROP_I64, .changed = set_polling),
     HOST(VirtioBalloon, poll),
@@ -176,6 +241,6 @@ static const Field fields[] = {
 static const DeviceType virtio_balloon = {
     .name = "virtio-balloon-device", .parent = "virtio-device", .desc = "virtio memory balloon",
     .size = sizeof(VirtioBalloon), .bus = "virtio-bus", .pluggable = true, .category = DEVICE_MISC,
-    FIELDS(fields), .realize = realize, .unrealize = unrealize, .ext = &cls,
+    FIELDS(fields), .init = init, .realize = realize, .unrealize = unrealize, .ext = &cls,
 };
 DEVICE_TYPE(virtio_balloon);
