@@ -522,8 +522,6 @@ static bool power_of_two(unsigned n) { return n && !(n & (n - 1)); }
 
 static bool check(VirtioNet *s, GError **error)
 {
-    if (s->mq)
-        return error_set(error, "mq=on: several queues are not implemented yet");
     if (s->rx_queue_size < 256 || s->rx_queue_size > 1024 || !power_of_two(s->rx_queue_size))
         return error_set(error, "Invalid rx_queue_size (= %u), must be a power of 2 between 256 and 1024",
                          s->rx_queue_size);
@@ -581,7 +579,7 @@ static const Field fields[] = {
     FEATURE("ctrl_rx_extra", 20), FEATURE("guest_announce", 21), FEATURE("ctrl_mac_addr", 23),
     PROP(VirtioNet, rx_queue_size, "rx_queue_size", PROP_U16, .init = 256),
     PROP(VirtioNet, tx_queue_size, "tx_queue_size", PROP_U16, .init = 256),
-    PROP(VirtioNet, mtu, "host_mtu", PROP_U16), PROP(VirtioNet, mq, "mq", PROP_BOOL),
+    PROP(VirtioNet, mtu, "host_mtu", PROP_U16), PROP(VirtioNet, mq, "mq", PROP_BOOL, .desc = "several queues, if the back end has them"),
     PROP(VirtioNet, speed, "speed", PROP_I32, .init = (uint64_t)-1),
     PROP(VirtioNet, duplex, "duplex", PROP_STRING),
     PROP(VirtioNet, tx_mode, "tx", PROP_STRING),
