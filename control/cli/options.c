@@ -286,6 +286,47 @@ static bool add_netdev(Parse *p, const char *arg)
     return help_netdev(arg) ? finished(p) : add(&p->c->netdevs, arg);
 }
 
+/* A folder for guests is an object: -fsdev local,… is -object fsdev-local,…. */
+static bool add_fsdev(Parse *p, const char *arg)
+{
+    g_autofree char *text = g_strconcat("fsdev-", arg, NULL);
+    return g_str_has_prefix(arg, "local,") ? add(&p->c->objects, text)
+                                           : error_set(p->error, "-fsdev %s: only the kind 'local' is implemented", arg);
+}
+
+/* Takes "NAME=value" out of an option's text (in which ",," stands for a comma); NULL: not there. */
+static char *take_part(GString *text, const char *name)
+{
+    size_t n = strlen(name);
+    for (char *at = text->str; at; at = strchr(at, ',')) {
+        at += *at == ',';
+        char *end = at;
+        while ((end = strchr(end, ',')) && end[1] == ',')
+            end += 2;
+        size_t length = end ? (size_t)(end - at) : strlen(at);
+        if (!strncmp(at, name, n) && at[n] == '=') {
+            char *value = g_strndup(at + n + 1, length - n - 1);
+            bool first = at == text->str;
+            g_string_erase(text, at - text->str - !first, (gssize)length + 1);
+            return value;
+        }
+        at = end ? end : at + length;
+    }
+    return NULL;
+}
+
+/* Folder and device in one. */
+static bool add_virtfs(Parse *p, const char *arg)
+{
+    g_autoptr(GString) text = g_string_new(arg);
+    g_autofree char *tag = take_part(text, "mount_tag"), *id = take_part(text, "id");
+    if (!tag)
+        return error_set(p->error, "-virtfs %s: mount_tag= is needed", arg);
+    g_string_append_printf(text, ",id=%s", id ? id : tag);
+    g_autofree char *device = g_strdup_printf("virtio-9p-pci,fsdev=%s,mount_tag=%s", id ? id : tag, tag);
+    return add_fsdev(p, text->str) && add(&p->c->devices, device);
+}
+
 static bool add_nic(Parse *p, const char *arg) { return add(&p->c->nics, arg); }
 static bool add_net(Parse *p, const char *arg) { return add(&p->c->nets, arg); }
 

@@ -20,3 +20,5 @@ VIRTIO_PCI(vhost_blk, "vhost-user-blk", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI(vhost_scsi, "vhost-user-scsi", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI_MODERN(vhost_fs, "vhost-user-fs-pci", "vhost-user-fs-device", 0x018000, DEVICE_STORAGE);
 VIRTIO_PCI_ALWAYS_MODERN(vhost_vsock, "vhost-user-vsock-pci", "vhost-user-vsock-device", 0x028000, DEVICE_MISC);
+VIRTIO_PCI(p9, "virtio-9p", 0x000200, DEVICE_STORAGE);
+VIRTIO_PCI_ALWAYS_MODERN(kernel_vsock, "vhost-vsock-pci", "vhost-vsock-device", 0x028000, DEVICE_MISC);
