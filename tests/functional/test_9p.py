@@ -34,7 +34,7 @@ check [ "$(stat -c %Y a/b/f)" = "$(date -d '2001-02-03 04:05:06' +%s)" ]
 i=0; while [ $i -lt 300 ]; do : >a/b/n$i; i=$((i + 1)); done; check [ "$(ls a/b | wc -l)" = 301 ]
 exec 5<>a/b/f; rm a/b/f; echo three >&5; exec 5>&-; refuse ls a/b/f
 check cp tree/0 copy; check cmp tree/0 copy
-cp /bin/busybox run; chmod 755 run; check ./run true
+cp /bin/busybox busybox; chmod 755 busybox; check ./busybox true
 check df /mnt >/dev/null
 cd /; check umount /mnt
 check mount -t 9p -o trans=virtio,version=9p2000.L,ro readonly /mnt
