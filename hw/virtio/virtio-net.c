@@ -26,6 +26,7 @@
 #define F_CTRL_VLAN (1ull << 19)
 #define F_CTRL_RX_EXTRA (1ull << 20)
 #define F_GUEST_ANNOUNCE (1ull << 21)
+#define F_MQ (1ull << 22)
 #define F_CTRL_MAC_ADDR (1ull << 23)
 #define F_SPEED_DUPLEX (1ull << 63)
 #define OFFLOADS_TO_GUEST (F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_GUEST_UFO)
@@ -319,6 +320,13 @@ static bool ctrl_vlan(Ctrl *c, uint8_t cmd)
     return true;
 }
 
+/* How many pairs of queues the driver uses: there is one. */
+static bool ctrl_pairs(Ctrl *c, uint8_t cmd)
+{
+    uint16_t n;
+    return cmd == 0 && take(c, &n, 2) && GUINT16_FROM_LE(n) == 1;
+}
+
 static bool ctrl_announce(Ctrl *c, uint8_t cmd)
 {
     bool asked = c->s->announce;
@@ -351,7 +359,7 @@ static bool ctrl_offloads(Ctrl *c, uint8_t cmd)
 static const struct { uint8_t class; uint64_t feature; bool filter; bool (*run)(Ctrl *c, uint8_t cmd); }
 classes[] = {
     {0, F_CTRL_RX, true, ctrl_rx}, {1, F_CTRL_VQ, true, ctrl_mac}, {2, F_CTRL_VLAN, true, ctrl_vlan},
-    {3, F_GUEST_ANNOUNCE, false, ctrl_announce}, {5, F_CTRL_GUEST_OFFLOADS, false, ctrl_offloads},
+    {3, F_GUEST_ANNOUNCE, false, ctrl_announce}, {4, F_MQ, false, ctrl_pairs}, {5, F_CTRL_GUEST_OFFLOADS, false, ctrl_offloads},
 };
 
 static uint8_t run_ctrl(VirtioNet *s, const VirtqElement *e)
@@ -393,9 +401,9 @@ static void serve_ctrl(VirtioDevice *v, Virtq *vq)
 static uint64_t offer(VirtioDevice *v, uint64_t f)
 {
     VirtioNet *s = (VirtioNet *)v;
-    f |= s->wanted | F_MAC | (s->mtu ? F_MTU : 0) | (s->speed >= 0 || s->duplex ? F_SPEED_DUPLEX : 0);
+    f |= s->wanted | F_MAC | (s->mq ? F_MQ : 0) | (s->mtu ? F_MTU : 0) | (s->speed >= 0 || s->duplex ? F_SPEED_DUPLEX : 0);
     if (!(f & F_CTRL_VQ))
-        f &= ~(F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_GUEST_ANNOUNCE | F_CTRL_MAC_ADDR |
+        f &= ~(F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_MQ | F_GUEST_ANNOUNCE | F_CTRL_MAC_ADDR |
                F_CTRL_GUEST_OFFLOADS);
     if (!(f & F_STATUS))
         f &= ~F_GUEST_ANNOUNCE;
