@@ -124,19 +124,14 @@ static int run_helper(const NetdevTapOptions *o, GError **error)
     return fd;
 }
 
-/* fds= may name a single one. */
-static const char *one_fd(const NetdevTapOptions *o) { return o->fd ? o->fd : o->fds; }
-
 static bool refuse(const NetdevTapOptions *o, GError **error)
 {
-    bool vhost = (o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce);
-    if (vhost && !o->vhostfd && !o->vhostfds && access("/dev/vhost-net", R_OK | W_OK) < 0)
-        return error_set_errno(error, errno, "vhost=on: /dev/vhost-net");
-    if (vhost || o->vhostfd || o->vhostfds)
-        return error_set(error, "vhost=on is not implemented yet; vhost=off does the same without the kernel");
-    if ((o->fds && strpbrk(o->fds, ":,")) || (o->has_queues && o->queues > 1))
-        return error_set(error, "several queues (queues=, fds=) are not implemented yet");
-    if (one_fd(o) && (o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr))
+    const char *what = o->fds || (o->has_queues && o->queues > 1) ? "queues= and fds= are"
+                     : (o->has_vhost && o->vhost) || o->vhostfd || o->vhostfds || (o->has_vhostforce && o->vhostforce)
+                         ? "vhost is" : NULL;
+    if (what)
+        return error_set(error, "%s not implemented yet", what);
+    if (o->fd && (o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr))
         return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, and vhostfds= "
                          "are invalid with fd=");
     if (o->helper && (o->ifname || o->script || o->downscript || o->has_vnet_hdr))
@@ -180,8 +175,8 @@ static bool open_tap(Netdev *n, const NetdevOptions *options, GError **error)
     const NetdevTapOptions *o = options->u.tap;
     if (!refuse(o, error))
         return false;
-    bool own = !one_fd(o) && !o->helper && !o->br;
-    int fd = one_fd(o) ? fd_store_take(n->client.vm->fds, one_fd(o), error)
+    bool own = !o->fd && !o->helper && !o->br;
+    int fd = o->fd ? fd_store_take(n->client.vm->fds, o->fd, error)
              : own ? open_tun(t, o, error) : run_helper(o, error);
     if (fd < 0 || !keep(t, fd, o, error))
         return false;
@@ -189,7 +184,7 @@ static bool open_tap(Netdev *n, const NetdevOptions *options, GError **error)
     if (script && !run_script(t, script, error))
         return false;
     t->downscript = own ? g_strdup(script_of(o->downscript, DEFAULT_DOWNSCRIPT)) : NULL;
-    n->client.info = one_fd(o) ? g_strdup_printf("fd=%d", fd)
+    n->client.info = o->fd ? g_strdup_printf("fd=%d", fd)
                            : g_strdup_printf("ifname=%s,script=%s,downscript=%s", t->ifname,
                                              script ? script : "no", t->downscript ? t->downscript : "no");
     return true;

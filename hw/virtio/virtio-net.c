@@ -26,7 +26,6 @@
 #define F_CTRL_VLAN (1ull << 19)
 #define F_CTRL_RX_EXTRA (1ull << 20)
 #define F_GUEST_ANNOUNCE (1ull << 21)
-#define F_MQ (1ull << 22)
 #define F_CTRL_MAC_ADDR (1ull << 23)
 #define F_SPEED_DUPLEX (1ull << 63)
 #define OFFLOADS_TO_GUEST (F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_GUEST_UFO)
@@ -320,13 +319,6 @@ static bool ctrl_vlan(Ctrl *c, uint8_t cmd)
     return true;
 }
 
-/* How many pairs of queues the driver uses: there is one. */
-static bool ctrl_pairs(Ctrl *c, uint8_t cmd)
-{
-    uint16_t n;
-    return cmd == 0 && take(c, &n, 2) && GUINT16_FROM_LE(n) == 1;
-}
-
 static bool ctrl_announce(Ctrl *c, uint8_t cmd)
 {
     bool asked = c->s->announce;
@@ -359,7 +351,7 @@ static bool ctrl_offloads(Ctrl *c, uint8_t cmd)
 static const struct { uint8_t class; uint64_t feature; bool filter; bool (*run)(Ctrl *c, uint8_t cmd); }
 classes[] = {
     {0, F_CTRL_RX, true, ctrl_rx}, {1, F_CTRL_VQ, true, ctrl_mac}, {2, F_CTRL_VLAN, true, ctrl_vlan},
-    {3, F_GUEST_ANNOUNCE, false, ctrl_announce}, {4, F_MQ, false, ctrl_pairs}, {5, F_CTRL_GUEST_OFFLOADS, false, ctrl_offloads},
+    {3, F_GUEST_ANNOUNCE, false, ctrl_announce}, {5, F_CTRL_GUEST_OFFLOADS, false, ctrl_offloads},
 };
 
 static uint8_t run_ctrl(VirtioNet *s, const VirtqElement *e)
@@ -401,9 +393,9 @@ static void serve_ctrl(VirtioDevice *v, Virtq *vq)
 static uint64_t offer(VirtioDevice *v, uint64_t f)
 {
     VirtioNet *s = (VirtioNet *)v;
-    f |= s->wanted | F_MAC | (s->mq ? F_MQ : 0) | (s->mtu ? F_MTU : 0) | (s->speed >= 0 || s->duplex ? F_SPEED_DUPLEX : 0);
+    f |= s->wanted | F_MAC | (s->mtu ? F_MTU : 0) | (s->speed >= 0 || s->duplex ? F_SPEED_DUPLEX : 0);
     if (!(f & F_CTRL_VQ))
-        f &= ~(F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_MQ | F_GUEST_ANNOUNCE | F_CTRL_MAC_ADDR |
+        f &= ~(F_CTRL_RX | F_CTRL_VLAN | F_CTRL_RX_EXTRA | F_GUEST_ANNOUNCE | F_CTRL_MAC_ADDR |
                F_CTRL_GUEST_OFFLOADS);
     if (!(f & F_STATUS))
         f &= ~F_GUEST_ANNOUNCE;
@@ -530,6 +522,8 @@ static bool power_of_two(unsigned n) { return n && !(n & (n - 1)); }
 
 static bool check(VirtioNet *s, GError **error)
 {
+    if (s->mq)
+        return error_set(error, "mq=on: several queues are not implemented yet");
     if (s->rx_queue_size < 256 || s->rx_queue_size > 1024 || !power_of_two(s->rx_queue_size))
         return error_set(error, "Invalid rx_queue_size (= %u), must be a power of 2 between 256 and 1024",
                          s->rx_queue_size);
@@ -587,7 +581,7 @@ static const Field fields[] = {
     FEATURE("ctrl_rx_extra", 20), FEATURE("guest_announce", 21), FEATURE("ctrl_mac_addr", 23),
     PROP(VirtioNet, rx_queue_size, "rx_queue_size", PROP_U16, .init = 256),
     PROP(VirtioNet, tx_queue_size, "tx_queue_size", PROP_U16, .init = 256),
-    PROP(VirtioNet, mtu, "host_mtu", PROP_U16), PROP(VirtioNet, mq, "mq", PROP_BOOL, .desc = "several queues, if the back end has them"),
+    PROP(VirtioNet, mtu, "host_mtu", PROP_U16), PROP(VirtioNet, mq, "mq", PROP_BOOL),
     PROP(VirtioNet, speed, "speed", PROP_I32, .init = (uint64_t)-1),
     PROP(VirtioNet, duplex, "duplex", PROP_STRING),
     PROP(VirtioNet, tx_mode, "tx", PROP_STRING),
