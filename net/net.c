@@ -213,12 +213,19 @@ static void choose_mac(Vm *vm, uint8_t mac[6])
     }
 }
 
+/* What the user typed: a transport's name instead of that of the device behind it. */
+static const char *model(const Device *dev)
+{
+    const Object *parent = dev->object.parent;
+    return parent && parent->type->wraps ? parent->type->name : dev->object.type->name;
+}
+
 static char *nic_name(Vm *vm, Device *dev)
 {
     if (dev->id)
         return g_strdup(dev->id);
     for (unsigned i = 0;; i++) {
-        char *name = g_strdup_printf("%s.%u", dev->object.type->name, i);
+        char *name = g_strdup_printf("%s.%u", model(dev), i);
         if (!vm_service_find(vm, "nic", name))
             return name;
         g_free(name);
@@ -240,7 +247,7 @@ bool nic_attach(NetClient *nic, Device *dev, const NetClientOps *ops, Netdev *ne
     net_client_init(nic, vm, ops, name);
     nic->is_nic = true;
     memcpy(nic->mac, mac, 6);
-    nic->info = g_strdup_printf("model=%s,macaddr=%02x:%02x:%02x:%02x:%02x:%02x", dev->object.type->name,
+    nic->info = g_strdup_printf("model=%s,macaddr=%02x:%02x:%02x:%02x:%02x:%02x", model(dev),
                                 mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
     vm_service_add(vm, "nic", name, nic);
     if (netdev)

@@ -563,21 +563,6 @@ static bool make_netdevs(Vm *vm, Config *c, GError **error)
     return true;
 }
 
-/* -nic: a back end and the card of the machine's choice. */
-static bool add_nic(Vm *vm, const char *text, GError **error)
-{
-    g_autoptr(GError) failed = NULL;
-    g_autoptr(Json) o = nic_add_option(vm, text, &failed);
-    if (failed) {
-        g_propagate_error(error, g_steal_pointer(&failed));
-        return false;
-    }
-    if (o && !json_get(o, "driver"))
-        json_set_text(o, "driver", vm->machine->type_->default_nic ? vm->machine->type_->default_nic
-                                                                   : "virtio-net-device");
-    return !o || device_add(vm, o, error);
-}
-
 /* -add-fd: an inherited descriptor into a set; the original stays with whoever started us. */
 static bool add_fd(Vm *vm, const char *text, GError **error)
 {
@@ -678,9 +663,8 @@ static bool build(Vm *vm, Config *c, GError **error)
     for (unsigned i = 0; (d = drive_of_interface(vm, DRIVE_VIRTIO, i)); i++)
         if (!add_drive_device(vm, d, error))
             return false;
-    FOR_EACH(text, c->nics)
-        if (!add_nic(vm, text, error))
-            return false;
+    if (!config_make_nics(vm, c, error))
+        return false;
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))
             return false;

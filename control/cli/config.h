@@ -51,6 +51,9 @@ bool config_check_display(const char *text, GError **error);
 bool config_make_video(Vm *vm, const Config *c, GError **error);
 bool config_make_displays(Vm *vm, Config *c, GError **error);
 
+/* nic.c: cards of -nic, and the machine's own when nothing is said of networks. */
+bool config_make_nics(Vm *vm, const Config *c, GError **error);
+
 /* time.c: -rtc; -icount's shift (the caller frees). */
 bool config_rtc(Vm *vm, const char *text, GError **error);
 char *config_icount(const char *text, GError **error);
@@ -67,6 +70,7 @@ bool help_device(const Config *c, const char *text, GError **error);
 bool help_object(const char *text, GError **error);
 bool help_chardev(const char *text);
 bool help_netdev(const char *text);
+bool help_nic(const char *text);
 bool help_audiodev(const char *text);
 bool help_display(const char *text);
 bool help_vga(const Config *c, const char *text);

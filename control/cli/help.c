@@ -330,6 +330,22 @@ bool help_netdev(const char *text)
     return true;
 }
 
+static bool is_card(const ObjectType *t, const Config *c)
+{
+    return is_pluggable(t, c) && ((const DeviceType *)t)->category == DEVICE_NETWORK;
+}
+
+bool help_nic(const char *text)
+{
+    if (!strstr(text, "model=help") && !strstr(text, "model=?"))
+        return false;
+    g_autoptr(GPtrArray) found = collect(is_card, NULL);
+    g_print("Supported NIC models:\n");
+    for (unsigned i = 0; i < found->len; i++)
+        g_print("%s\n", ((const ObjectType *)g_ptr_array_index(found, i))->name);
+    return true;
+}
+
 bool help_audiodev(const char *text)
 {
     if (!is_help(text))

@@ -327,7 +327,11 @@ static bool add_virtfs(Parse *p, const char *arg)
     return add_fsdev(p, text->str) && add(&p->c->devices, device);
 }
 
-static bool add_nic(Parse *p, const char *arg) { return add(&p->c->nics, arg); }
+static bool add_nic(Parse *p, const char *arg)
+{
+    return help_nic(arg) ? finished(p) : add(&p->c->nics, arg);
+}
+
 static bool add_net(Parse *p, const char *arg) { return add(&p->c->nets, arg); }
 
 /* ---- running ---- */

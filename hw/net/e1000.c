@@ -19,7 +19,8 @@ static const Field fields[] = {
 #define TYPE(name_, desc_, info_, ...)                                                             \
     {                                                                                              \
         .name = name_, .parent = "e1000-base", .desc = desc_, .size = sizeof(E1000),               \
-        .pluggable = true, .hotpluggable = true, FIELDS(fields), .pci = &info_, __VA_ARGS__        \
+        .category = DEVICE_NETWORK, .pluggable = true, .hotpluggable = true, FIELDS(fields),        \
+        .pci = &info_, __VA_ARGS__                                                                \
     }
 static const char *const names_82540em[] = {"e1000-82540em", NULL};
 static const PciInfo info_82540em = CARD(0x100e), info_82545em = CARD(0x100f);

@@ -126,6 +126,7 @@ static const DeviceType e1000e = {
     .parent = "e1000-base",
     .desc = "Intel 82574L gigabit Ethernet",
     .size = sizeof(E1000),
+    .category = DEVICE_NETWORK,
     .pluggable = true,
     .hotpluggable = true,
     REGS(regs),

@@ -226,8 +226,6 @@ static bool write_mc(X86Cpu *x, uint32_t msr, uint64_t v)
     unsigned n = msr - 0x400;
     if (n % 4 == 1 && v)        /* status may only be cleared */
         return false;
-    if (n % 4 == 0 && v && v != ~0ull)
-        return false;
     x->mc[n / 4][n % 4] = v;
     return true;
 }

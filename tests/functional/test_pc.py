@@ -114,7 +114,7 @@ def test_grub(tmp_path, grub_disk, board):
         if not OVMF.is_dir():
             pytest.skip('Debian package ovmf is not there')
         shutil.copy(OVMF / 'OVMF_VARS_4M.fd', tmp_path / 'vars')
-        args += ['-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+        args += ['-nic', 'none', '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
                  '-drive', f'if=pflash,unit=1,format=raw,file={tmp_path}/vars']
     with Machine('x86_64', *args) as m:
         passed(m, 'boot')
@@ -127,7 +127,7 @@ def test_ovmf(tmp_path):
     """OVMF runs from flash to its shell, and keeps variables in the second chip."""
     variables = tmp_path / 'vars'
     shutil.copy(OVMF / 'OVMF_VARS_4M.fd', variables)
-    flash = ['-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
+    flash = ['-nic', 'none', '-drive', f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd',
              '-drive', f'if=pflash,unit=1,format=raw,file={variables}']
     with Machine('x86_64', '-M', 'q35', '-m', 256, *flash) as m:
         m.wait('Shell>', 90)
