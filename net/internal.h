@@ -19,8 +19,13 @@ typedef struct NetdevType {
 struct Netdev {
     Object object;
     NetClient client;
+    NetClient *more;            /* queues after the first */
+    unsigned n_more;
 };
-static inline Netdev *netdev_of(NetClient *c) { return (Netdev *)((char *)c - offsetof(Netdev, client)); }
+static inline Netdev *netdev_of(NetClient *c) { return c->netdev; }
+static inline NetClient *netdev_queue(Netdev *n, unsigned i) { return i ? &n->more[i - 1] : &n->client; }
+/* (open) That many queues in all, with the ops of the first. */
+void netdev_set_queues(Netdev *n, unsigned queues);
 static inline Loop *net_loop(const NetClient *c) { return c->vm->loop; }
 
 /* Connects two ends that have none. */

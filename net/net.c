@@ -71,7 +71,12 @@ static bool deliver(NetClient *to, const struct iovec *iov, unsigned n)
     return taken;
 }
 
-bool net_link_up(const NetClient *c) { return !c->link_down && c->peer && !c->peer->link_down; }
+static const NetClient *lead(const NetClient *c) { return c->lead ? c->lead : c; }
+
+bool net_link_up(const NetClient *c)
+{
+    return !lead(c)->link_down && c->peer && !lead(c->peer)->link_down;
+}
 
 bool net_send(NetClient *c, const struct iovec *iov, unsigned n)
 {
@@ -263,6 +268,34 @@ void nic_detach(NetClient *nic)
     net_client_finish(nic);
 }
 
+unsigned netdev_queues(const Netdev *n) { return n ? 1 + n->n_more : 1; }
+
+void nic_attach_queue(NetClient *queue, NetClient *nic, Netdev *netdev, unsigned index)
+{
+    net_client_init(queue, nic->vm, nic->ops, nic->name);
+    queue->is_nic = true;
+    queue->lead = nic;
+    queue->index = index;
+    memcpy(queue->mac, nic->mac, 6);
+    if (index < netdev_queues(netdev))
+        net_connect(queue, netdev_queue(netdev, index));
+}
+
+void nic_detach_queue(NetClient *queue) { net_client_finish(queue); }
+
+void netdev_set_queues(Netdev *n, unsigned queues)
+{
+    n->more = g_new0(NetClient, queues - 1);
+    n->n_more = queues - 1;
+    for (unsigned i = 1; i < queues; i++) {
+        NetClient *c = netdev_queue(n, i);
+        net_client_init(c, n->client.vm, n->client.ops, n->client.name);
+        c->netdev = n;
+        c->index = i;
+        c->lead = &n->client;
+    }
+}
+
 void nic_filter_changed(NetClient *nic, Device *dev)
 {
     if (!nic->tell_filter)
@@ -344,10 +377,14 @@ static void finish(Object *o)
     Netdev *n = (Netdev *)o;
     if (!n->client.ops)
         return;
-    net_disconnect(&n->client);
+    for (unsigned i = 0; i <= n->n_more; i++)
+        net_disconnect(netdev_queue(n, i));
     if (type_of(n)->close)
         type_of(n)->close(n);
-    net_client_finish(&n->client);
+    for (unsigned i = 0; i <= n->n_more; i++)
+        net_client_finish(netdev_queue(n, i));
+    g_clear_pointer(&n->more, g_free);
+    n->n_more = 0;
 }
 
 static const ObjectType netdev = {
@@ -397,6 +434,7 @@ Netdev *netdev_new(Vm *vm, const NetdevOptions *options, GError **error)
     }
     Netdev *n = (Netdev *)object_new(vm, s.found);
     net_client_init(&n->client, vm, &((const NetdevType *)s.found)->ops, id);
+    n->client.netdev = n;
     if (!type_of(n)->open(n, options, error)) {
         g_prefix_error(error, "netdev '%s': ", id);
         object_unref(&n->object);

@@ -19,19 +19,22 @@
 #define DEFAULT_DOWNSCRIPT "/etc/qemu-ifdown"
 #define DEFAULT_HELPER "/usr/lib/qemu/qemu-bridge-helper"
 
+enum { MAX_QUEUES = 256 };
+
 typedef struct NetTap {
     Netdev n;
-    NetFd fd;
+    NetFd *fd;                  /* one a queue */
+    bool *detached;             /* the kernel does not use the queue */
     char ifname[IFNAMSIZ];
     char *downscript;
 } NetTap;
 
+static NetFd *fd_of(NetClient *c) { return &((NetTap *)netdev_of(c))->fd[c->index]; }
 static bool receive(NetClient *c, const struct iovec *iov, unsigned n)
 {
-    return net_fd_send(&((NetTap *)netdev_of(c))->fd, iov, n);
+    return net_fd_send(fd_of(c), iov, n);
 }
-
-static void resume(NetClient *c) { net_fd_resume(&((NetTap *)netdev_of(c))->fd); }
+static void resume(NetClient *c) { net_fd_resume(fd_of(c)); }
 
 static void set_vnet(NetClient *c, unsigned header, unsigned offloads)
 {
@@ -39,7 +42,7 @@ static void set_vnet(NetClient *c, unsigned header, unsigned offloads)
         {NET_CSUM, TUN_F_CSUM}, {NET_TSO4, TUN_F_TSO4}, {NET_TSO6, TUN_F_TSO6}, {NET_ECN, TUN_F_TSO_ECN},
         {NET_UFO, TUN_F_UFO},
     };
-    int fd = ((NetTap *)netdev_of(c))->fd.fd, size = (int)header;
+    int fd = fd_of(c)->fd, size = (int)header;
     unsigned flags = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++)
         flags |= offloads & bits[i].net ? bits[i].tun : 0;
@@ -50,17 +53,31 @@ static void set_vnet(NetClient *c, unsigned header, unsigned offloads)
         log_write("netdev '%s': offloads: %s\n", c->name, g_strerror(errno));
 }
 
+/* The kernel spreads packets over attached queues only. */
+static void set_used(NetClient *c, bool used)
+{
+    NetTap *t = (NetTap *)netdev_of(c);
+    struct ifreq r = {.ifr_flags = used ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE};
+    if (!t->n.n_more || t->detached[c->index] == !used)
+        return;
+    if (ioctl(fd_of(c)->fd, TUNSETQUEUE, &r) < 0)
+        log_write("netdev '%s': queue %u: %s\n", c->name, c->index, g_strerror(errno));
+    else
+        t->detached[c->index] = !used;
+}
+
 /* ---- opening ---- */
 
 static int open_tun(NetTap *t, const NetdevTapOptions *o, GError **error)
 {
-    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+    struct ifreq r = {.ifr_flags = IFF_TAP | IFF_NO_PI | (o->queues > 1 ? IFF_MULTI_QUEUE : 0)};
     unsigned features = 0;
+    const char *name = *t->ifname ? t->ifname : o->ifname ? o->ifname : "tap%d";
     if (o->ifname && strlen(o->ifname) >= IFNAMSIZ) {
         error_set(error, "ifname=%s is longer than %d characters", o->ifname, IFNAMSIZ - 1);
         return -1;
     }
-    g_strlcpy(r.ifr_name, o->ifname ? o->ifname : "tap%d", IFNAMSIZ);
+    g_strlcpy(r.ifr_name, name, IFNAMSIZ);
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
     if (fd < 0) {
         error_set_errno(error, errno, "could not open /dev/net/tun");
@@ -126,22 +143,34 @@ static int run_helper(const NetdevTapOptions *o, GError **error)
 
 static bool refuse(const NetdevTapOptions *o, GError **error)
 {
-    const char *what = o->fds || (o->has_queues && o->queues > 1) ? "queues= and fds= are"
-                     : (o->has_vhost && o->vhost) || o->vhostfd || o->vhostfds || (o->has_vhostforce && o->vhostforce)
-                         ? "vhost is" : NULL;
-    if (what)
-        return error_set(error, "%s not implemented yet", what);
-    if (o->fd && (o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr))
-        return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, and vhostfds= "
-                         "are invalid with fd=");
-    if (o->helper && (o->ifname || o->script || o->downscript || o->has_vnet_hdr))
-        return error_set(error, "ifname=, script=, downscript= and vnet_hdr= are invalid with helper=");
+    bool vhost = (o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce);
+    bool more = o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr || o->has_queues;
+    if (vhost && !o->vhostfd && !o->vhostfds && access("/dev/vhost-net", R_OK | W_OK) < 0)
+        return error_set_errno(error, errno, "vhost=on: /dev/vhost-net");
+    if (vhost || o->vhostfd || o->vhostfds)
+        return error_set(
+            error, "vhost=on is not implemented yet; vhost=off does the same without the kernel");
+    if (o->fd && (more || o->fds))
+        return error_set(
+            error,
+            "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, fds=, and vhostfds= "
+            "are invalid with fd=");
+    if (o->fds && more)
+        return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, and vhostfd= "
+                         "are invalid with fds=");
+    if (o->helper && (o->ifname || o->script || o->downscript || o->has_vnet_hdr || o->has_queues))
+        return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, queues= and vhostfds= are invalid "
+                         "with helper=");
+    if (o->has_queues && (o->queues < 1 || o->queues > MAX_QUEUES))
+        return error_set(error, "queues=%u: 1 to %d work", o->queues, MAX_QUEUES);
     return true;
 }
 
-static bool keep(NetTap *t, int fd, const NetdevTapOptions *o, GError **error)
+/* Takes over the descriptor of a queue, whether it succeeds or not. */
+static bool keep(NetTap *t, unsigned queue, int fd, const NetdevTapOptions *o, GError **error)
 {
     struct ifreq r = {0};
+    NetClient *c = netdev_queue(&t->n, queue);
     if (ioctl(fd, TUNGETIFF, &r) < 0) {
         error_set_errno(error, errno, "the descriptor is no tap interface");
         close(fd);
@@ -154,11 +183,41 @@ static bool keep(NetTap *t, int fd, const NetdevTapOptions *o, GError **error)
         close(fd);
         return false;
     }
-    t->n.client.vnet_hdr = r.ifr_flags & IFF_VNET_HDR;
-    t->fd.plain = true;
-    net_fd_start(&t->fd, &t->n.client, fd);
-    if (t->n.client.vnet_hdr)
-        set_vnet(&t->n.client, 10, 0);
+    c->vnet_hdr = r.ifr_flags & IFF_VNET_HDR;
+    t->fd[queue].plain = true;
+    net_fd_start(&t->fd[queue], c, fd);
+    if (c->vnet_hdr)
+        set_vnet(c, 10, 0);
+    return queue == 0 || c->vnet_hdr == t->n.client.vnet_hdr ||
+           error_set(error, "vnet_hdr of queue %u differs from that of the first", queue);
+}
+
+/* Descriptors of queues by number or name; NULL: opened here. */
+static char **given_fds(const NetdevTapOptions *o)
+{
+    if (o->fds)
+        return g_strsplit_set(o->fds, ":,", -1);
+    char *one[] = {o->fd, NULL};
+    return o->fd ? g_strdupv(one) : NULL;
+}
+
+static bool open_queues(NetTap *t, const NetdevTapOptions *o, char **fds, GError **error)
+{
+    unsigned queues = fds ? g_strv_length(fds) : o->has_queues ? o->queues : 1;
+    bool own = !fds && !o->helper && !o->br;
+    if (queues > MAX_QUEUES)
+        return error_set(error, "fds= names %u descriptors; up to %d work", queues, MAX_QUEUES);
+    netdev_set_queues(&t->n, queues);
+    t->fd = g_new0(NetFd, queues);
+    t->detached = g_new0(bool, queues);
+    for (unsigned i = 0; i < queues; i++)
+        t->fd[i].fd = -1;
+    for (unsigned i = 0; i < queues; i++) {
+        int fd = fds ? fd_store_take(t->n.client.vm->fds, fds[i], error)
+                 : own ? open_tun(t, o, error) : run_helper(o, error);
+        if (fd < 0 || !keep(t, i, fd, o, error))
+            return false;
+    }
     return true;
 }
 
@@ -173,20 +232,17 @@ static bool open_tap(Netdev *n, const NetdevOptions *options, GError **error)
 {
     NetTap *t = (NetTap *)n;
     const NetdevTapOptions *o = options->u.tap;
-    if (!refuse(o, error))
-        return false;
-    bool own = !o->fd && !o->helper && !o->br;
-    int fd = o->fd ? fd_store_take(n->client.vm->fds, o->fd, error)
-             : own ? open_tun(t, o, error) : run_helper(o, error);
-    if (fd < 0 || !keep(t, fd, o, error))
+    g_auto(GStrv) fds = given_fds(o);
+    bool own = !fds && !o->helper && !o->br;
+    if (!refuse(o, error) || !open_queues(t, o, fds, error))
         return false;
     const char *script = own ? script_of(o->script, DEFAULT_SCRIPT) : NULL;
     if (script && !run_script(t, script, error))
         return false;
     t->downscript = own ? g_strdup(script_of(o->downscript, DEFAULT_DOWNSCRIPT)) : NULL;
-    n->client.info = o->fd ? g_strdup_printf("fd=%d", fd)
-                           : g_strdup_printf("ifname=%s,script=%s,downscript=%s", t->ifname,
-                                             script ? script : "no", t->downscript ? t->downscript : "no");
+    n->client.info = fds ? g_strdup_printf("fd=%d", t->fd[0].fd)
+                         : g_strdup_printf("ifname=%s,script=%s,downscript=%s", t->ifname,
+                                           script ? script : "no", t->downscript ? t->downscript : "no");
     return true;
 }
 
@@ -196,14 +252,21 @@ static void close_tap(Netdev *n)
     g_autoptr(GError) error = NULL;
     if (t->downscript && !run_script(t, t->downscript, &error))
         log_write("netdev '%s': %s\n", n->client.name, error->message);
-    net_fd_stop(&t->fd);
+    for (unsigned i = 0; t->fd && i <= n->n_more; i++)
+        net_fd_stop(&t->fd[i]);
+    g_free(t->fd);
+    g_free(t->detached);
     g_free(t->downscript);
 }
 
 static const NetdevType netdev_tap = {
-    .name = "netdev-tap", .parent = "netdev", .desc = "an interface of the host",
-    .size = sizeof(NetTap), .kind = NET_CLIENT_DRIVER_TAP,
-    .ops = {.receive = receive, .resume = resume, .set_vnet = set_vnet}, .open = open_tap,
+    .name = "netdev-tap",
+    .parent = "netdev",
+    .desc = "an interface of the host",
+    .size = sizeof(NetTap),
+    .kind = NET_CLIENT_DRIVER_TAP,
+    .ops = {.receive = receive, .resume = resume, .set_vnet = set_vnet, .set_used = set_used},
+    .open = open_tap,
     .close = close_tap,
 };
 OBJECT_TYPE(netdev_tap);

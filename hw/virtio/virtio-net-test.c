@@ -38,7 +38,10 @@ static const NetClientOps peer_ops = {.receive = peer_receive};
 
 static uint64_t base(unsigned q) { return (uint64_t)STRIDE * (q + 1); }
 static uint64_t buffer(unsigned q, unsigned i) { return base(q) + 0x4000 + 0x400 * i; }
-static void poke(Rig *r, uint64_t pa, const void *p, size_t n) { g_assert_true(dma_write(r->t->dev, pa, p, n)); }
+static void poke(Rig *r, uint64_t pa, const void *p, size_t n)
+{
+    g_assert_true(dma_write(r->t->dev, pa, p, n));
+}
 static void peek(Rig *r, uint64_t pa, void *p, size_t n) { g_assert_true(dma_read(r->t->dev, pa, p, n)); }
 static void reg(Rig *r, unsigned at, uint32_t v) { test_write_at(r->t, at, 4, v); }
 

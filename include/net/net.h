@@ -29,6 +29,8 @@ typedef struct NetClientOps {
     /* Back ends with vnet_hdr: packets in both directions begin with a virtio header of so many bytes
      * (10 or 12) from now on, and `offloads` (NET_*) may come to the card. */
     void (*set_vnet)(NetClient *c, unsigned header, unsigned offloads);
+    /* Back ends with several queues: the card does (not) use this one. */
+    void (*set_used)(NetClient *c, bool used);
     /* Cards. */
     RxFilterInfo *(*rx_filter)(NetClient *c);
 } NetClientOps;
@@ -37,6 +39,9 @@ struct NetClient {
     const NetClientOps *ops;
     Vm *vm;
     NetClient *peer;
+    NetClient *lead;            /* that of the first of several queues; NULL: this is it */
+    struct Netdev *netdev;      /* back ends: whose it is, and which of its queues */
+    unsigned index;
     char *name;                 /* netdev's id, card's id or "model.N" */
     char *info;                 /* what `info network` shows behind the name */
     bool is_nic, link_down, delivering;
@@ -71,6 +76,11 @@ typedef struct Netdev Netdev;
 bool nic_attach(NetClient *nic, Device *dev, const NetClientOps *ops, Netdev *netdev, uint8_t mac[6],
                 GError **error) G_GNUC_WARN_UNUSED_RESULT;
 void nic_detach(NetClient *nic);
+/* How many queues a back end has (NULL: 1); those after the first are connected one by one, after
+ * nic_attach(), and detached before it. */
+unsigned netdev_queues(const Netdev *n);
+void nic_attach_queue(NetClient *queue, NetClient *nic, Netdev *netdev, unsigned index);
+void nic_detach_queue(NetClient *queue);
 /* The guest changed the receive filter: an event for those who asked for it. */
 void nic_filter_changed(NetClient *nic, Device *dev);
 
