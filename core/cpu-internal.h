@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Between core/cpu and core/vm. */
+/* Between core/cpu, core/vm and core/clock. */
 #ifndef CORE_CPU_INTERNAL_H
 #define CORE_CPU_INTERNAL_H
 
@@ -13,5 +13,8 @@ void cpu_thread_start(Cpu *cpu);
 void cpu_thread_end(Cpu *cpu);
 /* The calling vCPU (if it is one) will stand as soon as it is out of its unit. */
 void cpu_stop_self(void);
+
+/* core/clock: whether virtual time counts instructions (-icount). */
+bool clock_counts(Vm *vm);
 
 #endif

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/cpu-internal.h"
 #include "core/device-internal.h"
 #include "core/vm.h"
 
@@ -421,6 +422,11 @@ void clock_icount(Vm *vm, int64_t (*now)(Vm *vm, void *opaque),
     c->deadline_changed = deadline_changed;
     c->icount_opaque = opaque;
     pthread_mutex_unlock(&c->lock);
+}
+
+bool clock_counts(Vm *vm)
+{
+    return vm->clocks->icount;
 }
 
 bool clock_warp(Vm *vm)

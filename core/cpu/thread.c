@@ -326,6 +326,9 @@ static void set_state(Cpu *cpu, CpuRunState state)
 /* With -icount virtual time jumps to the next event once nobody has anything to do. */
 static bool warp(Cpu *cpu)
 {
+    if (!clock_counts(cpu->vm)) {
+        return false;           /* nor may other CPUs' registers be looked at while they run */
+    }
     for (unsigned i = 0; i < cpu->vm->n_cpus; i++) {
         Cpu *c = cpu->vm->cpus[i];
         if (c && (!halted(c) || stop_wanted(c) || c->isa->has_work(c))) {

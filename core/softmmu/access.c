@@ -34,8 +34,9 @@ static inline uint64_t finish_load(uint64_t v, unsigned mop)
 static inline uint8_t *probe(TlbInstance *t, uint64_t va, unsigned size, MemAccess access)
 {
     const TlbEntry *e = &t->entries[access][va >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
+    uint64_t tag = __atomic_load_n(&e->tag, __ATOMIC_RELAXED);      /* others may invalidate it */
 
-    return (va ^ e->tag) <= PAGE_SIZE - size ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
+    return (va ^ tag) <= PAGE_SIZE - size ? (uint8_t *)(uintptr_t)(va + e->addend) : NULL;
 }
 
 static inline TlbInstance *regime(Cpu *cpu, unsigned mmu)

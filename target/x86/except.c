@@ -360,7 +360,7 @@ void x86_raise_unaligned(Cpu *cpu, uint64_t va, MemAccess access)
 
 static void wake(X86Cpu *x)
 {
-    x->cpu.halted = false;
+    __atomic_store_n(&x->cpu.halted, false, __ATOMIC_SEQ_CST);
     x->monitor_armed = false;
 }
 
