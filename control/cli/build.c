@@ -17,6 +17,7 @@
 #include "control/monitors.h"
 #include "control/qtest.h"
 #include "core/accel.h"
+#include "hw/smbios.h"
 #include "net/net.h"
 #include "qapi/event.h"
 #include "qapi/keyval.h"
@@ -638,6 +639,11 @@ static bool build(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->fw_cfgs)
         if (!add_fw_cfg_blob(vm, text, error)) {
             g_prefix_error(error, "-fw_cfg %s: ", text);
+            return false;
+        }
+    FOR_EACH(text, c->smbios)
+        if (!smbios_add_option(vm, text, error)) {
+            g_prefix_error(error, "-smbios %s: ", text);
             return false;
         }
     if (!make_objects(vm, c, true, error))

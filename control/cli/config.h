@@ -22,7 +22,7 @@ typedef struct Config {
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
     GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
-        *nets, *fw_cfgs, *sets, *vncs, *audiodevs, *numas;
+        *nets, *fw_cfgs, *smbios, *sets, *vncs, *audiodevs, *numas;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs, *add_fds;

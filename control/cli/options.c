@@ -170,6 +170,7 @@ static bool set_bios(Parse *p, const char *arg) { return keep(&p->c->bios, arg);
 static bool set_boot(Parse *p, const char *arg) { return merge(p, &p->c->boot, arg, "order"); }
 static bool add_data_dir(Parse *p, const char *arg) { return add(&p->c->data_dirs, arg); }
 static bool add_fw_cfg(Parse *p, const char *arg) { return add(&p->c->fw_cfgs, arg); }
+static bool add_smbios(Parse *p, const char *arg) { return add(&p->c->smbios, arg); }
 static bool set_rtc(Parse *p, const char *arg) { return keep(&p->c->rtc, arg); }
 static bool set_icount(Parse *p, const char *arg) { return keep(&p->c->icount, arg); }
 
@@ -595,7 +596,7 @@ static void free_list(GPtrArray *list)
 void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
-                          c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->sets,
+                          c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->smbios, c->sets,
                           c->audiodevs, c->numas, c->vncs, c->monitors, c->globals, c->data_dirs,
                           c->add_fds};
     char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,

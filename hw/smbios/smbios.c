@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SMBIOS structures. Spec: DMTF DSP0134 3.6; types by their chapter 7 numbers. */
 #include "hw/smbios.h"
+#include "hw/smbios/options.h"
+#include <stdio.h>
 #include <string.h>
 
 enum {
-    BIOS = 0, SYSTEM = 1, CHASSIS = 3, PROCESSOR = 4, MEMORY_ARRAY = 16, MEMORY_DEVICE = 17,
-    MAPPED_ADDRESS = 19, BOOT = 32, END = 127, H_SYSTEM = 0x100, H_CHASSIS = 0x300, H_CPU = 0x400,
+    BIOS = 0, SYSTEM = 1, BOARD = 2, CHASSIS = 3, PROCESSOR = 4, OEM_STRINGS = 11, MEMORY_ARRAY = 16, MEMORY_DEVICE = 17,
+    MAPPED_ADDRESS = 19, BOOT = 32, END = 127, H_SYSTEM = 0x100, H_BOARD = 0x200, H_OEM = 0xe00, H_CHASSIS = 0x300, H_CPU = 0x400,
     H_ARRAY = 0x1000, H_DIMM = 0x1100, H_MAP = 0x1300, H_BOOT = 0x2000, H_END = 0x7f00,
     ANCHOR_2 = 31, ANCHOR_3 = 24,
 };
@@ -15,6 +17,7 @@ typedef struct Table {
     GByteArray *out;
     unsigned structures, largest, start;
     GPtrArray *strings;
+    Vm *vm;                     /* whose -smbios options count */
 } Table;
 
 static void byte(Table *t, uint8_t v) { g_byte_array_append(t->out, &v, 1); }
@@ -44,6 +47,12 @@ static void text(Table *t, const char *s)
     byte(t, s && *s ? t->strings->len : 0);
 }
 
+/* What the user says, or `otherwise`. */
+static void said(Table *t, unsigned type, const char *key, const char *otherwise)
+{
+    text(t, smbios_text(t->vm, type, key, otherwise));
+}
+
 static void end(Table *t)
 {
     t->out->data[t->start + 1] = t->out->len - t->start;
@@ -58,72 +67,122 @@ static void end(Table *t)
 
 static void add_bios(Table *t)
 {
+    bool given = smbios_given(t->vm, BIOS);
+    bool uefi = !given || !strcmp(smbios_text(t->vm, BIOS, "uefi", "off"), "on");
+    unsigned major = 0, minor = 0;
+    sscanf(smbios_text(t->vm, BIOS, "release", "0.0"), "%u.%u", &major, &minor);
     begin(t, BIOS, 0);
-    text(t, "Myna");
-    text(t, "1");
+    said(t, BIOS, "vendor", given ? NULL : "Myna");
+    said(t, BIOS, "version", given ? NULL : "1");
     number(t, 0xe800, 2);
-    text(t, "02/06/2015");
+    said(t, BIOS, "date", given ? NULL : "02/06/2015");
     byte(t, 0);
     number(t, 8, 8);            /* characteristics are not known … */
     byte(t, 0);
-    byte(t, 0x18);              /* … but UEFI, a virtual machine */
-    zeros(t, 2);
+    byte(t, 0x14 | (uefi ? 8 : 0));     /* … but a virtual machine, UEFI */
+    byte(t, major);
+    byte(t, minor);
     number(t, 0xffff, 2);
     end(t);
+}
+
+/* Text that has been checked, to bytes. */
+static bool uuid_parse(const char *s, uint8_t bytes[16])
+{
+    unsigned n = 0;
+    memset(bytes, 0, 16);
+    for (; *s && n < 32; s++)
+        if (g_ascii_isxdigit(*s)) {
+            bytes[n / 2] = bytes[n / 2] << 4 | g_ascii_xdigit_value(*s);
+            n++;
+        }
+    return n == 32;
 }
 
 static void add_system(Table *t, const SmbiosConfig *c, const uint8_t uuid[16])
 {
     static const uint8_t order[16] = {3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15};
+    const char *own = smbios_text(t->vm, SYSTEM, "uuid", NULL);
+    uint8_t bytes[16];
+    if (own && uuid_parse(own, bytes))
+        uuid = bytes;
     begin(t, SYSTEM, H_SYSTEM);
-    text(t, c->manufacturer);
-    text(t, c->product);
-    text(t, c->version);
-    text(t, c->serial);
+    said(t, SYSTEM, "manufacturer", c->manufacturer);
+    said(t, SYSTEM, "product", c->product);
+    said(t, SYSTEM, "version", c->version);
+    said(t, SYSTEM, "serial", c->serial);
     for (unsigned i = 0; i < 16; i++)
         byte(t, uuid[order[i]]);
     byte(t, 6);                 /* woken by the power switch */
-    text(t, c->sku);
-    text(t, c->family);
+    said(t, SYSTEM, "sku", c->sku);
+    said(t, SYSTEM, "family", c->family);
+    end(t);
+}
+
+static void add_board(Table *t, const SmbiosConfig *c)
+{
+    begin(t, BOARD, H_BOARD);
+    said(t, BOARD, "manufacturer", c->manufacturer);
+    said(t, BOARD, "product", c->product);
+    said(t, BOARD, "version", c->version);
+    said(t, BOARD, "serial", NULL);
+    said(t, BOARD, "asset", NULL);
+    byte(t, 1);                 /* a hosting board */
+    said(t, BOARD, "location", NULL);
+    number(t, H_CHASSIS, 2);
+    byte(t, 10);                /* a mother board */
+    byte(t, 0);
+    end(t);
+}
+
+static void add_oem_strings(Table *t)
+{
+    Json *all = smbios_list(t->vm, OEM_STRINGS, "value");
+    begin(t, OEM_STRINGS, H_OEM);
+    byte(t, MIN(json_length(all), 255));
+    for (size_t i = 0; i < MIN(json_length(all), 255); i++) {
+        const char *s = json_text(json_at(all, i));
+        g_ptr_array_add(t->strings, (void *)(*s ? s : " "));    /* an empty one would end the list */
+    }
     end(t);
 }
 
 static void add_chassis(Table *t, const SmbiosConfig *c)
 {
     begin(t, CHASSIS, H_CHASSIS);
-    text(t, c->manufacturer);
+    said(t, CHASSIS, "manufacturer", c->manufacturer);
     byte(t, 1);                 /* other */
-    text(t, c->version);
-    text(t, NULL);
-    text(t, NULL);
+    said(t, CHASSIS, "version", c->version);
+    said(t, CHASSIS, "serial", NULL);
+    said(t, CHASSIS, "asset", NULL);
     number(t, 0x02030303, 4);   /* states: safe; security unknown */
     zeros(t, 8);
-    text(t, NULL);
+    said(t, CHASSIS, "sku", NULL);
     end(t);
 }
 
 static void add_processor(Table *t, const SmbiosConfig *c, unsigned n)
 {
-    g_autofree char *socket = g_strdup_printf("CPU %u", n);
+    g_autofree char *socket = g_strdup_printf("%s %u", smbios_text(t->vm, PROCESSOR, "sock_pfx", "CPU"), n);
     begin(t, PROCESSOR, H_CPU + n);
     text(t, socket);
     byte(t, 3);                 /* a central processor of another family */
     byte(t, 1);
-    text(t, c->manufacturer);
+    said(t, PROCESSOR, "manufacturer", c->manufacturer);
     zeros(t, 8);
-    text(t, c->cpu_version ? c->cpu_version : c->version);
+    said(t, PROCESSOR, "version", c->cpu_version ? c->cpu_version : c->version);
     byte(t, 0);
     number(t, 0, 2);
-    number(t, 2000, 2);
-    number(t, 2000, 2);
+    number(t, smbios_number(t->vm, PROCESSOR, "max-speed", 2000), 2);
+    number(t, smbios_number(t->vm, PROCESSOR, "current-speed", 2000), 2);
     byte(t, 0x41);              /* socket populated, enabled */
     byte(t, 1);
     number(t, 0xffff, 2);       /* no cache structures */
     number(t, 0xffff, 2);
     number(t, 0xffff, 2);
-    text(t, NULL);
-    text(t, NULL);
-    text(t, NULL);
+    said(t, PROCESSOR, "serial", NULL);
+    said(t, PROCESSOR, "asset", NULL);
+    said(t, PROCESSOR, "part", NULL);
     byte(t, MIN(c->cores, 255));
     byte(t, MIN(c->cores, 255));
     byte(t, MIN(c->cores * c->threads, 255));
@@ -151,7 +210,8 @@ static void add_memory_array(Table *t, const SmbiosConfig *c, unsigned dimms)
 
 static void add_dimm(Table *t, const SmbiosConfig *c, unsigned n, uint64_t size)
 {
-    g_autofree char *name = g_strdup_printf("DIMM %u", n);
+    g_autofree char *name = g_strdup_printf("%s %u", smbios_text(t->vm, MEMORY_DEVICE, "loc_pfx", "DIMM"), n);
+    unsigned speed = smbios_number(t->vm, MEMORY_DEVICE, "speed", 0);
     begin(t, MEMORY_DEVICE, H_DIMM + n);
     number(t, H_ARRAY, 2);
     number(t, 0xfffe, 2);
@@ -161,17 +221,18 @@ static void add_dimm(Table *t, const SmbiosConfig *c, unsigned n, uint64_t size)
     byte(t, 9);                 /* DIMM */
     byte(t, 0);
     text(t, name);
-    text(t, NULL);
+    said(t, MEMORY_DEVICE, "bank", NULL);
     byte(t, 7);                 /* RAM */
     number(t, 2, 2);
-    number(t, 0, 2);
-    text(t, c->manufacturer);
-    text(t, NULL);
-    text(t, NULL);
-    text(t, NULL);
+    number(t, speed, 2);
+    said(t, MEMORY_DEVICE, "manufacturer", c->manufacturer);
+    said(t, MEMORY_DEVICE, "serial", NULL);
+    said(t, MEMORY_DEVICE, "asset", NULL);
+    said(t, MEMORY_DEVICE, "part", NULL);
     byte(t, 0);
     number(t, size >> 20 >= 0x7fff ? size >> 20 : 0, 4);
-    zeros(t, 8);
+    number(t, speed, 2);
+    zeros(t, 6);
     end(t);
 }
 
@@ -192,12 +253,16 @@ static void add_range(Table *t, unsigned n, uint64_t base, uint64_t size)
 static void add_all(Table *t, Vm *vm, const SmbiosConfig *c)
 {
     unsigned dimms = (c->ram_size + DIMM_MAX - 1) / DIMM_MAX;
-    if (c->uefi)
+    if (c->uefi || smbios_given(vm, BIOS))
         add_bios(t);
     add_system(t, c, vm->uuid);
+    if (smbios_given(vm, BOARD))
+        add_board(t, c);
     add_chassis(t, c);
     for (unsigned i = 0; i < c->sockets; i++)
         add_processor(t, c, i);
+    if (smbios_given(vm, OEM_STRINGS))
+        add_oem_strings(t);
     add_memory_array(t, c, dimms);
     for (unsigned i = 0; i < dimms; i++)
         add_dimm(t, c, i, MIN(DIMM_MAX, c->ram_size - i * DIMM_MAX));
@@ -254,7 +319,7 @@ static void add_anchor(FwCfg *fw_cfg, const Table *t, bool wide)
 
 void smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *c, bool wide, FwCfg *fw_cfg)
 {
-    Table t = {.out = g_byte_array_new(), .strings = g_ptr_array_new()};
+    Table t = {.out = g_byte_array_new(), .strings = g_ptr_array_new(), .vm = vm};
     add_all(&t, vm, c);
     fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-tables", t.out->data, t.out->len);
     add_anchor(fw_cfg, &t, wide);

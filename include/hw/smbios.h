@@ -16,6 +16,8 @@ typedef struct SmbiosConfig {
     bool uefi;                  /* a type 0 saying so */
 } SmbiosConfig;
 
+/* One -smbios option, checked; before the machine is built. */
+bool smbios_add_option(Vm *vm, const char *text, GError **error);
 /* etc/smbios/smbios-tables and the anchor: 2.8 (31 bytes) or, with wide set, 3.0 (24 bytes). */
 void smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *config, bool wide, FwCfg *fw_cfg);
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from machine import Machine, guest_file, initramfs, linux, passed, wait_file
+from machine import Machine, guest_file, initramfs, linux, passed, program, wait_file
 
 BOARDS = ['q35', 'pc']
 
@@ -184,3 +184,15 @@ def test_secure_firmware_shell(tmp_path):
     args = secure_flash(tmp_path, 'OVMF_CODE_4M.secboot.fd', 'OVMF_VARS_4M.fd')
     with Machine('x86_64', *args) as m:
         m.wait('UEFI Interactive Shell', 90)
+
+
+def test_smbios(tmp_path):
+    """What -smbios says reaches the tables that firmware is given; a wrong word is named."""
+    with Machine('x86_64', '-M', 'q35', '-S', '-smbios', 'type=1,product=Widget,serial=S1,uuid='
+                 '00112233-4455-6677-8899-aabbccddeeff', '-smbios', 'type=2,asset=A2',
+                 '-smbios', 'type=11,value=one,value=two', '-smbios', 'type=0,vendor=V,release=4.2') as m:
+        assert m.process.poll() is None
+    for wrong, message in [('type=1,foo=bar', "Invalid parameter 'foo'"), ('type=99', 'SMBIOS type 99'),
+                           ('serial=1', 'Must specify type'), ('type=1,uuid=zz', 'Invalid UUID')]:
+        result = subprocess.run([*program('x86_64'), '-M', 'q35', '-smbios', wrong], capture_output=True, text=True)
+        assert result.returncode and message in result.stderr
