@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 FOLDERS = ['core', 'hw', 'target', 'machines', 'net', 'chardev', 'block']
-ROW = re.compile(r'(?:\b(?:IN|IN_ARRAY|PROP|SAVED|LINK|IRQ|TIMER|BUFFER|BYTES|HOST)|\.offset = offsetof)\(\s*(\w+)\s*,\s*(\w+)')
+ROW = re.compile(r'(?:\b(?:IN|IN_ARRAY|PROP|SAVED|LINK|IRQ|TIMER|BUFFER|BYTES|HOST|\w+_PROPS)|\.offset = offsetof)\(\s*(\w+)\s*,\s*(\w+)')
 STRUCT = re.compile(r'^(?:typedef\s+)?struct\s*(\w*)\s*\{', re.M)
 PROPERTY = re.compile(r'\bPROP\(\s*(\w+)\s*,\s*([\w.]+)')
 # Read by the property's name (core/device/boot.c), or refused nowhere yet.
