@@ -38,7 +38,7 @@ cp /bin/busybox busybox; chmod 755 busybox; check ./busybox true
 check df /mnt >/dev/null
 cd /; check umount /mnt
 check mount -t 9p -o trans=virtio,version=9p2000.L,ro readonly /mnt
-refuse touch /mnt/x; refuse rm /mnt/hello; check cat /mnt/hello
+refuse touch /mnt/x; refuse rm -f /mnt/hello; check cat /mnt/hello
 umount /mnt
 passed 9p
 '''.replace('check truncate_to_3 a/b/f', 'check dd if=/dev/null of=a/b/f bs=1 seek=3 2>/dev/null')
