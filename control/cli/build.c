@@ -662,7 +662,8 @@ static bool build(Vm *vm, Config *c, GError **error)
         (c->preconfig && !wait_preconfig(vm, c, error)))
         return c->preconfig && vm->shutdown_requested;
     if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
-        !vm->machine->type_->build(vm->machine, error) || !config_make_video(vm, c, error))
+        !device_globals_check(vm, error) || !vm->machine->type_->build(vm->machine, error) ||
+        !config_make_video(vm, c, error))
         return false;
     if (!check_drives(vm, error))
         return false;

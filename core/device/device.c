@@ -188,6 +188,36 @@ void device_global(Vm *vm, const char *driver, const char *property, const char 
     g_ptr_array_add(vm->globals, g);
 }
 
+static bool global_fits(Vm *vm, const Global *g, GError **error)
+{
+    const DeviceType *type = device_type_find(g->driver, NULL);
+
+    if (!type || type->abstract) {
+        return true;
+    }
+    Device *d = device_new(vm, g->driver, error);
+    bool ok = d && object_set_string(&d->object, g->property, g->value, error);
+    if (!ok) {
+        g_prefix_error(error, "-global %s.%s=%s: ", g->driver, g->property, g->value);
+    }
+    if (d) {
+        object_unref(&d->object);
+    }
+    return ok;
+}
+
+bool device_globals_check(Vm *vm, GError **error)
+{
+    GPtrArray *all = g_steal_pointer(&vm->globals);     /* tried one by one, on devices that no other alters */
+    bool ok = true;
+
+    for (unsigned i = 0; ok && all && i < all->len; i++) {
+        ok = global_fits(vm, all->pdata[i], error);
+    }
+    vm->globals = all;
+    return ok;
+}
+
 char *device_global_unused(Vm *vm)
 {
     for (unsigned i = 0; vm->globals && i < vm->globals->len; i++) {

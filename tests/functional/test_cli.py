@@ -79,6 +79,8 @@ MISTAKES = [
     (['-M', 'microvm', '-drive', 'file=/dev/null,if=none,format=rav'], 'rav', 'raw'),
     (['-M', 'microvm', '-chardev', 'socket,id=x'], None, None),
     (['-M', 'microvm', '-global', 'nonsense'], 'nonsense', None),
+    (['-M', 'q35', '-global', 'mc146818rtc.bass_year=1'], 'bass_year', None),
+    (['-M', 'q35', '-global', 'ICH9-LPC.disable_s3=perhaps'], 'perhaps', None),
     (['-M', 'microvm', '-object', 'rng-radnom,id=r'], 'rng-radnom', 'rng-random'),
 ]
 IDS = [' '.join(row[0]).replace('-M microvm ', '') for row in MISTAKES]
