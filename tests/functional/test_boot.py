@@ -18,9 +18,7 @@ BOOTS = [
 
 @pytest.mark.parametrize('guest, smp', BOOTS)
 def test_boot(guest, smp):
-    # Debian 12's OpenSBI 1.1 may start a second hart where the first began (docs/status.md).
-    newer = ['-bios', guest_file('opensbi/fw_dynamic.bin')] if guest == 'riscv64' and smp > 1 else []
-    with linux(guest, 'boot,smp', *newer, smp=smp) as m:
+    with linux(guest, 'boot,smp', smp=smp) as m:
         m.wait('MYNA-INIT', 120)
         m.wait('^MYNA-BOOT-OK', 60)
         assert m.line(r'MYNA-NPROC (\d+)', 60).group(1) == str(smp)
