@@ -202,7 +202,9 @@ static uint32_t current_count(Apic *a)
     return passed >= period(a) ? 0 : (uint32_t)((period(a) - passed) >> divide_shift(a));
 }
 
-static void arm_timer(Apic *a)
+/* `fresh`: the count was written just now. Time has gone on since, and a short one may have run out; then it
+ * fires at once. So does one that is due and has not fired yet; what did fire does not again. */
+static void arm_timer(Apic *a, bool fresh)
 {
     if (timer_mode(a) == TIMER_TSC_DEADLINE || !a->initial_count) {
         timer_cancel(&a->timer);
@@ -215,7 +217,7 @@ static void arm_timer(Apic *a)
     }
     if (timer_mode(a) == TIMER_PERIODIC && period(a) < PERIOD_LEAST_NS)
         next = MAX(next, t + PERIOD_LEAST_NS);      /* faster than any loop: some are missed */
-    if (next > t || timer_mode(a) == TIMER_PERIODIC)
+    if (next > t || timer_mode(a) == TIMER_PERIODIC || fresh || timer_armed(&a->timer))
         timer_arm(&a->timer, next);
     else
         timer_cancel(&a->timer);
@@ -229,7 +231,7 @@ static void fired(Device *d)
     if (timer_mode(a) == TIMER_TSC_DEADLINE)
         a->deadline = 0;
     else if (timer_mode(a) == TIMER_PERIODIC)
-        arm_timer(a);
+        arm_timer(a, false);
 }
 
 /* ---- registers ---- */
@@ -282,7 +284,7 @@ static void write_lvt(Apic *a, unsigned n, uint32_t value)
             a->deadline = a->initial_count = 0;
             timer_cancel(&a->timer);
         } else if (timer_mode(a) != TIMER_TSC_DEADLINE) {
-            arm_timer(a);
+            arm_timer(a, false);
         }
     }
     update(a);
@@ -305,7 +307,7 @@ static void write_timer_register(Apic *a, unsigned index, uint32_t value)
         a->initial_count = value;
         a->timer_start = now(a);
     }
-    arm_timer(a);
+    arm_timer(a, index != REG_DIVIDE);
 }
 
 void apic_write_register(Apic *a, unsigned index, uint64_t value)

@@ -102,9 +102,10 @@ static void update(Pit *s)
 {
     Channel *c = &s->ch[0];
     int64_t t = now(s), next = next_edge(c, t);
-    bool periodic = c->loaded && (c->mode == 2 || c->mode == 3), high = output(c, t);
-    int64_t periods = periodic ? ticks_since(c, t) / c->count : 0;
-    /* A timer that fires late must not swallow the low part, which mode 2 makes one tick long. */
+    bool periodic = c->mode == 2 || c->mode == 3, high = output(c, t);
+    int64_t ticks = ticks_since(c, t);
+    int64_t periods = !c->loaded ? 0 : periodic ? ticks / c->count : c->mode >= 4 && ticks > c->count;
+    /* A timer that fires late must not swallow the low part, which modes 2 and 4 make one tick long. */
     if (high && periods != c->periods)
         irq_set(&s->irq, false);
     c->periods = high ? periods : c->periods;
