@@ -177,6 +177,32 @@ static void test_lint(void)
     g_assert_cmpuint(r.socket[0]->rises[X86_PIN_NMI], ==, 1);
 }
 
+/* A level line that nobody lowers leaves the interrupted code a little time now and then. */
+static void test_storm(void)
+{
+    g_auto(Rig) r = {0};
+    unsigned n = 0;
+    rig(&r);
+    Device *ioapic = ioapic_new(r.bus, 0xfec00000, 0);
+    Irq line = {.to = device_pin(ioapic, 5)};
+    const uint32_t entry = 0x10 + 2 * 5, level = 1 << 15 | 0x51;
+    as_write(r.t->vm->memory, 0xfec00000, &entry, 4);
+    as_write(r.t->vm->memory, 0xfec00010, &level, 4);
+    irq_set(&line, true);
+    for (int v; n < 100000 && (v = r.source->ack(r.apic[0])) >= 0; n++) {
+        g_assert_cmpint(v, ==, 0x51);
+        set(&r, 0, EOI, 0);
+    }
+    g_assert_cmpuint(n, >, 10);
+    g_assert_cmpuint(n, <, 100000);
+    test_clock_step(r.t, 1);
+    g_assert_cmpint(r.source->ack(r.apic[0]), ==, 0x51);        /* still there, so it comes again */
+    irq_set(&line, false);
+    set(&r, 0, EOI, 0);
+    test_clock_step(r.t, 1);
+    g_assert_cmpint(r.source->ack(r.apic[0]), ==, -1);
+}
+
 /* In the middle of all that, into another machine. */
 static void test_moved(void)
 {
@@ -219,6 +245,7 @@ int main(int argc, char **argv)
     g_test_add_func("/apic/messages", test_messages);
     g_test_add_func("/apic/timer", test_timer);
     g_test_add_func("/apic/lint", test_lint);
+    g_test_add_func("/apic/storm", test_storm);
     g_test_add_func("/apic/moved", test_moved);
     return g_test_run();
 }

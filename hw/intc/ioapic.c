@@ -5,6 +5,7 @@
 enum {
     PINS = 24, VERSION = 0x20 | (PINS - 1) << 16,
     SELECT = 0x00, WINDOW_REG = 0x10, EOI_REG = 0x40,
+    STORM = 256, STORM_PAUSE_NS = 100000,
     INDEX_ID = 0, INDEX_VERSION = 1, INDEX_ARB = 2, INDEX_TABLE = 0x10,
 };
 #define ENTRY_LEVEL (1ull << 15)
@@ -17,6 +18,8 @@ typedef struct IoApic {
     ApicBus *bus;
     uint64_t table[PINS];
     uint32_t irr, level;        /* pending edges or asserted levels; pin levels */
+    uint16_t still[PINS];       /* ends of the interrupt in a row that found the line asserted */
+    Timer pause;                /* CLOCK_VIRTUAL: the pins that wait for it are serviced then */
     uint8_t id, select;
 } IoApic;
 
@@ -67,6 +70,29 @@ static void pin(Device *d, uint32_t n, bool level)
     service(s, n);
 }
 
+/* A line that stays asserted interrupts again at once. Hardware takes its time, in which the interrupted
+ * code gets a few instructions further; some drivers (8139cp while it unmasks in its poll) only ever lower
+ * the line there. So after many in a row the next one waits a little. */
+static bool storms(IoApic *s, unsigned n)
+{
+    if (!(s->irr & 1u << n) || s->table[n] & ENTRY_MASKED) {
+        s->still[n] = 0;
+        return false;
+    }
+    if (++s->still[n] < STORM)
+        return false;
+    s->still[n] = 0;
+    timer_arm(&s->pause, clock_ns(s->dev.object.vm, CLOCK_K_VIRTUAL) + STORM_PAUSE_NS);
+    return true;
+}
+
+static void paused(Device *d)
+{
+    for (unsigned n = 0; n < PINS; n++)
+        if (((IoApic *)d)->table[n] & ENTRY_LEVEL)
+            service((IoApic *)d, n);
+}
+
 void ioapic_eoi(Device *d, uint8_t vector)
 {
     IoApic *s = (IoApic *)d;
@@ -75,7 +101,8 @@ void ioapic_eoi(Device *d, uint8_t vector)
         if (!(e & ENTRY_LEVEL) || (uint8_t)e != vector || !(e & ENTRY_REMOTE_IRR))
             continue;
         s->table[n] &= ~ENTRY_REMOTE_IRR;
-        service(s, n);
+        if (!storms(s, n))
+            service(s, n);
     }
 }
 
@@ -143,6 +170,7 @@ static void restored(Device *d)
 
 static const Field fields[] = {
     LINK(IoApic, bus), SAVED(IoApic, table), SAVED(IoApic, irr), SAVED(IoApic, level),
+    SAVED(IoApic, still), TIMER(IoApic, pause, paused),
     SAVED(IoApic, id), SAVED(IoApic, select),
 };
 static const DeviceType ioapic = {
