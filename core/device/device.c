@@ -245,6 +245,38 @@ static bool apply_globals(Device *d, GError **error)
     return true;
 }
 
+/* ---- work on the control loop ---- */
+
+typedef struct Posted {
+    Device *dev;
+    void (*fn)(Device *d, void *data);
+    void *data;
+    GDestroyNotify free;
+} Posted;
+
+static void run_posted(void *data)
+{
+    Posted *p = data;
+
+    if (p->dev->realized) {
+        p->fn(p->dev, p->data);
+    }
+    if (p->free) {
+        p->free(p->data);
+    }
+    object_unref(&p->dev->object);
+    g_free(p);
+}
+
+void device_post(Device *d, void (*fn)(Device *d, void *data), void *data, GDestroyNotify free)
+{
+    Posted *p = g_new(Posted, 1);
+
+    *p = (Posted){d, fn, data, free};
+    object_ref(&d->object);
+    loop_post(d->object.vm->loop, run_posted, p);
+}
+
 /* ---- life ---- */
 
 static bool init_timer(const Field *f, void *data)

@@ -104,33 +104,29 @@ static uint64_t read_block(Device *d, uint64_t at, unsigned size)
 }
 
 typedef struct Ejection {
-    PciHotplugBlock *block;
     unsigned bus;
     uint32_t slots;
 } Ejection;
 
 /* Control thread. Function 0 goes last. */
-static void eject(void *data)
+static void eject(Device *d, void *data)
 {
-    Ejection *e = data;
-    PciHotplugBlock *s = e->block;
+    const Ejection *e = data;
+    PciHotplugBlock *s = (PciHotplugBlock *)d;
     for (unsigned slot = 0; slot < PCI_SLOTS && s->dev.realized && e->bus < s->n; slot++)
         for (unsigned fn = 8; e->slots >> slot & 1 && fn-- > 0;) {
             PciDevice *p = s->bus[e->bus]->slot[slot << 3 | fn];
             if (p && !stays(p))
                 device_unplug(&p->dev);
         }
-    object_unref(&s->dev.object);
-    g_free(e);
 }
 
 static void post_ejection(PciHotplugBlock *s, unsigned bus, uint32_t slots)
 {
     Ejection *e = g_new(Ejection, 1);
-    *e = (Ejection){s, bus, slots};
+    *e = (Ejection){bus, slots};
     s->down[bus] &= ~slots;
-    object_ref(&s->dev.object);
-    loop_post(s->dev.object.vm->loop, eject, e);
+    device_post(&s->dev, eject, e, g_free);
 }
 
 static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)

@@ -371,15 +371,13 @@ static void run(Ahci *s)
             run_port(s, p);
 }
 
-static void run_posted(void *data)
+static void run_posted(Device *d, void *unused)
 {
-    Ahci *s = data;
-    device_lock(&s->pci.dev);
+    Ahci *s = (Ahci *)d;
+    device_lock(d);
     s->posted = false;
-    if (s->pci.dev.realized)
-        run(s);
-    device_unlock(&s->pci.dev);
-    object_unref(&s->pci.dev.object);
+    run(s);
+    device_unlock(d);
 }
 
 static void post(Ahci *s)
@@ -387,8 +385,7 @@ static void post(Ahci *s)
     if (s->posted)
         return;
     s->posted = true;
-    object_ref(&s->pci.dev.object);
-    loop_post(s->pci.dev.object.vm->loop, run_posted, s);
+    device_post(&s->pci.dev, run_posted, NULL, NULL);
 }
 
 /* ---- registers ---- */

@@ -131,15 +131,13 @@ void nvme_run(Nvme *s)
             block_unplug(s->ns[i]->conf->drive->node);
 }
 
-static void run_posted(void *data)
+static void run_posted(Device *d, void *unused)
 {
-    Nvme *s = data;
-    device_lock(&s->pci.dev);
+    Nvme *s = (Nvme *)d;
+    device_lock(d);
     s->posted = false;
-    if (s->pci.dev.realized)
-        nvme_run(s);
-    device_unlock(&s->pci.dev);
-    object_unref(&s->pci.dev.object);
+    nvme_run(s);
+    device_unlock(d);
 }
 
 static void post(Nvme *s)
@@ -147,8 +145,7 @@ static void post(Nvme *s)
     if (s->posted)
         return;
     s->posted = true;
-    object_ref(&s->pci.dev.object);
-    loop_post(s->pci.dev.object.vm->loop, run_posted, s);
+    device_post(&s->pci.dev, run_posted, NULL, NULL);
 }
 
 /* ---- enabling and disabling ---- */

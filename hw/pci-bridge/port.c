@@ -109,9 +109,9 @@ static bool plugged(void *opaque, PciDevice *p, GError **error)
 }
 
 /* Control thread: the guest has cut the power. */
-static void eject(void *data)
+static void eject(Device *d, void *unused)
 {
-    Port *s = data;
+    Port *s = (Port *)d;
 
     for (unsigned fn = 8; fn-- > 0;) {
         PciDevice *p = s->bridge.below->slot[fn];
@@ -135,7 +135,7 @@ static bool unplug_request(void *opaque, PciDevice *p, GError **error)
         return error_set(error, "Hot-unplug failed: guest is busy (power indicator blinking)");
     }
     if (control & SLTCTL_POWER_OFF) {
-        eject(s);
+        eject(&pci_of(s)->dev, NULL);
         return true;
     }
     device_lock(&pci_of(s)->dev);
@@ -152,7 +152,7 @@ static void wrote_control(Port *s)
     s->control = now;
     if (is_occupied(s) && (now & (SLTCTL_POWER_OFF | SLTCTL_POWER_LED)) == OFF &&
         (before & (SLTCTL_POWER_OFF | SLTCTL_POWER_LED)) != OFF) {
-        loop_post(pci_of(s)->dev.object.vm->loop, eject, s);
+        device_post(&pci_of(s)->dev, eject, NULL, NULL);
     }
     event(s, SLTSTA_COMMAND_DONE);
 }

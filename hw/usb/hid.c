@@ -277,22 +277,19 @@ static int control(UsbDevice *u, const UsbSetup *r, uint8_t *data)
 }
 
 /* A pointer takes part once a driver has come up; until then others (PS/2) get the movements. */
-static void choose_input(void *data)
+static void choose_input(Device *d, void *unused)
 {
-    UsbHid *s = data;
+    UsbHid *s = (UsbHid *)d;
     if (s->input)
         (s->usb.configuration ? input_activate : input_deactivate)(s->input);
-    object_unref(&s->usb.dev.object);
 }
 
 static void configured(UsbDevice *u)
 {
     UsbHid *s = (UsbHid *)u;
     arm_idle(s);
-    if (!is_keyboard(s)) {
-        object_ref(&u->dev.object);
-        loop_post(u->dev.object.vm->loop, choose_input, s);
-    }
+    if (!is_keyboard(s))
+        device_post(&u->dev, choose_input, NULL, NULL);
 }
 
 static void bus_reset(UsbDevice *u)

@@ -184,6 +184,9 @@ void device_reset(Device *d);                                   /* this device a
 /* The domain's lock, for code entering the device from a loop or timer (rarely needed). */
 void device_lock(Device *d);
 void device_unlock(Device *d);
+/* Runs fn on the control loop soon, unless the device is gone by then; `data` is freed in any case (free may
+ * be NULL). For effects that registers, on vCPUs, cannot have themselves. Any thread; order is kept. */
+void device_post(Device *d, void (*fn)(Device *d, void *data), void *data, GDestroyNotify free);
 /* For dispatchers of accesses that may come from another device's code (configuration space): false if
  * that would nest, or the device is gone. */
 bool device_enter(Device *d, bool write) G_GNUC_WARN_UNUSED_RESULT;
