@@ -4,6 +4,7 @@
  * Spec: the platform's register interface (CPU hotplug block, modern layout); ACPI 6.5, 6.3.5, 8.4.
  */
 #include "hw/acpi-hotplug.h"
+#include "hw/acpi/hotplug-aml.h"
 
 enum {
     SELECTOR = 0, DATA2 = 0, FLAGS = 4, COMMAND = 5, DATA = 8,
@@ -60,26 +61,10 @@ static void find_event(CpuHotplug *s)
     }
 }
 
-typedef struct Ejection {
-    CpuHotplug *block;
-    unsigned n;
-} Ejection;
-
-static void eject(void *data)
+static void eject(Device *d, void *n)
 {
-    Ejection *e = data;
-    if (e->block->dev.realized)
-        e->block->slots.eject(e->block->slots.opaque, e->n);
-    object_unref(&e->block->dev.object);
-    g_free(e);
-}
-
-static void post_ejection(CpuHotplug *s)
-{
-    Ejection *e = g_new(Ejection, 1);
-    *e = (Ejection){s, s->selector};
-    object_ref(&s->dev.object);
-    loop_post(s->dev.object.vm->loop, eject, e);
+    CpuHotplug *s = (CpuHotplug *)d;
+    s->slots.eject(s->slots.opaque, GPOINTER_TO_UINT(n));
 }
 
 static void write_flags(CpuHotplug *s, uint8_t v)
@@ -89,7 +74,7 @@ static void write_flags(CpuHotplug *s, uint8_t v)
     s->pending[s->selector] &= ~(v & (INSERTING | REMOVING));
     if (v & EJECT && selected(s) && s->slots.eject) {
         s->pending[s->selector] &= ~TO_FIRMWARE;
-        post_ejection(s);
+        device_post(&s->dev, eject, GUINT_TO_POINTER(s->selector), NULL);
     } else if (v & TO_FIRMWARE && selected(s)) {
         s->pending[s->selector] ^= TO_FIRMWARE;
     }
@@ -176,16 +161,11 @@ void acpi_cpu_unplug_request(Device *d, unsigned n) { tell(d, n, REMOVING, 0); }
 
 /* ---- AML ---- */
 
-#define REGS_AT "\\_SB.PCI0.PRES."
-static Aml *reg(const char *name)
-{
-    g_autofree char *path = g_strconcat(REGS_AT, name, NULL);
-    return aml_path(path);
-}
+static const HotplugAml block = {"PNP0A06", "CPU Hotplug resources", "\\_SB.PCI0", "PRES", "CPLK", "CTFY", "C", 3};
 
-static void choose(Aml *m, Aml *n) { aml_append(m, aml_store(n, reg("CSEL"))); }
-
-static void set(Aml *m, const char *name, uint64_t v) { aml_append(m, aml_store(aml_int(v), reg(name))); }
+static Aml *reg(const char *name) { return hotplug_aml_reg(&block, name); }
+static void choose(Aml *m, Aml *n) { hotplug_aml_set(&block, m, "CSEL", n); }
+static void set(Aml *m, const char *name, uint64_t v) { hotplug_aml_set(&block, m, name, aml_int(v)); }
 
 /* The registers: what the methods below name. */
 static void add_registers(Aml *dsdt, uint16_t port)
@@ -194,55 +174,16 @@ static void add_registers(Aml *dsdt, uint16_t port)
         {NULL, 32}, {"CPEN", 1}, {"CINS", 1}, {"CRMV", 1}, {"CEJ0", 1}, {"CEJF", 1}, {NULL, 3}, {"CCMD", 8},
     };
     static const AmlUnit words[] = {{"CSEL", 32}, {NULL, 32}, {"CDAT", 32}};
-    Aml *bridge = aml_scope("\\_SB.PCI0"), *d = aml_device("PRES"), *r = aml_resources();
-    aml_append(d, aml_name("_HID", aml_eisaid("PNP0A06")));
-    aml_append(d, aml_name("_UID", aml_string("CPU Hotplug resources")));
-    aml_append(d, aml_name("_STA", aml_int(11)));
-    aml_append(d, aml_mutex("CPLK", 0));
-    aml_res_io(r, port, ACPI_CPU_WINDOW);
-    aml_append(d, aml_name_resources("_CRS", r));
-    aml_append(d, aml_region("PRST", 1, port, ACPI_CPU_WINDOW));
+    Aml *d = hotplug_aml_regs(&block, "PRST", port, ACPI_CPU_WINDOW);
     aml_append(d, aml_fields("PRST", 1, false, 2, flags, G_N_ELEMENTS(flags)));
     aml_append(d, aml_fields("PRST", 3, false, 0, words, G_N_ELEMENTS(words)));
-    aml_append(bridge, d);
-    aml_append(dsdt, bridge);
+    hotplug_aml_add_regs(&block, dsdt, d);
 }
 
-static Aml *locked(const char *name, unsigned args)
-{
-    Aml *m = aml_method(name, args, true);
-    aml_append(m, aml_acquire(REGS_AT "CPLK"));
-    return m;
-}
-
-static void add_locked(Aml *to, Aml *m, Aml *result)
-{
-    aml_append(m, aml_release(REGS_AT "CPLK"));
-    if (result)
-        aml_append(m, aml_return(result));
-    aml_append(to, m);
-}
-
-/* CTFY(n, what): Notify wants a name, not a number. */
-static void add_notify(Aml *cpus, unsigned n)
-{
-    Aml *m = aml_method("CTFY", 2, false);
-    for (unsigned i = 0; i < n; i++) {
-        g_autofree char *name = g_strdup_printf("C%03X", i);
-        Aml *this = aml_if(aml_equal(aml_arg(0), aml_int(i)));
-        aml_append(this, aml_notify_object(aml_path(name), aml_arg(1)));
-        aml_append(m, this);
-    }
-    aml_append(cpus, m);
-}
-
-/* If flag: CTFY(found, what), and the flag is cleared. */
+/* If flag: passes it on to the CPU that was found, and goes round again. */
 static Aml *pass_on(const char *flag, unsigned what)
 {
-    Aml *args[] = {reg("CDAT"), aml_int(what)};
-    Aml *hit = aml_if(aml_equal(reg(flag), aml_int(1)));
-    aml_append(hit, aml_call("CTFY", args, 2));
-    set(hit, flag, 1);
+    Aml *hit = hotplug_aml_pass_on(&block, flag, reg("CDAT"), what);
     aml_append(hit, aml_store(aml_int(1), aml_local(0)));
     return hit;
 }
@@ -250,7 +191,7 @@ static Aml *pass_on(const char *flag, unsigned what)
 /* CSCN: while one has an event, passes it on. */
 static void add_scan(Aml *cpus)
 {
-    Aml *m = locked("CSCN", 0);
+    Aml *m = hotplug_aml_method(&block, "CSCN", 0);
     aml_append(m, aml_store(aml_int(1), aml_local(0)));
     Aml *loop = aml_while(aml_equal(aml_local(0), aml_int(1)));
     aml_append(loop, aml_store(aml_int(0), aml_local(0)));
@@ -261,31 +202,31 @@ static void add_scan(Aml *cpus)
     aml_append(other, pass_on("CRMV", 3));
     aml_append(loop, other);
     aml_append(m, loop);
-    add_locked(cpus, m, NULL);
+    hotplug_aml_end(&block, cpus, m, NULL);
 }
 
 static void add_methods(Aml *cpus)
 {
-    Aml *status = locked("CSTA", 1);
+    Aml *status = hotplug_aml_method(&block, "CSTA", 1);
     choose(status, aml_arg(0));
     aml_append(status, aml_store(aml_int(0), aml_local(0)));
     Aml *there = aml_if(aml_equal(reg("CPEN"), aml_int(1)));
     aml_append(there, aml_store(aml_int(15), aml_local(0)));
     aml_append(status, there);
-    add_locked(cpus, status, aml_local(0));
+    hotplug_aml_end(&block, cpus, status, aml_local(0));
 
-    Aml *out = locked("CEJ0", 1);
+    Aml *out = hotplug_aml_method(&block, "CEJ0", 1);
     choose(out, aml_arg(0));
     set(out, "CEJ0", 1);
-    add_locked(cpus, out, NULL);
+    hotplug_aml_end(&block, cpus, out, NULL);
 
-    Aml *ost = locked("COST", 3);
+    Aml *ost = hotplug_aml_method(&block, "COST", 3);
     choose(ost, aml_arg(0));
     set(ost, "CCMD", OST_EVENT);
     aml_append(ost, aml_store(aml_arg(1), reg("CDAT")));
     set(ost, "CCMD", OST_STATUS);
     aml_append(ost, aml_store(aml_arg(2), reg("CDAT")));
-    add_locked(cpus, ost, NULL);
+    hotplug_aml_end(&block, cpus, ost, NULL);
 }
 
 /* What the MADT says of a CPU that is there. */
@@ -300,7 +241,7 @@ static Aml *madt_entry(unsigned n, uint32_t id)
 
 static void add_cpu(Aml *cpus, unsigned n, uint32_t id, const uint32_t *node)
 {
-    g_autofree char *name = g_strdup_printf("C%03X", n);
+    g_autofree char *name = hotplug_aml_child(&block, n);
     Aml *cpu = aml_device(name);
     aml_append(cpu, aml_name("_HID", aml_string("ACPI0007")));
     aml_append(cpu, aml_name("_UID", aml_int(n)));
@@ -325,19 +266,16 @@ static void add_cpu(Aml *cpus, unsigned n, uint32_t id, const uint32_t *node)
 
 void acpi_cpu_aml(Aml *dsdt, uint16_t port, unsigned n, const uint32_t *arch_ids, const uint32_t *nodes)
 {
-    Aml *sb = aml_scope("\\_SB"), *cpus = aml_device("CPUS"), *gpe = aml_scope("\\_GPE");
-    Aml *event = aml_method("_E02", 0, false);
+    Aml *sb = aml_scope("\\_SB"), *cpus = aml_device("CPUS");
     add_registers(dsdt, port);
     aml_append(cpus, aml_name("_HID", aml_string("ACPI0010")));
     aml_append(cpus, aml_name("_CID", aml_eisaid("PNP0A05")));
-    add_notify(cpus, n);
+    hotplug_aml_add_notify(&block, cpus, n);
     add_scan(cpus);
     add_methods(cpus);
     for (unsigned i = 0; i < n; i++)
         add_cpu(cpus, i, arch_ids[i], nodes ? &nodes[i] : NULL);
     aml_append(sb, cpus);
     aml_append(dsdt, sb);
-    aml_append(event, aml_call("\\_SB.CPUS.CSCN", NULL, 0));
-    aml_append(gpe, event);
-    aml_append(dsdt, gpe);
+    hotplug_aml_add_event(dsdt, "_E02", "\\_SB.CPUS.CSCN");
 }

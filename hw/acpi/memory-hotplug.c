@@ -4,6 +4,7 @@
  * the selected one, flags. Spec: the platform's register interface (memory hotplug block); ACPI 6.5, 6.3.5, 9.11.
  */
 #include "hw/acpi-hotplug.h"
+#include "hw/acpi/hotplug-aml.h"
 
 enum {
     ADDRESS = 0, SIZE = 8, PROXIMITY = 0x10, FLAGS = 0x14, SELECTOR = 0, OST_EVENT = 4, OST_STATUS = 8,
@@ -44,40 +45,30 @@ static uint64_t read_block(Device *d, uint64_t at, unsigned size)
 
 /* ---- work on the control thread ---- */
 
-typedef struct Errand {
-    MemoryHotplugBlock *block;
+static void eject(Device *d, void *slot)
+{
+    const AcpiMemorySlots *s = &((MemoryHotplugBlock *)d)->slots;
+    if (s->eject)
+        s->eject(s->opaque, GPOINTER_TO_UINT(slot));
+}
+
+typedef struct Report {
     unsigned slot;
     uint32_t source, status;
-    void (*run)(const struct Errand *e);
-} Errand;
+} Report;
 
-static void run_errand(void *data)
+static void report(Device *d, void *data)
 {
-    Errand *e = data;
-    if (e->block->dev.realized)
-        e->run(e);
-    object_unref(&e->block->dev.object);
-    g_free(e);
+    const AcpiMemorySlots *s = &((MemoryHotplugBlock *)d)->slots;
+    const Report *r = data;
+    acpi_ost(d->object.vm, s->id ? s->id(s->opaque, r->slot) : NULL, false, r->slot, r->source, r->status);
 }
 
-static void post_errand(MemoryHotplugBlock *s, void (*run)(const Errand *e), uint32_t status)
+static void post_report(MemoryHotplugBlock *s, uint32_t status)
 {
-    Errand *e = g_new(Errand, 1);
-    *e = (Errand){s, s->selector, s->ost_event[s->selector], status, run};
-    object_ref(&s->dev.object);
-    loop_post(s->dev.object.vm->loop, run_errand, e);
-}
-
-static void eject(const Errand *e)
-{
-    if (e->block->slots.eject)
-        e->block->slots.eject(e->block->slots.opaque, e->slot);
-}
-
-static void report(const Errand *e)
-{
-    const AcpiMemorySlots *s = &e->block->slots;
-    acpi_ost(e->block->dev.object.vm, s->id ? s->id(s->opaque, e->slot) : NULL, false, e->slot, e->source, e->status);
+    Report *r = g_new(Report, 1);
+    *r = (Report){s->selector, s->ost_event[s->selector], status};
+    device_post(&s->dev, report, r, g_free);
 }
 
 static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
@@ -91,11 +82,11 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
     if (at == OST_EVENT) {
         s->ost_event[n] = v;
     } else if (at == OST_STATUS) {
-        post_errand(s, report, v);
+        post_report(s, v);
     } else if (at == FLAGS) {
         s->flags[n] &= ~(v & (INSERTING | REMOVING));
         if (v & EJECT && s->flags[n] & ENABLED)
-            post_errand(s, eject, 0);
+            device_post(d, eject, GUINT_TO_POINTER(n), NULL);
     }
 }
 
@@ -174,75 +165,32 @@ void acpi_memory_gone(Device *d, unsigned slot)
 
 /* ---- AML ---- */
 
-#define REGS_AT "\\_SB.PCI0.MHPD."
-static Aml *reg(const char *name)
-{
-    g_autofree char *path = g_strconcat(REGS_AT, name, NULL);
-    return aml_path(path);
-}
+static const HotplugAml block = {"PNP0A06", "Memory hotplug resources", "\\_SB.PCI0", "MHPD", "MLCK", "MTFY", "MP",
+                                 2};
 
-static void put(Aml *m, Aml *value, const char *name) { aml_append(m, aml_store(value, reg(name))); }
+static Aml *reg(const char *name) { return hotplug_aml_reg(&block, name); }
+static void put(Aml *m, Aml *value, const char *name) { hotplug_aml_set(&block, m, name, value); }
 
 static void add_registers(Aml *dsdt, uint16_t port)
 {
     static const AmlUnit numbers[] = {{"MRBL", 32}, {"MRBH", 32}, {"MRLL", 32}, {"MRLH", 32}, {"MPX_", 32}};
     static const AmlUnit flags[] = {{NULL, 0x14 * 8}, {"MES_", 1}, {"MINS", 1}, {"MRMV", 1}, {"MEJ_", 1}};
     static const AmlUnit words[] = {{"MSEL", 32}, {"MOEV", 32}, {"MOSC", 32}};
-    Aml *bridge = aml_scope("\\_SB.PCI0"), *d = aml_device("MHPD"), *r = aml_resources();
-    aml_append(d, aml_name("_HID", aml_eisaid("PNP0A06")));
-    aml_append(d, aml_name("_UID", aml_string("Memory hotplug resources")));
-    aml_append(d, aml_name("_STA", aml_int(11)));
-    aml_append(d, aml_mutex("MLCK", 0));
-    aml_res_io(r, port, ACPI_MEMORY_WINDOW);
-    aml_append(d, aml_name_resources("_CRS", r));
-    aml_append(d, aml_region("HPMR", 1, port, ACPI_MEMORY_WINDOW));
+    Aml *d = hotplug_aml_regs(&block, "HPMR", port, ACPI_MEMORY_WINDOW);
     aml_append(d, aml_fields("HPMR", 3, false, 0, numbers, G_N_ELEMENTS(numbers)));
     aml_append(d, aml_fields("HPMR", 1, false, 2, flags, G_N_ELEMENTS(flags)));
     aml_append(d, aml_fields("HPMR", 3, false, 0, words, G_N_ELEMENTS(words)));
-    aml_append(bridge, d);
-    aml_append(dsdt, bridge);
+    hotplug_aml_add_regs(&block, dsdt, d);
 }
 
-static Aml *locked(const char *name, unsigned args)
-{
-    Aml *m = aml_method(name, args, true);
-    aml_append(m, aml_acquire(REGS_AT "MLCK"));
-    return m;
-}
-
-static void add_locked(Aml *to, Aml *m, Aml *result)
-{
-    aml_append(m, aml_release(REGS_AT "MLCK"));
-    if (result)
-        aml_append(m, aml_return(result));
-    aml_append(to, m);
-}
-
-static void add_notify(Aml *mc, unsigned n)
-{
-    Aml *m = aml_method("MTFY", 2, false);
-    for (unsigned i = 0; i < n; i++) {
-        g_autofree char *name = g_strdup_printf("MP%02X", i);
-        Aml *this = aml_if(aml_equal(aml_arg(0), aml_int(i)));
-        aml_append(this, aml_notify_object(aml_path(name), aml_arg(1)));
-        aml_append(m, this);
-    }
-    aml_append(mc, m);
-}
-
-/* If flag: MTFY(slot, what), and the flag is cleared. */
 static Aml *pass_on(const char *flag, unsigned what)
 {
-    Aml *args[] = {aml_local(0), aml_int(what)};
-    Aml *hit = aml_if(aml_equal(reg(flag), aml_int(1)));
-    aml_append(hit, aml_call("MTFY", args, 2));
-    put(hit, aml_int(1), flag);
-    return hit;
+    return hotplug_aml_pass_on(&block, flag, aml_local(0), what);
 }
 
 static void add_scan(Aml *mc, unsigned n)
 {
-    Aml *m = locked("MSCN", 0), *loop = aml_while(aml_less(aml_local(0), aml_int(n))), *other = aml_else();
+    Aml *m = hotplug_aml_method(&block, "MSCN", 0), *loop = aml_while(aml_less(aml_local(0), aml_int(n))), *other = aml_else();
     aml_append(m, aml_store(aml_int(0), aml_local(0)));
     put(loop, aml_local(0), "MSEL");
     aml_append(loop, pass_on("MINS", 1));
@@ -250,7 +198,7 @@ static void add_scan(Aml *mc, unsigned n)
     aml_append(loop, other);
     aml_append(loop, aml_increment(aml_local(0)));
     aml_append(m, loop);
-    add_locked(mc, m, NULL);
+    hotplug_aml_end(&block, mc, m, NULL);
 }
 
 /* MCRS: a window with the module's range; integers have 32 bits here, so halves are added. */
@@ -259,7 +207,7 @@ static void add_resources(Aml *mc)
     static const struct { unsigned at; const char *name; } parts[] = {
         {14, "MINL"}, {18, "MINH"}, {22, "MAXL"}, {26, "MAXH"}, {38, "LENL"}, {42, "LENH"},
     };
-    Aml *m = locked("MCRS", 1), *r = aml_resources();
+    Aml *m = hotplug_aml_method(&block, "MCRS", 1), *r = aml_resources();
     put(m, aml_arg(0), "MSEL");
     aml_res_window64(r, 0, UINT64_MAX - 1);
     aml_append(mc, aml_name_resources("MR64", r));
@@ -279,34 +227,34 @@ static void add_resources(Aml *mc)
     aml_append(borrow, aml_subtract(aml_path("MAXH"), aml_int(1), aml_path("MAXH")));
     aml_append(m, borrow);
     aml_append(m, aml_subtract(aml_path("MAXL"), aml_int(1), aml_path("MAXL")));
-    add_locked(mc, m, aml_local(0));
+    hotplug_aml_end(&block, mc, m, aml_local(0));
 }
 
 static void add_methods(Aml *mc)
 {
-    Aml *status = locked("MSTA", 1);
+    Aml *status = hotplug_aml_method(&block, "MSTA", 1);
     put(status, aml_arg(0), "MSEL");
     aml_append(status, aml_store(aml_int(0), aml_local(0)));
     Aml *there = aml_if(aml_equal(reg("MES_"), aml_int(1)));
     aml_append(there, aml_store(aml_int(15), aml_local(0)));
     aml_append(status, there);
-    add_locked(mc, status, aml_local(0));
+    hotplug_aml_end(&block, mc, status, aml_local(0));
 
-    Aml *node = locked("MPXM", 1);
+    Aml *node = hotplug_aml_method(&block, "MPXM", 1);
     put(node, aml_arg(0), "MSEL");
     aml_append(node, aml_store(reg("MPX_"), aml_local(0)));
-    add_locked(mc, node, aml_local(0));
+    hotplug_aml_end(&block, mc, node, aml_local(0));
 
-    Aml *ost = locked("MOST", 3);
+    Aml *ost = hotplug_aml_method(&block, "MOST", 3);
     put(ost, aml_arg(0), "MSEL");
     put(ost, aml_arg(1), "MOEV");
     put(ost, aml_arg(2), "MOSC");
-    add_locked(mc, ost, NULL);
+    hotplug_aml_end(&block, mc, ost, NULL);
 
-    Aml *out = locked("MEJ0", 1);
+    Aml *out = hotplug_aml_method(&block, "MEJ0", 1);
     put(out, aml_arg(0), "MSEL");
     put(out, aml_int(1), "MEJ_");
-    add_locked(mc, out, NULL);
+    hotplug_aml_end(&block, mc, out, NULL);
 }
 
 static Aml *returning(const char *name, const char *method, unsigned slot)
@@ -318,7 +266,7 @@ static Aml *returning(const char *name, const char *method, unsigned slot)
 
 static void add_slot(Aml *mc, unsigned n)
 {
-    g_autofree char *name = g_strdup_printf("MP%02X", n);
+    g_autofree char *name = hotplug_aml_child(&block, n);
     Aml *d = aml_device(name), *m, *out[] = {aml_int(n)}, *ost[] = {aml_int(n), aml_arg(0), aml_arg(1)};
     aml_append(d, aml_name("_HID", aml_eisaid("PNP0C80")));
     aml_append(d, aml_name("_UID", aml_int(n)));
@@ -336,13 +284,12 @@ static void add_slot(Aml *mc, unsigned n)
 
 void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n)
 {
-    Aml *sb = aml_scope("\\_SB"), *mc = aml_device("MHPC"), *gpe = aml_scope("\\_GPE");
-    Aml *event = aml_method("_E03", 0, false);
+    Aml *sb = aml_scope("\\_SB"), *mc = aml_device("MHPC");
     n = MIN(n, ACPI_MEMORY_SLOTS);
     add_registers(dsdt, port);
     aml_append(mc, aml_name("_HID", aml_eisaid("PNP0A06")));
     aml_append(mc, aml_name("_UID", aml_string("DIMM devices")));
-    add_notify(mc, n);
+    hotplug_aml_add_notify(&block, mc, n);
     add_scan(mc, n);
     add_resources(mc);
     add_methods(mc);
@@ -350,7 +297,5 @@ void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n)
         add_slot(mc, i);
     aml_append(sb, mc);
     aml_append(dsdt, sb);
-    aml_append(event, aml_call("\\_SB.MHPC.MSCN", NULL, 0));
-    aml_append(gpe, event);
-    aml_append(dsdt, gpe);
+    hotplug_aml_add_event(dsdt, "_E03", "\\_SB.MHPC.MSCN");
 }
