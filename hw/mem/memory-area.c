@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of the address space where plugged memory stands: places and slots. */
+#include "core/backend.h"
 #include "hw/mem.h"
 #include <inttypes.h>
 #include "util/error.h"
@@ -138,6 +139,17 @@ static uint64_t used(const MemoryArea *a)
     return sum;
 }
 
+bool memory_device_take(MemoryDevice *m, Device *dev, MemoryKind kind, GError **error)
+{
+    m->dev = dev;
+    m->kind = kind;
+    if (!m->memdev)
+        return error_set(error, "'memdev' property is not set");
+    m->region = memory_backend_take(m->memdev, error);
+    m->size = m->region ? mem_size(m->region) : 0;
+    return m->region;
+}
+
 bool memory_device_place(MemoryDevice *m, GError **error)
 {
     Vm *vm = m->dev->object.vm;
@@ -159,12 +171,15 @@ bool memory_device_place(MemoryDevice *m, GError **error)
 
 void memory_device_remove(MemoryDevice *m)
 {
-    MemoryArea *a = memory_area_of(m->dev->object.vm);
-    if (!a || !g_ptr_array_remove(a->devices, m))
-        return;
-    mem_remove(m->region);
-    if (a->hotplug.gone)
-        a->hotplug.gone(a->hotplug.opaque, m);
+    MemoryArea *a = m->dev ? memory_area_of(m->dev->object.vm) : NULL;
+    if (a && g_ptr_array_remove(a->devices, m)) {
+        mem_remove(m->region);
+        if (a->hotplug.gone)
+            a->hotplug.gone(a->hotplug.opaque, m);
+    }
+    if (m->region)
+        memory_backend_release(m->memdev);
+    m->region = NULL;
 }
 
 void memory_device_foreach(Vm *vm, void (*fn)(MemoryDevice *m, void *data), void *data)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DIMMs and NVDIMMs: memory back ends as modules in slots. Spec: ACPI 6.5, 5.2.25, 9.12.2. */
-#include "core/backend.h"
 #include "hw/mem.h"
 #include "hw/mem/internal.h"
 #include "util/error.h"
@@ -8,8 +7,6 @@
 typedef struct Dimm {
     Device dev;
     MemoryDevice m;
-    Object *memdev;
-    bool taken;
     /* nvdimm */
     bool unarmed;
     uint64_t label_size;
@@ -19,16 +16,6 @@ typedef struct Dimm {
 static bool is_nvdimm(const Dimm *s) { return object_is_a((Object *)s, "nvdimm"); }
 
 bool nvdimm_is_unarmed(const MemoryDevice *m) { return ((const Dimm *)m->dev)->unarmed; }
-
-static bool take_memory(Dimm *s, GError **error)
-{
-    if (!s->memdev)
-        return error_set(error, "'memdev' property is not set");
-    s->m.region = memory_backend_take(s->memdev, error);
-    s->taken = s->m.region != NULL;
-    s->m.size = s->taken ? mem_size(s->m.region) : 0;
-    return s->taken;
-}
 
 static bool check_nvdimm(Dimm *s, GError **error)
 {
@@ -40,32 +27,23 @@ static bool check_nvdimm(Dimm *s, GError **error)
     return !s->uuid || error_set(error, "nvdimm: uuid= is only for pseries machines");
 }
 
-static void drop(Dimm *s)
-{
-    memory_device_remove(&s->m);
-    if (s->taken)
-        memory_backend_release(s->memdev);
-    s->taken = false;
-}
-
 static bool realize(Device *d, GError **error)
 {
     Dimm *s = (Dimm *)d;
     MemoryArea *a = memory_area_of(d->object.vm);
-    s->m.dev = d;
-    s->m.kind = is_nvdimm(s) ? MEMORY_NVDIMM : MEMORY_DIMM;
     s->m.align = MEMORY_ALIGN;
     if (is_nvdimm(s) && !check_nvdimm(s, error))
         return false;
     if (a && !memory_area_hotplug(a)->plugged)
         return error_set(error, "memory hotplug is not enabled: missing acpi device");
-    if (take_memory(s, error) && memory_device_place(&s->m, error))
+    if (memory_device_take(&s->m, d, is_nvdimm(s) ? MEMORY_NVDIMM : MEMORY_DIMM, error) &&
+        memory_device_place(&s->m, error))
         return true;
-    drop(s);
+    memory_device_remove(&s->m);
     return false;
 }
 
-static void unrealize(Device *d) { drop((Dimm *)d); }
+static void unrealize(Device *d) { memory_device_remove(&((Dimm *)d)->m); }
 
 static void plugged(Device *d)
 {
@@ -87,8 +65,7 @@ static const Field fields[] = {
     PROP(Dimm, m.addr, "addr", PROP_U64, .desc = "Guest-physical address, 0: chosen"),
     PROP(Dimm, m.node, "node", PROP_U32, .desc = "NUMA node"),
     PROP(Dimm, m.slot, "slot", PROP_I32, .init = (uint64_t)-1, .desc = "Number of the slot, -1: chosen"),
-    PROP(Dimm, memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
-    HOST(Dimm, taken),
+    PROP(Dimm, m.memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
 };
 static const DeviceType dimm = {
     .name = "pc-dimm", .desc = "DIMM memory module", .size = sizeof(Dimm), .pluggable = true,

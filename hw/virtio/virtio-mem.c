@@ -2,7 +2,6 @@
 /* virtio memory device: memory that the guest takes and gives back in blocks. Spec: virtio 1.2, 5.15. */
 #include <inttypes.h>
 #include <string.h>
-#include "core/backend.h"
 #include "hw/mem.h"
 #include "hw/virtio/virtio.h"
 #include "qapi/qapi-events.h"
@@ -21,8 +20,7 @@ typedef struct VirtioMem {
     VirtioDevice v;
     Virtq *vq;
     MemoryDevice m;
-    Object *memdev;
-    bool taken, prealloc;
+    bool prealloc;
     int inaccessible;           /* OnOffAuto */
     uint64_t block_size, requested, usable;
     uint8_t *plugged;           /* a byte per block */
@@ -192,30 +190,14 @@ static bool check_sizes(VirtioMem *s, GError **error)
     return !s->prealloc || error_set(error, "prealloc=on is not implemented: give the memory backend prealloc=on");
 }
 
-static void drop(VirtioMem *s)
-{
-    memory_device_remove(&s->m);
-    if (s->taken)
-        memory_backend_release(s->memdev);
-    s->taken = false;
-}
-
 static bool realize(Device *d, GError **error)
 {
     VirtioMem *s = (VirtioMem *)d;
-    if (!s->memdev)
-        return error_set(error, "'memdev' property is not set");
-    s->m.region = memory_backend_take(s->memdev, error);
-    if (!s->m.region)
-        return false;
-    s->taken = true;
-    s->m.dev = d;
-    s->m.kind = MEMORY_VIRTIO_MEM;
-    s->m.size = mem_size(s->m.region);
     s->m.slot = -1;
     s->m.align = s->block_size ? s->block_size : BLOCK;
-    if (!check_sizes(s, error) || !memory_device_place(&s->m, error)) {
-        drop(s);
+    if (!memory_device_take(&s->m, d, MEMORY_VIRTIO_MEM, error) || !check_sizes(s, error) ||
+        !memory_device_place(&s->m, error)) {
+        memory_device_remove(&s->m);
         return false;
     }
     s->blocks = s->m.size / s->block_size;
@@ -228,7 +210,7 @@ static bool realize(Device *d, GError **error)
 static void unrealize(Device *d)
 {
     virtio_stop((VirtioDevice *)d);
-    drop((VirtioMem *)d);
+    memory_device_remove(&((VirtioMem *)d)->m);
 }
 
 static void finish(Object *o) { g_clear_pointer(&((VirtioMem *)o)->plugged, g_free); }
@@ -264,8 +246,8 @@ static uint64_t offer(VirtioDevice *v, uint64_t features)
 
 static const VirtioClass cls = {.id = 24, .config_size = 56, .offer = offer, .get_config = get_config};
 static const Field fields[] = {
-    HOST(VirtioMem, v), HOST(VirtioMem, vq), HOST(VirtioMem, taken),
-    PROP(VirtioMem, memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
+    HOST(VirtioMem, v), HOST(VirtioMem, vq),
+    PROP(VirtioMem, m.memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
     PROP(VirtioMem, m.addr, "memaddr", PROP_U64, .desc = "Guest-physical address, 0: chosen"),
     PROP(VirtioMem, m.node, "node", PROP_U32, .desc = "NUMA node"),
     PROP(VirtioMem, block_size, "block-size", PROP_SIZE, .desc = "What the guest takes and gives at a time"),

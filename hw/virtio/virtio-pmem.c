@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio persistent memory: a file in the address space, with flushes by requests. Spec: virtio 1.2, 5.19. */
 #include <string.h>
-#include "core/backend.h"
 #include "hw/mem.h"
 #include "hw/virtio/virtio.h"
 #include "util/error.h"
@@ -12,8 +11,6 @@ typedef struct VirtioPmem {
     VirtioDevice v;
     Virtq *vq;
     MemoryDevice m;
-    Object *memdev;
-    bool taken;
     GThread *worker;            /* flushes what `busy` asked for */
     VirtqElement *busy;
     int32_t result;
@@ -82,30 +79,15 @@ static void get_config(VirtioDevice *v, uint8_t *c)
     memcpy(c, part, sizeof(part));
 }
 
-static void drop(VirtioPmem *s)
-{
-    memory_device_remove(&s->m);
-    if (s->taken)
-        memory_backend_release(s->memdev);
-    s->taken = false;
-}
-
 static bool realize(Device *d, GError **error)
 {
     VirtioPmem *s = (VirtioPmem *)d;
-    if (!s->memdev)
+    if (!s->m.memdev)
         return error_set(error, "virtio-pmem memdev not set");
-    s->m.region = memory_backend_take(s->memdev, error);
-    if (!s->m.region)
-        return false;
-    s->taken = true;
-    s->m.dev = d;
-    s->m.kind = MEMORY_VIRTIO_PMEM;
-    s->m.size = mem_size(s->m.region);
     s->m.slot = -1;
     s->m.align = ALIGN;
-    if (!memory_device_place(&s->m, error)) {
-        drop(s);
+    if (!memory_device_take(&s->m, d, MEMORY_VIRTIO_PMEM, error) || !memory_device_place(&s->m, error)) {
+        memory_device_remove(&s->m);
         return false;
     }
     s->vq = virtio_add_queue(&s->v, QUEUE, serve);
@@ -115,14 +97,14 @@ static bool realize(Device *d, GError **error)
 static void unrealize(Device *d)
 {
     virtio_stop((VirtioDevice *)d);
-    drop((VirtioPmem *)d);
+    memory_device_remove(&((VirtioPmem *)d)->m);
 }
 
 static const VirtioClass cls = {.id = 27, .config_size = 16, .get_config = get_config, .stop = stop, .run = run};
 static const Field fields[] = {
-    HOST(VirtioPmem, v), HOST(VirtioPmem, vq), HOST(VirtioPmem, taken), HOST(VirtioPmem, worker),
+    HOST(VirtioPmem, v), HOST(VirtioPmem, vq), HOST(VirtioPmem, worker),
     HOST(VirtioPmem, busy), HOST(VirtioPmem, result),
-    PROP(VirtioPmem, memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
+    PROP(VirtioPmem, m.memdev, "memdev", PROP_LINK, .link_type = "memory-backend", .desc = "The memory"),
     PROP(VirtioPmem, m.addr, "memaddr", PROP_U64, .desc = "Guest-physical address, 0: chosen"),
 };
 static const DeviceType virtio_pmem = {

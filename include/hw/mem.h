@@ -18,7 +18,8 @@ typedef struct MemoryDevice {
     MemoryKind kind;
     uint64_t addr, size;        /* addr 0: the area finds a place */
     uint64_t align;             /* of addr; 0: a page */
-    MemRegion *region;          /* what stands there; the device's */
+    Object *memdev;             /* property: the back end */
+    MemRegion *region;          /* the back end's, from memory_device_take() on */
     int32_t slot;               /* of those with slots (DIMMs); -1: the first free one */
     uint32_t node;
     uint64_t in_use;            /* virtio-mem: what the guest has of it */
@@ -41,8 +42,11 @@ MemoryArea *memory_area_of(Vm *vm);
 uint64_t memory_area_base(const MemoryArea *a);
 uint64_t memory_area_end(const MemoryArea *a);
 unsigned memory_area_slots(const MemoryArea *a);
+/* (realize) Takes the back end for a device: region and size. memory_device_remove() gives it back. */
+bool memory_device_take(MemoryDevice *m, Device *dev, MemoryKind kind, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* Finds slot and place and maps the region; an error says what does not fit. */
 bool memory_device_place(MemoryDevice *m, GError **error) G_GNUC_WARN_UNUSED_RESULT;
+/* Out of its place, if it has one, and the back end given back, if it was taken. */
 void memory_device_remove(MemoryDevice *m);
 /* The device with a slot number; NULL: the slot is empty. */
 MemoryDevice *memory_device_in_slot(MemoryArea *a, unsigned slot);
