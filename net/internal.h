@@ -31,10 +31,6 @@ static inline Loop *net_loop(const NetClient *c) { return c->vm->loop; }
 /* Connects two ends that have none. */
 void net_connect(NetClient *a, NetClient *b);
 void net_disconnect(NetClient *c);
-/* The packet in one piece: the iovec's own memory if it has one entry, else `buf`. 0 if it is longer
- * than NET_MAX_PACKET. */
-size_t net_linear(const struct iovec *iov, unsigned n, const uint8_t **data, uint8_t *buf);
-size_t net_bytes(const struct iovec *iov, unsigned n);
 
 /* An already open datagram descriptor as a back end: dgram, socket's mcast and udp forms, tap. */
 typedef struct NetFd {

@@ -15,41 +15,27 @@ typedef struct Packet {
 
 /* ---- packets ---- */
 
-size_t net_bytes(const struct iovec *iov, unsigned n)
-{
-    size_t total = 0;
-    for (unsigned i = 0; i < n; i++)
-        total += iov[i].iov_len;
-    return total;
-}
-
-static void gather(const struct iovec *iov, unsigned n, uint8_t *buf)
-{
-    for (unsigned i = 0; i < n; buf += iov[i].iov_len, i++)
-        memcpy(buf, iov[i].iov_base, iov[i].iov_len);
-}
-
 size_t net_linear(const struct iovec *iov, unsigned n, const uint8_t **data, uint8_t *buf)
 {
-    size_t bytes = net_bytes(iov, n);
+    size_t bytes = iov_bytes(iov, n);
     if (bytes > NET_MAX_PACKET)
         return 0;
     *data = n == 1 ? iov[0].iov_base : buf;
     if (n != 1)
-        gather(iov, n, buf);
+        iov_read(iov, n, 0, buf, bytes);
     return bytes;
 }
 
 static void enqueue(NetClient *to, const struct iovec *iov, unsigned n)
 {
-    size_t bytes = net_bytes(iov, n);
+    size_t bytes = iov_bytes(iov, n);
     if (to->queued + bytes > MAX_QUEUED || to->queue.length >= MAX_PACKETS || bytes > NET_MAX_PACKET) {
         to->dropped++;
         return;
     }
     Packet *p = g_malloc(sizeof(Packet) + bytes);
     p->bytes = bytes;
-    gather(iov, n, p->data);
+    iov_read(iov, n, 0, p->data, bytes);
     g_queue_push_tail(&to->queue, p);
     to->queued += bytes;
 }
@@ -66,7 +52,7 @@ static bool deliver(NetClient *to, const struct iovec *iov, unsigned n)
     to->delivering = false;
     if (taken) {
         to->rx_packets++;
-        to->rx_bytes += net_bytes(iov, n);
+        to->rx_bytes += iov_bytes(iov, n);
     }
     return taken;
 }

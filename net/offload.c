@@ -232,6 +232,23 @@ bool net_segment(uint8_t *f, size_t n, size_t mss, bool (*emit)(void *, const ui
     return true;
 }
 
+/* ---- tags ---- */
+
+size_t net_tag_put(uint8_t *frame, size_t n, uint16_t type, uint16_t tag)
+{
+    memmove(frame + ETH + 2, frame + ETH - 2, n - (ETH - 2));
+    put16(frame + ETH - 2, type);
+    put16(frame + ETH, tag);
+    return n + TAG;
+}
+
+size_t net_tag_strip(uint8_t *out, const uint8_t *frame, size_t n)
+{
+    memcpy(out, frame, ETH - 2);
+    memcpy(out + ETH - 2, frame + ETH + 2, n - (ETH + 2));
+    return n - TAG;
+}
+
 /* ---- hashes ---- */
 
 uint32_t net_toeplitz(const uint8_t key[40], const uint8_t *data, size_t n)

@@ -142,7 +142,7 @@ static void keep_rest(NetStream *s, const struct iovec *iov, unsigned n, size_t 
 
 bool net_stream_send(NetStream *s, const struct iovec *iov, unsigned n)
 {
-    uint32_t length = htonl(net_bytes(iov, n));
+    uint32_t length = htonl(iov_bytes(iov, n));
     struct iovec all[n + 1];
     if (!s || s->peer < 0)
         return true;
@@ -155,7 +155,7 @@ bool net_stream_send(NetStream *s, const struct iovec *iov, unsigned n)
     if (done < 0 && errno != EAGAIN && errno != EINTR)
         return true;            /* the reading side sees the end */
     done = MAX(done, 0);
-    if ((size_t)done < net_bytes(all, n + 1))
+    if ((size_t)done < iov_bytes(all, n + 1))
         keep_rest(s, all, n + 1, done);
     return true;
 }

@@ -23,6 +23,25 @@ void e1000_stat_bytes(E1000 *s, unsigned low, uint64_t n)
     s->stats[low + 1] = (uint32_t)(now >> 32);
 }
 
+const E1000Counters e1000_sent = {STAT_PTC64, STAT_TPT, STAT_GPTC, STAT_MPTC, STAT_BPTC, STAT_GOTCL, STAT_TOTL};
+const E1000Counters e1000_received = {STAT_PRC64, STAT_TPR, STAT_GPRC, STAT_MPRC, STAT_BPRC, STAT_GORCL, STAT_TORL};
+
+void e1000_count(E1000 *s, const E1000Counters *c, const uint8_t *frame, size_t n)
+{
+    static const uint16_t sizes[] = {64, 127, 255, 511, 1023};
+    unsigned class = 0;
+    n += 4;
+    while (class < G_N_ELEMENTS(sizes) && n > sizes[class])
+        class++;
+    e1000_stat(s, c->sizes + class, 1);
+    e1000_stat(s, c->all, 1);
+    e1000_stat(s, c->good, 1);
+    e1000_stat_bytes(s, c->good_bytes, n);
+    e1000_stat_bytes(s, c->all_bytes, n);
+    if (frame[0] & 1)
+        e1000_stat(s, memcmp(frame, "\xff\xff\xff\xff\xff\xff", 6) ? c->group : c->broadcast, 1);
+}
+
 /* ---- interrupts ---- */
 
 static bool msix(const E1000 *s) { return s->is_82574 && pci_msix_enabled(&s->pci); }

@@ -132,10 +132,8 @@ static void strip_tag(E1000 *s, Arrival *a, uint8_t *storage)
         return;
     a->status |= VP;
     a->tag = (uint16_t)(a->frame[14] << 8 | a->frame[15]);
-    memcpy(storage, a->frame, 12);
-    memcpy(storage + 12, a->frame + 16, a->bytes - 16);
+    a->bytes = net_tag_strip(storage, a->frame, a->bytes);
     a->frame = storage;
-    a->bytes -= 4;
 }
 
 /* ---- rings ---- */
@@ -263,21 +261,6 @@ static void tell(E1000 *s, const Arrival *a)
     e1000_cause(s, ICR_RXT0 | (free <= low ? ICR_RXDMT0 : 0) | (s->is_82574 ? ICR_RXQ0 << q : 0));
 }
 
-static void count(E1000 *s, const uint8_t *f, size_t n)
-{
-    static const uint16_t sizes[] = {64, 127, 255, 511, 1023};
-    unsigned class = 0;
-    while (class < G_N_ELEMENTS(sizes) && n + FCS > sizes[class])
-        class++;
-    e1000_stat(s, STAT_PRC64 + class, 1);
-    e1000_stat(s, STAT_TPR, 1);
-    e1000_stat(s, STAT_GPRC, 1);
-    e1000_stat_bytes(s, STAT_GORCL, n + FCS);
-    e1000_stat_bytes(s, STAT_TORL, n + FCS);
-    if (f[0] & 1)
-        e1000_stat(s, memcmp(f, "\xff\xff\xff\xff\xff\xff", 6) ? STAT_MPRC : STAT_BPRC, 1);
-}
-
 bool e1000_receive(Device *d, const uint8_t *frame, size_t n)
 {
     E1000 *s = e1000_of(d);
@@ -302,7 +285,7 @@ bool e1000_receive(Device *d, const uint8_t *frame, size_t n)
     a.total = a.bytes + (s->rctl & RCTL_SECRC ? 0 : FCS);
     if (!has_room(s, &a))
         return false;
-    count(s, frame, n);
+    e1000_count(s, &e1000_received, frame, n);
     fill(s, &a);
     tell(s, &a);
     return true;

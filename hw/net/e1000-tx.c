@@ -121,13 +121,8 @@ static bool gather(E1000 *s, unsigned q, Packet *p)
 
 static void insert_tag(E1000 *s, Packet *p)
 {
-    uint16_t type = (uint16_t)s->vet;
-    if (!p->vlan || !(s->ctrl & CTRL_VME) || p->bytes < 14)
-        return;
-    memmove(s->frame + 16, s->frame + 12, p->bytes - 12);
-    s->frame[12] = (uint8_t)(type >> 8), s->frame[13] = (uint8_t)type;
-    s->frame[14] = (uint8_t)(p->tag >> 8), s->frame[15] = (uint8_t)p->tag;
-    p->bytes += 4;
+    if (p->vlan && s->ctrl & CTRL_VME && p->bytes >= 14)
+        p->bytes = net_tag_put(s->frame, p->bytes, (uint16_t)s->vet, p->tag);
 }
 
 static void insert_sums(E1000 *s, Packet *p)
@@ -141,24 +136,9 @@ static void insert_sums(E1000 *s, Packet *p)
         net_sum_put(s->frame, p->bytes, c[0], c[1], get16(c + 2) ? get16(c + 2) + 1u : p->bytes);
 }
 
-static void count(E1000 *s, const uint8_t *frame, size_t n)
-{
-    static const uint16_t sizes[] = {64, 127, 255, 511, 1023};
-    unsigned class = 0;
-    while (class < G_N_ELEMENTS(sizes) && n + 4 > sizes[class])
-        class++;
-    e1000_stat(s, STAT_PTC64 + class, 1);
-    e1000_stat(s, STAT_TPT, 1);
-    e1000_stat(s, STAT_GPTC, 1);
-    e1000_stat_bytes(s, STAT_GOTCL, n + 4);
-    e1000_stat_bytes(s, STAT_TOTL, n + 4);
-    if (frame[0] & 1)
-        e1000_stat(s, memcmp(frame, "\xff\xff\xff\xff\xff\xff", 6) ? STAT_MPTC : STAT_BPTC, 1);
-}
-
 static bool emit(void *opaque, const uint8_t *frame, size_t n)
 {
-    enum { LOOPBACK = 3 << 6, MAC_LOOPBACK = 1 << 6, PHY_LOOPBACK = 0x4000 };
+    enum { LOOPBACK = 3 << 6, PHY_LOOPBACK = 0x4000 };
     E1000 *s = opaque;
     uint8_t padded[MIN_FRAME] = {0};
     if (n < MIN_FRAME && s->tctl & TCTL_PSP) {
@@ -168,8 +148,8 @@ static bool emit(void *opaque, const uint8_t *frame, size_t n)
     }
     if (n < 14)
         return true;
-    count(s, frame, n);
-    if (s->rctl & (LOOPBACK | MAC_LOOPBACK) || s->phy[0] & PHY_LOOPBACK)
+    e1000_count(s, &e1000_sent, frame, n);
+    if (s->rctl & LOOPBACK || s->phy[0] & PHY_LOOPBACK)
         e1000_receive(&s->pci.dev, frame, n);
     else
         nic_port_send(&s->port, frame, n);

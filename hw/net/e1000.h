@@ -110,6 +110,12 @@ extern const MemOps e1000_io_ops;
 /* Causes happen: ICR and what follows. */
 void e1000_cause(E1000 *s, uint32_t causes);
 void e1000_stat(E1000 *s, unsigned stat, uint64_t n);      /* counters stick at the top */
+/* The counters of one direction: by size from `sizes` on, all and good ones, groups, bytes of good and all. */
+typedef struct E1000Counters {
+    uint8_t sizes, all, good, group, broadcast, good_bytes, all_bytes;
+} E1000Counters;
+extern const E1000Counters e1000_sent, e1000_received;
+void e1000_count(E1000 *s, const E1000Counters *c, const uint8_t *frame, size_t n);   /* n: without FCS */
 void e1000_stat_bytes(E1000 *s, unsigned low, uint64_t n);  /* a pair of 64 bits */
 
 /* e1000-tx.c: sends from all queues; from the port's work. */

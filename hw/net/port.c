@@ -6,26 +6,11 @@
 
 static NicPort *port_of(NetClient *c) { return (NicPort *)((char *)c - offsetof(NicPort, nic)); }
 
-static size_t linear(NicPort *p, const struct iovec *iov, unsigned n, const uint8_t **frame)
-{
-    size_t bytes = 0;
-    *frame = n == 1 ? iov[0].iov_base : p->linear;
-    if (n == 1)
-        return iov[0].iov_len;
-    for (unsigned i = 0; i < n; i++) {
-        if (iov[i].iov_len > NET_MAX_PACKET - bytes)
-            return 0;
-        memcpy(p->linear + bytes, iov[i].iov_base, iov[i].iov_len);
-        bytes += iov[i].iov_len;
-    }
-    return bytes;
-}
-
 static bool receive(NetClient *c, const struct iovec *iov, unsigned n)
 {
     NicPort *p = port_of(c);
     const uint8_t *frame;
-    size_t bytes = linear(p, iov, n, &frame);
+    size_t bytes = net_linear(iov, n, &frame, p->linear);
     device_lock(p->dev);
     bool running = vm_is_running(c->vm);
     bool taken = running && (bytes < 14 || p->ops->receive(p->dev, frame, bytes));

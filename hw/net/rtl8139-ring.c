@@ -108,12 +108,7 @@ static unsigned whole_packet(Rtl8139 *s)
 
 static size_t insert_tag(Rtl8139 *s, size_t n, uint32_t opts2)
 {
-    if (!(opts2 & TX_TAG) || n < 14)
-        return n;
-    memmove(s->frame + 16, s->frame + 12, n - 12);
-    s->frame[12] = ETH_VLAN >> 8, s->frame[13] = ETH_VLAN & 255;
-    s->frame[14] = (uint8_t)opts2, s->frame[15] = (uint8_t)(opts2 >> 8);
-    return n + 4;
+    return opts2 & TX_TAG && n >= 14 ? net_tag_put(s->frame, n, ETH_VLAN, GUINT16_SWAP_LE_BE((uint16_t)opts2)) : n;
 }
 
 static void send_frame(Rtl8139 *s, size_t n, uint32_t opts1, uint32_t opts2)
@@ -267,10 +262,8 @@ static bool into_descriptor(Rtl8139 *s, const uint8_t *f, size_t n, unsigned sta
     opts1 = s->cpcr & RTL_CP_SUM ? check_sums(f, n) : 0;
     if (s->cpcr & RTL_CP_VLAN && n >= 18 && (f[12] << 8 | f[13]) == ETH_VLAN) {
         opts2 = RX_TAGGED | f[14] | f[15] << 8;
-        memcpy(body, f, 12);
-        memcpy(body + 12, f + 16, n - 16);
+        n = net_tag_strip(body, f, n);
         f = body;
-        n -= 4;
     }
     if (n + FCS > (d.opts1 & 0x1fff)) {
         s->missed++;

@@ -74,16 +74,12 @@ static NetPair *classify(NetPair *p, const struct iovec *iov, unsigned n, size_t
 {
     VirtioNet *s = p->s;
     uint8_t linear[NET_MAX_PACKET];
-    size_t bytes = iov_bytes(iov, n);
-    if (!s->hash_types || bytes > sizeof(linear))
+    const uint8_t *packet;
+    size_t bytes = s->hash_types ? net_linear(iov, n, &packet, linear) : 0;
+    if (!bytes)
         return p;
-    const uint8_t *frame = linear + skip;
-    if (n == 1)
-        frame = (const uint8_t *)iov[0].iov_base + skip;
-    else
-        iov_read(iov, n, 0, linear, bytes);
     uint32_t hash = 0;
-    unsigned kind = net_hash(s, frame, bytes - skip, &hash);
+    unsigned kind = net_hash(s, packet + skip, bytes - skip, &hash);
     if (s->header == HEADER_HASH) {
         uint32_t value = GUINT32_TO_LE(hash);
         memcpy(header + HASH, &value, 4);

@@ -9,7 +9,7 @@
 #ifndef NET_NET_H
 #define NET_NET_H
 
-#include <sys/uio.h>
+#include "util/iov.h"
 #include "core/vm.h"
 #include "qapi/qapi-types-net.h"
 
@@ -57,6 +57,9 @@ struct NetClient {
 /* Sends to the other end. False: it was queued (or dropped, when much is queued already); better
  * wait for ops->resume. What is sent into a pulled cable is gone. */
 bool net_send(NetClient *c, const struct iovec *iov, unsigned n);
+/* The packet in one piece: the iovec's own memory if it has one entry, else copied to `buf` of NET_MAX_PACKET
+ * bytes. 0 if it is longer than that. */
+size_t net_linear(const struct iovec *iov, unsigned n, const uint8_t **data, uint8_t *buf);
 /* This end can receive again: delivers what is queued for it. */
 void net_flush(NetClient *c);
 /* Throws away what is queued for this end (a reset). */

@@ -44,6 +44,10 @@ void net_sum_put(uint8_t *frame, size_t n, size_t from, size_t at, size_t end);
 bool net_segment(uint8_t *frame, size_t n, size_t mss,
                  bool (*emit)(void *opaque, const uint8_t *frame, size_t n), void *opaque);
 
+/* A tag of 802.1Q into or out of a frame of 14 (18) bytes at least; the new length. `frame` has room for 4 more. */
+size_t net_tag_put(uint8_t *frame, size_t n, uint16_t type, uint16_t tag);
+size_t net_tag_strip(uint8_t *out, const uint8_t *frame, size_t n);
+
 /* The Toeplitz hash of n bytes (at most 36) with a 40-byte key. */
 uint32_t net_toeplitz(const uint8_t key[40], const uint8_t *data, size_t n);
 
