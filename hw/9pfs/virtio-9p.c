@@ -14,6 +14,7 @@
 #include <unistd.h>
 #include "hw/9pfs/local.h"
 #include "hw/virtio/virtio.h"
+#include "util/bytes.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -89,11 +90,7 @@ static char *take_string(Request *r)
     return s;
 }
 
-static void put(Request *r, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    g_byte_array_append(r->out, (const uint8_t *)&v, n);
-}
+static void put(Request *r, uint64_t v, unsigned n) { bytes_put(r->out, v, n); }
 
 static void put_string(Request *r, const char *s)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Table blobs, their links, and their delivery: by firmware (table loader) or straight to memory. */
 #include "hw/acpi.h"
+#include "util/bytes.h"
 #include <string.h>
 
 enum {
@@ -59,12 +60,6 @@ void acpi_tables_free(AcpiTables *t)
 
 static void append(GByteArray *a, const void *p, unsigned n) { g_byte_array_append(a, p, n); }
 
-static void append_int(GByteArray *a, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    append(a, &v, n);
-}
-
 static void add_sum(AcpiTables *t, bool in_rsdp, unsigned at, unsigned start, unsigned length)
 {
     Sum s = {at, start, length, in_rsdp};
@@ -88,13 +83,13 @@ GByteArray *acpi_begin(AcpiTables *t, const char *signature, uint8_t revision, u
         append(t->blob, "", 1);
     *start = t->blob->len;
     append(t->blob, signature, 4);
-    append_int(t->blob, 0, 4);          /* length, at the end */
+    bytes_put(t->blob, 0, 4);          /* length, at the end */
     append(t->blob, &revision, 1);
-    append_int(t->blob, 0, 1);          /* checksum, by whoever places the table */
+    bytes_put(t->blob, 0, 1);          /* checksum, by whoever places the table */
     append(t->blob, t->oem, 14);
-    append_int(t->blob, 1, 4);
+    bytes_put(t->blob, 1, 4);
     append(t->blob, "BXPC", 4);
-    append_int(t->blob, 1, 4);
+    bytes_put(t->blob, 1, 4);
     return t->blob;
 }
 
@@ -121,25 +116,25 @@ void acpi_finish(AcpiTables *t, bool xsdt)
     GByteArray *b = acpi_begin(t, xsdt ? "XSDT" : "RSDT", 1, &start);
     for (unsigned i = 0; i < t->roots->len; i++) {
         acpi_pointer(t, b->len, width, g_array_index(t->roots, unsigned, i));
-        append_int(b, 0, width);
+        bytes_put(b, 0, width);
     }
     acpi_end(t, start, false);
 
     append(t->rsdp, "RSD PTR ", 8);
-    append_int(t->rsdp, 0, 1);
+    bytes_put(t->rsdp, 0, 1);
     append(t->rsdp, "BOCHS ", 6);
-    append_int(t->rsdp, xsdt ? 2 : 0, 1);
+    bytes_put(t->rsdp, xsdt ? 2 : 0, 1);
     if (!xsdt) {
         add_link(t, true, t->rsdp->len, 4, start);
-        append_int(t->rsdp, 0, 4);
+        bytes_put(t->rsdp, 0, 4);
         add_sum(t, true, 8, 0, 20);
         return;
     }
-    append_int(t->rsdp, 0, 4);
-    append_int(t->rsdp, RSDP_SIZE, 4);
+    bytes_put(t->rsdp, 0, 4);
+    bytes_put(t->rsdp, RSDP_SIZE, 4);
     add_link(t, true, t->rsdp->len, 8, start);
-    append_int(t->rsdp, 0, 8);          /* XSDT address */
-    append_int(t->rsdp, 0, 4);          /* extended checksum, reserved */
+    bytes_put(t->rsdp, 0, 8);          /* XSDT address */
+    bytes_put(t->rsdp, 0, 4);          /* extended checksum, reserved */
     add_sum(t, true, 8, 0, 20);
     add_sum(t, true, 32, 0, RSDP_SIZE);
 }
@@ -167,12 +162,6 @@ static void allocate(GByteArray *out, const char *file, uint32_t align, uint8_t 
     append(out, &c, sizeof(c));
 }
 
-static void store_int(GByteArray *a, unsigned at, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    memcpy(a->data + at, &v, n);
-}
-
 void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
@@ -180,7 +169,7 @@ void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
     allocate(out, TABLES_FILE, 64, ZONE_HIGH);
     for (unsigned i = 0; i < t->links->len; i++) {
         const Link *l = &g_array_index(t->links, Link, i);
-        store_int(l->in_rsdp ? t->rsdp : t->blob, l->at, l->target, l->size);
+        bytes_store((l->in_rsdp ? t->rsdp : t->blob)->data + l->at, l->target, l->size);
         Command c = {.type = GUINT32_TO_LE(LOADER_POINTER),
                      .pointer = {.at = GUINT32_TO_LE(l->at), .size = l->size}};
         g_strlcpy(c.pointer.dest, file_of(l->in_rsdp), NAME);
@@ -222,7 +211,7 @@ uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base)
     append(blob, t->blob->data, t->blob->len);
     for (unsigned i = 0; i < t->links->len; i++) {
         const Link *l = &g_array_index(t->links, Link, i);
-        store_int(l->in_rsdp ? rsdp : blob, l->at, tables + l->target, l->size);
+        bytes_store((l->in_rsdp ? rsdp : blob)->data + l->at, tables + l->target, l->size);
     }
     for (unsigned i = 0; i < t->sums->len; i++) {
         const Sum *s = &g_array_index(t->sums, Sum, i);
@@ -237,28 +226,28 @@ uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base)
 
 static void madt_override(GByteArray *b, uint8_t irq, uint32_t gsi, uint16_t flags)
 {
-    append_int(b, 2, 1);
-    append_int(b, 10, 1);
-    append_int(b, 0, 1);
-    append_int(b, irq, 1);
-    append_int(b, gsi, 4);
-    append_int(b, flags, 2);
+    bytes_put(b, 2, 1);
+    bytes_put(b, 10, 1);
+    bytes_put(b, 0, 1);
+    bytes_put(b, irq, 1);
+    bytes_put(b, gsi, 4);
+    bytes_put(b, flags, 2);
 }
 
 void acpi_madt_cpu(GByteArray *b, unsigned uid, uint32_t apic_id, bool enabled)
 {
     bool wide = apic_id > 254;
-    append_int(b, wide ? 9 : 0, 1);
-    append_int(b, wide ? 16 : 8, 1);
+    bytes_put(b, wide ? 9 : 0, 1);
+    bytes_put(b, wide ? 16 : 8, 1);
     if (wide) {
-        append_int(b, 0, 2);
-        append_int(b, apic_id, 4);
-        append_int(b, enabled, 4);
-        append_int(b, uid, 4);
+        bytes_put(b, 0, 2);
+        bytes_put(b, apic_id, 4);
+        bytes_put(b, enabled, 4);
+        bytes_put(b, uid, 4);
     } else {
-        append_int(b, uid, 1);
-        append_int(b, apic_id, 1);
-        append_int(b, enabled, 4);
+        bytes_put(b, uid, 1);
+        bytes_put(b, apic_id, 1);
+        bytes_put(b, enabled, 4);
     }
 }
 
@@ -267,27 +256,27 @@ void acpi_madt(AcpiTables *t, const AcpiMadt *m)
 {
     unsigned start;
     GByteArray *b = acpi_begin(t, "APIC", 3, &start);
-    append_int(b, m->lapic_base, 4);
-    append_int(b, 1, 4);                /* PC-AT: has a PIC pair */
+    bytes_put(b, m->lapic_base, 4);
+    bytes_put(b, 1, 4);                /* PC-AT: has a PIC pair */
     for (unsigned i = 0; i < m->cpus; i++)
         acpi_madt_cpu(b, i, m->apic_ids[i], !m->absent || !m->absent[i]);
     for (unsigned i = 0; i < m->ioapics; i++) {
-        append_int(b, 1, 1);
-        append_int(b, 12, 1);
-        append_int(b, m->ioapic[i].id, 1);
-        append_int(b, 0, 1);
-        append_int(b, m->ioapic[i].base, 4);
-        append_int(b, m->ioapic[i].gsi, 4);
+        bytes_put(b, 1, 1);
+        bytes_put(b, 12, 1);
+        bytes_put(b, m->ioapic[i].id, 1);
+        bytes_put(b, 0, 1);
+        bytes_put(b, m->ioapic[i].base, 4);
+        bytes_put(b, m->ioapic[i].gsi, 4);
     }
     madt_override(b, 0, 2, 0);
     if (m->pc_overrides)
         for (const uint8_t *irq = (const uint8_t[]){5, 9, 10, 11, 0}; *irq; irq++)
             madt_override(b, *irq, *irq, 0xd);
-    append_int(b, 4, 1);                /* NMI on LINT1 of all */
-    append_int(b, 6, 1);
-    append_int(b, 0xff, 1);
-    append_int(b, 0, 2);
-    append_int(b, 1, 1);
+    bytes_put(b, 4, 1);                /* NMI on LINT1 of all */
+    bytes_put(b, 6, 1);
+    bytes_put(b, 0xff, 1);
+    bytes_put(b, 0, 2);
+    bytes_put(b, 1, 1);
     acpi_end(t, start, true);
 }
 
@@ -300,18 +289,12 @@ unsigned acpi_facs(AcpiTables *t)
     return acpi_raw(t, facs, sizeof(facs), 64);
 }
 
-static void put(GByteArray *b, unsigned at, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    memcpy(b->data + at, &v, n);
-}
-
 /* 5.2.3.2 */
 static void put_address(GByteArray *b, unsigned at, uint8_t space, uint8_t bits, uint64_t address)
 {
-    put(b, at, space, 1);
-    put(b, at + 1, bits, 1);
-    put(b, at + 4, address, 8);
+    bytes_store(b->data + at, space, 1);
+    bytes_store(b->data + at + 1, bits, 1);
+    bytes_store(b->data + at + 4, address, 8);
 }
 
 enum { SPACE_IO = 1 };
@@ -319,7 +302,7 @@ enum { SPACE_IO = 1 };
 static void fadt_extended(GByteArray *b, unsigned start, const AcpiFadt *f)
 {
     put_address(b, start + 116, SPACE_IO, 8, f->reset_port);
-    put(b, start + 128, f->reset_value, 1);
+    bytes_store(b->data + start + 128, f->reset_value, 1);
     put_address(b, start + 148, SPACE_IO, 32, f->pm_base);
     put_address(b, start + 172, SPACE_IO, 16, f->pm_base + 4);
     put_address(b, start + 208, SPACE_IO, 32, f->pm_base + 8);
@@ -335,24 +318,24 @@ void acpi_fadt(AcpiTables *t, const AcpiFadt *f, unsigned facs, unsigned dsdt)
     memset(b->data + start + HEADER, 0, size - HEADER);
     acpi_pointer(t, start + 36, 4, facs);
     acpi_pointer(t, start + 40, 4, dsdt);
-    put(b, start + 44, f->revision >= 3 ? 0 : 1, 1);
-    put(b, start + 46, f->sci, 2);
-    put(b, start + 48, f->smi_port, 4);
-    put(b, start + 52, f->acpi_on, 1);
-    put(b, start + 53, f->acpi_off, 1);
-    put(b, start + 56, f->pm_base, 4);
-    put(b, start + 64, f->pm_base + 4, 4);
-    put(b, start + 76, f->pm_base + 8, 4);
-    put(b, start + 80, f->gpe_base, 4);
-    put(b, start + 88, 4, 1);           /* lengths: PM1 event, control, timer, GPE0 */
-    put(b, start + 89, 2, 1);
-    put(b, start + 91, 4, 1);
-    put(b, start + 92, f->gpe_length, 1);
-    put(b, start + 96, 0xfff, 2);       /* no C2, no C3 */
-    put(b, start + 98, 0xfff, 2);
-    put(b, start + 108, 0x32, 1);       /* century byte of the clock */
-    put(b, start + 109, f->boot_flags, 2);
-    put(b, start + 112, f->flags, 4);
+    bytes_store(b->data + start + 44, f->revision >= 3 ? 0 : 1, 1);
+    bytes_store(b->data + start + 46, f->sci, 2);
+    bytes_store(b->data + start + 48, f->smi_port, 4);
+    bytes_store(b->data + start + 52, f->acpi_on, 1);
+    bytes_store(b->data + start + 53, f->acpi_off, 1);
+    bytes_store(b->data + start + 56, f->pm_base, 4);
+    bytes_store(b->data + start + 64, f->pm_base + 4, 4);
+    bytes_store(b->data + start + 76, f->pm_base + 8, 4);
+    bytes_store(b->data + start + 80, f->gpe_base, 4);
+    bytes_store(b->data + start + 88, 4, 1);           /* lengths: PM1 event, control, timer, GPE0 */
+    bytes_store(b->data + start + 89, 2, 1);
+    bytes_store(b->data + start + 91, 4, 1);
+    bytes_store(b->data + start + 92, f->gpe_length, 1);
+    bytes_store(b->data + start + 96, 0xfff, 2);       /* no C2, no C3 */
+    bytes_store(b->data + start + 98, 0xfff, 2);
+    bytes_store(b->data + start + 108, 0x32, 1);       /* century byte of the clock */
+    bytes_store(b->data + start + 109, f->boot_flags, 2);
+    bytes_store(b->data + start + 112, f->flags, 4);
     if (f->revision >= 3) {
         acpi_pointer(t, start + 140, 8, dsdt);
         fadt_extended(b, start, f);
@@ -365,10 +348,10 @@ void acpi_hpet(AcpiTables *t, uint64_t base, uint32_t id)
 {
     unsigned start;
     GByteArray *b = acpi_begin(t, "HPET", 1, &start);
-    append_int(b, id, 4);
-    append_int(b, 0, 4);                /* address: memory, no width */
-    append_int(b, base, 8);
-    append_int(b, 0, 4);                /* number, minimum tick, protection */
+    bytes_put(b, id, 4);
+    bytes_put(b, 0, 4);                /* address: memory, no width */
+    bytes_put(b, base, 8);
+    bytes_put(b, 0, 4);                /* number, minimum tick, protection */
     acpi_end(t, start, true);
 }
 
@@ -377,12 +360,12 @@ void acpi_mcfg(AcpiTables *t, uint64_t base, uint8_t first_bus, uint8_t last_bus
 {
     unsigned start;
     GByteArray *b = acpi_begin(t, "MCFG", 1, &start);
-    append_int(b, 0, 8);
-    append_int(b, base, 8);
-    append_int(b, 0, 2);
-    append_int(b, first_bus, 1);
-    append_int(b, last_bus, 1);
-    append_int(b, 0, 4);
+    bytes_put(b, 0, 8);
+    bytes_put(b, base, 8);
+    bytes_put(b, 0, 2);
+    bytes_put(b, first_bus, 1);
+    bytes_put(b, last_bus, 1);
+    bytes_put(b, 0, 4);
     acpi_end(t, start, true);
 }
 
@@ -391,7 +374,7 @@ void acpi_waet(AcpiTables *t, uint32_t flags)
 {
     unsigned start;
     GByteArray *b = acpi_begin(t, "WAET", 1, &start);
-    append_int(b, flags, 4);
+    bytes_put(b, flags, 4);
     acpi_end(t, start, true);
 }
 

@@ -1,15 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pictures of the virtio GPU on their way to another machine. Little-endian. */
 #include "hw/display/virtio-gpu.h"
+#include "util/bytes.h"
 #include <string.h>
 
 /* ---- writing ---- */
-
-static void put(GByteArray *b, uint64_t value, unsigned n)
-{
-    value = GUINT64_TO_LE(value);
-    g_byte_array_append(b, (const uint8_t *)&value, n);
-}
 
 static gint by_id(gconstpointer a, gconstpointer b)
 {
@@ -23,20 +18,20 @@ static void put_resource(gpointer data, gpointer bytes)
     const GpuResource *r = data;
     GByteArray *b = bytes;
 
-    put(b, r->id, 4);
-    put(b, r->format, 4);
-    put(b, r->width, 4);
-    put(b, r->height, 4);
-    put(b, r->pixels != NULL, 1);
-    put(b, r->blob_size, 8);
-    put(b, r->entries != NULL, 1);
-    put(b, r->n_entries, 4);
+    bytes_put(b, r->id, 4);
+    bytes_put(b, r->format, 4);
+    bytes_put(b, r->width, 4);
+    bytes_put(b, r->height, 4);
+    bytes_put(b, r->pixels != NULL, 1);
+    bytes_put(b, r->blob_size, 8);
+    bytes_put(b, r->entries != NULL, 1);
+    bytes_put(b, r->n_entries, 4);
     for (uint32_t i = 0; i < r->n_entries; i++) {
-        put(b, r->entries[i].pa, 8);
-        put(b, r->entries[i].length, 4);
+        bytes_put(b, r->entries[i].pa, 8);
+        bytes_put(b, r->entries[i].length, 4);
     }
     for (size_t i = 0, n = r->pixels ? (size_t)r->width * r->height : 0; i < n; i++) {
-        put(b, r->pixels[i], 4);
+        bytes_put(b, r->pixels[i], 4);
     }
 }
 
@@ -50,13 +45,13 @@ static uint32_t *scanout_word(GpuScanout *o, unsigned i)
 
 static void put_scanouts(GByteArray *b, VirtioGpu *g)
 {
-    put(b, g->enabled, 1);
-    put(b, g->max_outputs, 4);
+    bytes_put(b, g->enabled, 1);
+    bytes_put(b, g->max_outputs, 4);
     for (unsigned i = 0; i < g->max_outputs; i++) {
         for (unsigned k = 0; scanout_word(&g->scanout[i], k); k++) {
-            put(b, *scanout_word(&g->scanout[i], k), 4);
+            bytes_put(b, *scanout_word(&g->scanout[i], k), 4);
         }
-        put(b, g->scanout[i].offset, 8);
+        bytes_put(b, g->scanout[i].offset, 8);
     }
 }
 
@@ -79,29 +74,10 @@ GBytes *gpu_save_state(VirtioGpu *g)
 
 /* ---- reading ---- */
 
-typedef struct Reader {
-    const uint8_t *p;
-    size_t left;
-    bool ok;
-} Reader;
-
-static uint64_t get(Reader *r, unsigned n)
+static bool get_entries(BytesReader *in, GpuResource *r)
 {
-    uint64_t value = 0;
-
-    r->ok &= r->left >= n;
-    if (r->ok) {
-        memcpy(&value, r->p, n);
-        r->p += n;
-        r->left -= n;
-    }
-    return GUINT64_FROM_LE(value);
-}
-
-static bool get_entries(Reader *in, GpuResource *r)
-{
-    bool there = get(in, 1);
-    uint32_t n = get(in, 4);
+    bool there = bytes_get(in, 1);
+    uint32_t n = bytes_get(in, 4);
 
     if (!in->ok || n > GPU_ENTRIES_MAX || (n && !there)) {
         return false;
@@ -109,13 +85,13 @@ static bool get_entries(Reader *in, GpuResource *r)
     r->entries = there ? g_new(GpuEntry, n ? n : 1) : NULL;
     r->n_entries = n;
     for (uint32_t i = 0; i < n; i++) {
-        r->entries[i].pa = get(in, 8);
-        r->entries[i].length = get(in, 4);
+        r->entries[i].pa = bytes_get(in, 8);
+        r->entries[i].length = bytes_get(in, 4);
     }
     return in->ok;
 }
 
-static bool get_picture(Reader *in, GpuResource *r)
+static bool get_picture(BytesReader *in, GpuResource *r)
 {
     uint64_t n = (uint64_t)r->width * r->height;
 
@@ -125,21 +101,21 @@ static bool get_picture(Reader *in, GpuResource *r)
     }
     r->pixels = g_new(uint32_t, n);
     for (uint64_t i = 0; i < n; i++) {
-        r->pixels[i] = get(in, 4);
+        r->pixels[i] = bytes_get(in, 4);
     }
     return true;
 }
 
-static bool get_resource(VirtioGpu *g, Reader *in)
+static bool get_resource(VirtioGpu *g, BytesReader *in)
 {
     GpuResource *r = g_new0(GpuResource, 1);
 
-    r->id = get(in, 4);
-    r->format = get(in, 4);
-    r->width = get(in, 4);
-    r->height = get(in, 4);
-    bool picture = get(in, 1);
-    r->blob_size = get(in, 8);
+    r->id = bytes_get(in, 4);
+    r->format = bytes_get(in, 4);
+    r->width = bytes_get(in, 4);
+    r->height = bytes_get(in, 4);
+    bool picture = bytes_get(in, 1);
+    r->blob_size = bytes_get(in, 8);
     bool ok = r->id && !g_hash_table_contains(g->resources, GUINT_TO_POINTER(r->id)) &&
               get_entries(in, r) && (!picture || get_picture(in, r)) &&
               gpu_resource_bytes(r) <= g->max_hostmem - MIN(g->used, g->max_hostmem);
@@ -152,24 +128,24 @@ static bool get_resource(VirtioGpu *g, Reader *in)
     return true;
 }
 
-static bool get_scanouts(VirtioGpu *g, Reader *in)
+static bool get_scanouts(VirtioGpu *g, BytesReader *in)
 {
-    g->enabled = get(in, 1) & 1;
-    if (get(in, 4) != g->max_outputs) {
+    g->enabled = bytes_get(in, 1) & 1;
+    if (bytes_get(in, 4) != g->max_outputs) {
         return false;
     }
     for (unsigned i = 0; i < g->max_outputs; i++) {
         for (unsigned k = 0; scanout_word(&g->scanout[i], k); k++) {
-            *scanout_word(&g->scanout[i], k) = get(in, 4);
+            *scanout_word(&g->scanout[i], k) = bytes_get(in, 4);
         }
-        g->scanout[i].offset = get(in, 8);
+        g->scanout[i].offset = bytes_get(in, 8);
     }
     return in->ok;
 }
 
 bool gpu_load_state(VirtioGpu *g, GBytes *from)
 {
-    Reader in = {.ok = true};
+    BytesReader in = {.ok = true};
 
     in.p = from ? g_bytes_get_data(from, &in.left) : NULL;
     bool ok = !in.left || get_scanouts(g, &in);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "hw/nvme/nvme.h"
 #include "hw/pci-regs.h"
+#include "util/bytes.h"
 #include "util/version.h"
 
 enum {
@@ -12,12 +13,6 @@ enum {
     F_ARBITRATION = 1, F_POWER, F_TEMPERATURE = 4, F_RECOVERY, F_CACHE, F_QUEUES, F_COALESCING, F_VECTOR, F_ATOMICITY,
     F_EVENTS, F_TIMESTAMP = 14,
 };
-
-static void put(uint8_t *p, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    memcpy(p, &v, n);
-}
 
 static void put_text(uint8_t *p, unsigned n, const char *text)
 {
@@ -89,8 +84,8 @@ static uint16_t delete_queue(Nvme *s, NvmeCommand *c, bool cq)
 
 static void controller(const Nvme *s, uint8_t *d)
 {
-    put(d, pci_get16(&s->pci, PCI_VENDOR_ID), 2);
-    put(d + 2, pci_get16(&s->pci, PCI_SUBVENDOR), 2);
+    bytes_store(d, pci_get16(&s->pci, PCI_VENDOR_ID), 2);
+    bytes_store(d + 2, pci_get16(&s->pci, PCI_SUBVENDOR), 2);
     put_text(d + 4, 20, s->conf.serial);
     put_text(d + 24, 40, "QEMU NVMe Ctrl");
     put_text(d + 64, 8, QEMU_VERSION);
@@ -99,39 +94,39 @@ static void controller(const Nvme *s, uint8_t *d)
     d[73] = 0x00;
     d[75] = 0x52;
     d[77] = s->mdts;
-    put(d + 80, 0x10400, 4);
-    put(d + 92, 1 << 8, 4);     /* tells of changed namespaces */
-    put(d + 96, 1 << 15, 4);
+    bytes_store(d + 80, 0x10400, 4);
+    bytes_store(d + 92, 1 << 8, 4);     /* tells of changed namespaces */
+    bytes_store(d + 96, 1 << 15, 4);
     d[111] = 1;                 /* an I/O controller */
     d[258] = 3;
     d[259] = s->aerl;
     d[260] = 3;                 /* one firmware slot, read only */
     d[261] = 4;                 /* log pages of any length */
-    put(d + 266, 0x157, 2);
-    put(d + 268, 0x175, 2);
+    bytes_store(d + 266, 0x157, 2);
+    bytes_store(d + 268, 0x175, 2);
     d[512] = 0x66;
     d[513] = 0x44;
-    put(d + 516, NVME_NAMESPACES, 4);
-    put(d + 520, 1 << 2 | 1 << 3, 2);   /* dataset management, write zeroes */
+    bytes_store(d + 516, NVME_NAMESPACES, 4);
+    bytes_store(d + 520, 1 << 2 | 1 << 3, 2);   /* dataset management, write zeroes */
     d[525] = 7;                 /* a write cache; flush of all namespaces */
-    put(d + 536, 1, 4);         /* SGLs */
+    bytes_store(d + 536, 1, 4);         /* SGLs */
     g_snprintf((char *)d + 768, 256, "nqn.2019-08.org.qemu:%s", s->conf.serial);
-    put(d + 2048, 0x9c4, 2);    /* power state 0: 25 W */
-    put(d + 2052, 0x10, 4);
-    put(d + 2056, 0x4, 4);
+    bytes_store(d + 2048, 0x9c4, 2);    /* power state 0: 25 W */
+    bytes_store(d + 2052, 0x10, 4);
+    bytes_store(d + 2056, 0x4, 4);
 }
 
 static void describe(const NvmeNamespace *ns, uint8_t *d)
 {
     uint64_t blocks = block_size(ns->conf->drive->node) / ns->conf->logical;
-    put(d, blocks, 8);
-    put(d + 8, blocks, 8);
-    put(d + 16, blocks, 8);
+    bytes_store(d, blocks, 8);
+    bytes_store(d + 8, blocks, 8);
+    bytes_store(d + 16, blocks, 8);
     d[24] = 1 << 4;             /* the fields about good sizes are valid */
     d[33] = 1 | 1 << 3;         /* deallocated blocks read as zeroes; write zeroes deallocates */
-    put(d + 64, MAX(ns->conf->discard_granularity / ns->conf->logical, 1) - 1, 2);
-    put(d + 66, MAX(ns->conf->discard_granularity / ns->conf->logical, 1) - 1, 2);
-    put(d + 120, GUINT64_SWAP_LE_BE(ns->eui64), 8);
+    bytes_store(d + 64, MAX(ns->conf->discard_granularity / ns->conf->logical, 1) - 1, 2);
+    bytes_store(d + 66, MAX(ns->conf->discard_granularity / ns->conf->logical, 1) - 1, 2);
+    bytes_store(d + 120, GUINT64_SWAP_LE_BE(ns->eui64), 8);
     d[130] = __builtin_ctzll(ns->conf->logical);
     d[99] = block_read_only(ns->conf->drive->node);
 }
@@ -141,7 +136,7 @@ static void list_namespaces(const Nvme *s, uint32_t above, uint8_t *d)
     unsigned n = 0;
     for (uint32_t i = 1; i <= NVME_NAMESPACES && n < SMALL_LIST; i++)
         if (i > above && s->ns[i])
-            put(d + 4 * n++, i, 4);
+            bytes_store(d + 4 * n++, i, 4);
 }
 
 static void identifiers(const NvmeNamespace *ns, uint8_t *d)
@@ -149,7 +144,7 @@ static void identifiers(const NvmeNamespace *ns, uint8_t *d)
     if (ns->eui64) {
         d[0] = 1;
         d[1] = 8;
-        put(d + 4, GUINT64_SWAP_LE_BE(ns->eui64), 8);
+        bytes_store(d + 4, GUINT64_SWAP_LE_BE(ns->eui64), 8);
         d += 12;
     }
     d[0] = 3;
@@ -202,13 +197,13 @@ static void smart(const Nvme *s, uint8_t *d)
             bytes[k] += f.bytes[k ? BLOCK_WRITE : BLOCK_READ];
         }
     }
-    put(d + 1, 0x143, 2);       /* kelvins */
+    bytes_store(d + 1, 0x143, 2);       /* kelvins */
     d[3] = 100;                 /* spare blocks, percent */
-    put(d + 32, (bytes[0] / 512 + 999) / 1000, 8);
-    put(d + 48, (bytes[1] / 512 + 999) / 1000, 8);
-    put(d + 64, ops[0], 8);
-    put(d + 80, ops[1], 8);
-    put(d + 128, clock_ns(s->pci.dev.object.vm, CLOCK_K_VIRTUAL) / 3600000000000ll, 8);
+    bytes_store(d + 32, (bytes[0] / 512 + 999) / 1000, 8);
+    bytes_store(d + 48, (bytes[1] / 512 + 999) / 1000, 8);
+    bytes_store(d + 64, ops[0], 8);
+    bytes_store(d + 80, ops[1], 8);
+    bytes_store(d + 128, clock_ns(s->pci.dev.object.vm, CLOCK_K_VIRTUAL) / 3600000000000ll, 8);
 }
 
 static uint16_t get_log(Nvme *s, NvmeCommand *c)
@@ -226,7 +221,7 @@ static uint16_t get_log(Nvme *s, NvmeCommand *c)
     case 4:
         size = NVME_PAGE;
         if (s->changed)
-            put(d, UINT32_MAX, 4);
+            bytes_store(d, UINT32_MAX, 4);
         s->changed = 0;
         break;
     default: return NVME_LOG;

@@ -2,6 +2,7 @@
 /* SMBIOS structures. Spec: DMTF DSP0134 3.6; types by their chapter 7 numbers. */
 #include "hw/smbios.h"
 #include "hw/smbios/options.h"
+#include "util/bytes.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -276,12 +277,6 @@ static void add_all(Table *t, Vm *vm, const SmbiosConfig *c)
     end(t);
 }
 
-static void put(uint8_t *p, unsigned at, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    memcpy(p + at, &v, n);
-}
-
 static uint8_t checksum(const uint8_t *p, unsigned n)
 {
     uint8_t sum = 0;
@@ -299,17 +294,17 @@ static void add_anchor(FwCfg *fw_cfg, const Table *t, bool wide)
         a[6] = ANCHOR_3;
         a[7] = 3;
         a[10] = 1;
-        put(a, 12, t->out->len, 4);
+        bytes_store(a + 12, t->out->len, 4);
         a[5] = checksum(a, ANCHOR_3);
     } else {
         memcpy(a, "_SM_", 4);
         a[5] = ANCHOR_2;
         a[6] = 2;
         a[7] = 8;
-        put(a, 8, t->largest, 2);
+        bytes_store(a + 8, t->largest, 2);
         memcpy(a + 16, "_DMI_", 5);
-        put(a, 22, t->out->len, 2);
-        put(a, 28, t->structures, 2);
+        bytes_store(a + 22, t->out->len, 2);
+        bytes_store(a + 28, t->structures, 2);
         a[30] = 0x28;
         a[21] = checksum(a + 16, 15);
         a[4] = checksum(a, ANCHOR_2);

@@ -5,24 +5,19 @@
  */
 #include <string.h>
 #include "hw/virtio/queue.h"
+#include "util/bytes.h"
 
 /* ---- writing: little-endian ---- */
 
-static void put(GByteArray *b, uint64_t value, unsigned n)
-{
-    value = GUINT64_TO_LE(value);
-    g_byte_array_append(b, (const uint8_t *)&value, n);
-}
-
 static void put_element(GByteArray *b, const VirtqElement *e)
 {
-    put(b, e->id, 2);
-    put(b, e->ndescs, 2);
-    put(b, e->n_out, 4);
-    put(b, e->n_in, 4);
+    bytes_put(b, e->id, 2);
+    bytes_put(b, e->ndescs, 2);
+    bytes_put(b, e->n_out, 4);
+    bytes_put(b, e->n_in, 4);
     for (unsigned i = 0; i < e->n_out + e->n_in; i++) {
-        put(b, e->pa[i], 8);
-        put(b, e->sg[i].iov_len, 4);
+        bytes_put(b, e->pa[i], 8);
+        bytes_put(b, e->sg[i].iov_len, 4);
     }
 }
 
@@ -30,29 +25,29 @@ static void put_chain(gpointer data, gpointer bytes)
 {
     const SavedChain *s = data;
     GByteArray *b = bytes;
-    put(b, s->id, 2);
-    put(b, s->ndescs, 2);
-    put(b, s->n_out, 4);
-    put(b, s->n_in, 4);
+    bytes_put(b, s->id, 2);
+    bytes_put(b, s->ndescs, 2);
+    bytes_put(b, s->n_out, 4);
+    bytes_put(b, s->n_in, 4);
     for (unsigned i = 0; i < s->n_out + s->n_in; i++) {
-        put(b, s->sg[i].pa, 8);
-        put(b, s->sg[i].len, 4);
+        bytes_put(b, s->sg[i].pa, 8);
+        bytes_put(b, s->sg[i].len, 4);
     }
 }
 
 static void put_queue(GByteArray *b, Virtq *vq)
 {
     const VirtqState *s = &vq->s;
-    put(b, s->desc, 8);
-    put(b, s->driver, 8);
-    put(b, s->device, 8);
-    put(b, s->size, 4);
-    put(b, s->vector, 2);
-    put(b, s->last_avail, 2);
-    put(b, s->used_idx, 2);
-    put(b, vq->signalled_used, 2);
-    put(b, s->ready | s->avail_wrap << 1 | s->used_wrap << 2 | vq->signalled_valid << 3, 1);
-    put(b, vq->in_use + vq->again.length, 4);
+    bytes_put(b, s->desc, 8);
+    bytes_put(b, s->driver, 8);
+    bytes_put(b, s->device, 8);
+    bytes_put(b, s->size, 4);
+    bytes_put(b, s->vector, 2);
+    bytes_put(b, s->last_avail, 2);
+    bytes_put(b, s->used_idx, 2);
+    bytes_put(b, vq->signalled_used, 2);
+    bytes_put(b, s->ready | s->avail_wrap << 1 | s->used_wrap << 2 | vq->signalled_valid << 3, 1);
+    bytes_put(b, vq->in_use + vq->again.length, 4);
     for (const VirtqElement *e = vq->first; e; e = e->next)
         put_element(b, e);
     g_queue_foreach(&vq->again, put_chain, b);
@@ -61,7 +56,7 @@ static void put_queue(GByteArray *b, Virtq *vq)
 GBytes *virtq_save_all(VirtioDevice *v)
 {
     GByteArray *b = g_byte_array_new();
-    put(b, v->n_vqs, 4);
+    bytes_put(b, v->n_vqs, 4);
     for (unsigned i = 0; i < v->n_vqs; i++)
         put_queue(b, &v->vq[i]);
     return g_byte_array_free_to_bytes(b);
@@ -69,31 +64,13 @@ GBytes *virtq_save_all(VirtioDevice *v)
 
 /* ---- reading ---- */
 
-typedef struct Reader {
-    const uint8_t *p;
-    size_t left;
-    bool ok;
-} Reader;
-
-static uint64_t get(Reader *r, unsigned n)
-{
-    uint64_t value = 0;
-    r->ok = r->ok && r->left >= n;
-    if (!r->ok)
-        return 0;
-    memcpy(&value, r->p, n);
-    r->p += n;
-    r->left -= n;
-    return GUINT64_FROM_LE(value);
-}
-
-static SavedChain *get_chain(Reader *r)
+static SavedChain *get_chain(BytesReader *r)
 {
     SavedChain head;
-    head.id = get(r, 2);
-    head.ndescs = get(r, 2);
-    head.n_out = get(r, 4);
-    head.n_in = get(r, 4);
+    head.id = bytes_get(r, 2);
+    head.ndescs = bytes_get(r, 2);
+    head.n_out = bytes_get(r, 4);
+    head.n_in = bytes_get(r, 4);
     uint64_t n = (uint64_t)head.n_out + head.n_in;
     r->ok = r->ok && n <= VIRTQ_MAX_SG;
     if (!r->ok)
@@ -101,30 +78,30 @@ static SavedChain *get_chain(Reader *r)
     SavedChain *s = g_malloc(sizeof(*s) + n * sizeof(s->sg[0]));
     *s = head;
     for (unsigned i = 0; i < n; i++) {
-        s->sg[i].pa = get(r, 8);
-        s->sg[i].len = get(r, 4);
+        s->sg[i].pa = bytes_get(r, 8);
+        s->sg[i].len = bytes_get(r, 4);
     }
     return s;
 }
 
-static void get_queue(Reader *r, Virtq *vq)
+static void get_queue(BytesReader *r, Virtq *vq)
 {
     VirtqState *s = &vq->s;
     virtq_clear(vq);
-    s->desc = get(r, 8);
-    s->driver = get(r, 8);
-    s->device = get(r, 8);
-    s->size = get(r, 4);
-    s->vector = get(r, 2);
-    s->last_avail = get(r, 2);
-    s->used_idx = get(r, 2);
-    vq->signalled_used = get(r, 2);
-    unsigned flags = get(r, 1);
+    s->desc = bytes_get(r, 8);
+    s->driver = bytes_get(r, 8);
+    s->device = bytes_get(r, 8);
+    s->size = bytes_get(r, 4);
+    s->vector = bytes_get(r, 2);
+    s->last_avail = bytes_get(r, 2);
+    s->used_idx = bytes_get(r, 2);
+    vq->signalled_used = bytes_get(r, 2);
+    unsigned flags = bytes_get(r, 1);
     s->ready = flags & 1;
     s->avail_wrap = flags & 2;
     s->used_wrap = flags & 4;
     vq->signalled_valid = flags & 8;
-    uint32_t n = get(r, 4);
+    uint32_t n = bytes_get(r, 4);
     bool packed = vq->v->features & VIRTIO_F_RING_PACKED;
     r->ok = r->ok && s->size >= 1 && s->size <= vq->max_size && n <= s->size &&
             (packed ? s->last_avail < s->size && s->used_idx < s->size : !(s->size & (s->size - 1)));
@@ -137,10 +114,10 @@ static void get_queue(Reader *r, Virtq *vq)
 
 bool virtq_load_all(VirtioDevice *v, GBytes *state)
 {
-    Reader r = {.ok = state};
+    BytesReader r = {.ok = state};
     if (state)
         r.p = g_bytes_get_data(state, &r.left);
-    r.ok = get(&r, 4) == v->n_vqs && r.ok;
+    r.ok = bytes_get(&r, 4) == v->n_vqs && r.ok;
     for (unsigned i = 0; r.ok && i < v->n_vqs; i++)
         get_queue(&r, &v->vq[i]);
     return r.ok && !r.left;

@@ -2,6 +2,7 @@
 /* Linux bzImage by the 64-bit boot protocol, or the 32-bit one for kernels without it. */
 #include "machines/x86/formats.h"
 #include <string.h>
+#include "util/bytes.h"
 #include "util/error.h"
 
 /* Offsets in the setup header and the zero page (boot_params). */
@@ -19,12 +20,6 @@ static uint32_t get(const uint8_t *p, unsigned at, unsigned n)
     uint32_t v = 0;
     memcpy(&v, p + at, n);
     return GUINT32_FROM_LE(v);
-}
-
-static void put(uint8_t *p, unsigned at, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    memcpy(p + at, &v, n);
 }
 
 bool x86_is_bzimage(GBytes *kernel)
@@ -63,16 +58,16 @@ static void fill_zero_page(uint8_t *zp, const uint8_t *p, const X86BootInfo *inf
                            const InitrdPlace *initrd)
 {
     memcpy(zp + HDR, p + HDR, MIN(0x202 + p[HDR_JUMP], ZP_E820) - HDR);
-    put(zp, HDR_LOADER, LOADER_UNKNOWN, 1);
-    put(zp, HDR_RAMDISK, initrd->at, 4);
-    put(zp, HDR_RAMDISK_SIZE, initrd->size, 4);
-    put(zp, HDR_CMDLINE, BOOT_CMDLINE, 4);
-    put(zp, ZP_RSDP, info->rsdp, 8);
-    put(zp, ZP_E820_COUNT, info->n_map, 1);
+    bytes_store(zp + HDR_LOADER, LOADER_UNKNOWN, 1);
+    bytes_store(zp + HDR_RAMDISK, initrd->at, 4);
+    bytes_store(zp + HDR_RAMDISK_SIZE, initrd->size, 4);
+    bytes_store(zp + HDR_CMDLINE, BOOT_CMDLINE, 4);
+    bytes_store(zp + ZP_RSDP, info->rsdp, 8);
+    bytes_store(zp + ZP_E820_COUNT, info->n_map, 1);
     for (unsigned i = 0; i < info->n_map; i++) {
-        put(zp, ZP_E820 + 20 * i, info->map[i].base, 8);
-        put(zp, ZP_E820 + 20 * i + 8, info->map[i].length, 8);
-        put(zp, ZP_E820 + 20 * i + 16, info->map[i].type, 4);
+        bytes_store(zp + ZP_E820 + 20 * i, info->map[i].base, 8);
+        bytes_store(zp + ZP_E820 + 20 * i + 8, info->map[i].length, 8);
+        bytes_store(zp + ZP_E820 + 20 * i + 16, info->map[i].type, 4);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "core/numa.h"
 #include "hw/mem.h"
 #include "machines/x86/pc.h"
+#include "util/bytes.h"
 
 enum {
     ENABLED = 1, HOTPLUG = 2, NON_VOLATILE = 4, LOW_END = 640 << 10, LOW_AGAIN = 1 << 20,
@@ -12,46 +13,40 @@ enum {
 };
 #define GIB (1ull << 30)
 
-static void put(GByteArray *b, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    g_byte_array_append(b, (const uint8_t *)&v, n);
-}
-
 /* ---- SRAT ---- */
 
 static void put_cpu(GByteArray *b, uint32_t id, uint32_t node)
 {
     bool wide = id > 254;
-    put(b, wide ? 2 : 0, 1);
-    put(b, wide ? 24 : 16, 1);
+    bytes_put(b, wide ? 2 : 0, 1);
+    bytes_put(b, wide ? 24 : 16, 1);
     if (wide) {
-        put(b, 0, 2);
-        put(b, node, 4);
-        put(b, id, 4);
-        put(b, ENABLED, 4);
-        put(b, 0, 8);
+        bytes_put(b, 0, 2);
+        bytes_put(b, node, 4);
+        bytes_put(b, id, 4);
+        bytes_put(b, ENABLED, 4);
+        bytes_put(b, 0, 8);
         return;
     }
-    put(b, node, 1);
-    put(b, id, 1);
-    put(b, ENABLED, 4);
-    put(b, 0, 1);
-    put(b, node >> 8, 3);
-    put(b, 0, 4);
+    bytes_put(b, node, 1);
+    bytes_put(b, id, 1);
+    bytes_put(b, ENABLED, 4);
+    bytes_put(b, 0, 1);
+    bytes_put(b, node >> 8, 3);
+    bytes_put(b, 0, 4);
 }
 
 static void put_memory(GByteArray *b, uint64_t base, uint64_t size, uint32_t node, uint32_t flags)
 {
-    put(b, 1, 1);
-    put(b, 40, 1);
-    put(b, node, 4);
-    put(b, 0, 2);
-    put(b, base, 8);
-    put(b, size, 8);
-    put(b, 0, 4);
-    put(b, flags, 4);
-    put(b, 0, 8);
+    bytes_put(b, 1, 1);
+    bytes_put(b, 40, 1);
+    bytes_put(b, node, 4);
+    bytes_put(b, 0, 2);
+    bytes_put(b, base, 8);
+    bytes_put(b, size, 8);
+    bytes_put(b, 0, 4);
+    bytes_put(b, flags, 4);
+    bytes_put(b, 0, 8);
 }
 
 /* RAM from offset `at` on as it stands in the address space: cut at 640 KiB and at the hole below 4 GiB. */
@@ -80,8 +75,8 @@ static void make_srat(const Pc *s, AcpiTables *t)
     unsigned start;
     uint64_t at = 0;
     GByteArray *b = acpi_begin(t, "SRAT", 1, &start);
-    put(b, 1, 4);
-    put(b, 0, 8);
+    bytes_put(b, 1, 4);
+    bytes_put(b, 0, 8);
     for (unsigned i = 0; i < s->irq.n; i++)
         put_cpu(b, s->irq.apic_ids[i], numa->cpu_node[i]);
     for (unsigned i = 0; i < numa->n; i++) {
@@ -101,10 +96,10 @@ static void make_slit(const Pc *s, AcpiTables *t)
     const Numa *numa = s->m.numa;
     unsigned start;
     GByteArray *b = acpi_begin(t, "SLIT", 1, &start);
-    put(b, numa->n, 8);
+    bytes_put(b, numa->n, 8);
     for (unsigned i = 0; i < numa->n; i++)
         for (unsigned k = 0; k < numa->n; k++)
-            put(b, numa->node[i].distance[k], 1);
+            bytes_put(b, numa->node[i].distance[k], 1);
     acpi_end(t, start, true);
 }
 
@@ -113,16 +108,16 @@ static void make_slit(const Pc *s, AcpiTables *t)
 static void put_node(GByteArray *b, const Numa *numa, unsigned n)
 {
     int who = numa->node[n].initiator;
-    put(b, HMAT_NODE, 2);
-    put(b, 0, 2);
-    put(b, HMAT_NODE_SIZE, 4);
-    put(b, who >= 0 ? HAS_INITIATOR : 0, 2);
-    put(b, 0, 2);
-    put(b, who >= 0 ? who : 0, 4);
-    put(b, n, 4);
-    put(b, 0, 4);
-    put(b, 0, 8);
-    put(b, 0, 8);
+    bytes_put(b, HMAT_NODE, 2);
+    bytes_put(b, 0, 2);
+    bytes_put(b, HMAT_NODE_SIZE, 4);
+    bytes_put(b, who >= 0 ? HAS_INITIATOR : 0, 2);
+    bytes_put(b, 0, 2);
+    bytes_put(b, who >= 0 ? who : 0, 4);
+    bytes_put(b, n, 4);
+    bytes_put(b, 0, 4);
+    bytes_put(b, 0, 8);
+    bytes_put(b, 0, 8);
 }
 
 /* The unit in which all values of a table are whole, and below the 16-bit limit. */
@@ -152,27 +147,27 @@ static void put_locality(GByteArray *b, const Numa *numa, unsigned hierarchy, un
         if (numa->node[i].has_cpu)
             initiators[from++] = i;
     uint64_t unit = base_unit(of, n, latency);
-    put(b, HMAT_LOCALITY, 2);
-    put(b, 0, 2);
-    put(b, LOCALITY_HEAD + 4 * from + 4 * numa->n + 2 * from * numa->n, 4);
-    put(b, hierarchy, 1);
-    put(b, type, 1);
-    put(b, 0, 2);
-    put(b, from, 4);
-    put(b, numa->n, 4);
-    put(b, 0, 4);
-    put(b, unit, 8);
+    bytes_put(b, HMAT_LOCALITY, 2);
+    bytes_put(b, 0, 2);
+    bytes_put(b, LOCALITY_HEAD + 4 * from + 4 * numa->n + 2 * from * numa->n, 4);
+    bytes_put(b, hierarchy, 1);
+    bytes_put(b, type, 1);
+    bytes_put(b, 0, 2);
+    bytes_put(b, from, 4);
+    bytes_put(b, numa->n, 4);
+    bytes_put(b, 0, 4);
+    bytes_put(b, unit, 8);
     for (unsigned i = 0; i < from; i++)
-        put(b, initiators[i], 4);
+        bytes_put(b, initiators[i], 4);
     for (unsigned i = 0; i < numa->n; i++)
-        put(b, i, 4);
+        bytes_put(b, i, 4);
     for (unsigned i = 0; i < from; i++)
         for (unsigned k = 0; k < numa->n; k++) {
             uint64_t v = 0;
             for (unsigned j = 0; j < n; j++)
                 if (of[j]->initiator == initiators[i] && of[j]->target == k)
                     v = latency ? of[j]->value * 1000 / unit : (of[j]->value >> 20) / unit;
-            put(b, v, 2);
+            bytes_put(b, v, 2);
         }
 }
 
@@ -181,15 +176,15 @@ static void put_cache(GByteArray *b, const Numa *numa, const NumaCache *c)
     unsigned levels = 0;
     for (unsigned i = 0; i < numa->caches->len; i++)
         levels += g_array_index(numa->caches, NumaCache, i).node == c->node;
-    put(b, HMAT_CACHE, 2);
-    put(b, 0, 2);
-    put(b, CACHE_SIZE, 4);
-    put(b, c->node, 4);
-    put(b, 0, 4);
-    put(b, c->size, 8);
-    put(b, levels | c->level << 4 | c->associativity << 8 | c->policy << 12 | (uint32_t)c->line << 16, 4);
-    put(b, 0, 2);
-    put(b, 0, 2);                       /* no SMBIOS handles */
+    bytes_put(b, HMAT_CACHE, 2);
+    bytes_put(b, 0, 2);
+    bytes_put(b, CACHE_SIZE, 4);
+    bytes_put(b, c->node, 4);
+    bytes_put(b, 0, 4);
+    bytes_put(b, c->size, 8);
+    bytes_put(b, levels | c->level << 4 | c->associativity << 8 | c->policy << 12 | (uint32_t)c->line << 16, 4);
+    bytes_put(b, 0, 2);
+    bytes_put(b, 0, 2);                       /* no SMBIOS handles */
 }
 
 static void make_hmat(const Pc *s, AcpiTables *t)
@@ -197,7 +192,7 @@ static void make_hmat(const Pc *s, AcpiTables *t)
     const Numa *numa = s->m.numa;
     unsigned start;
     GByteArray *b = acpi_begin(t, "HMAT", 2, &start);
-    put(b, 0, 4);
+    bytes_put(b, 0, 4);
     for (unsigned i = 0; i < numa->n; i++)
         put_node(b, numa, i);
     for (unsigned hierarchy = 0; hierarchy < 4; hierarchy++)

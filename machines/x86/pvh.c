@@ -2,39 +2,34 @@
 /* PVH: an ELF kernel entered in 32-bit protected mode with hvm_start_info in EBX. */
 #include "machines/x86/formats.h"
 #include <string.h>
+#include "util/bytes.h"
 #include "util/error.h"
 
 enum { START_MAGIC = 0x336ec578, START_SIZE = 56, MODULE_SIZE = 32, MEMMAP_SIZE = 24, PAGE = 4096 };
-
-static void put(GByteArray *b, uint64_t v, unsigned n)
-{
-    v = GUINT64_TO_LE(v);
-    g_byte_array_append(b, (const uint8_t *)&v, n);
-}
 
 static void add_start_info(Machine *m, const X86BootInfo *info, const InitrdPlace *initrd)
 {
     uint64_t modules = BOOT_START_INFO + START_SIZE, map = modules + MODULE_SIZE;
     g_autoptr(GByteArray) b = g_byte_array_new();
-    put(b, START_MAGIC, 4);
-    put(b, 1, 4);                       /* version: has a memory map */
-    put(b, 0, 4);
-    put(b, initrd->size ? 1 : 0, 4);
-    put(b, initrd->size ? modules : 0, 8);
-    put(b, BOOT_CMDLINE, 8);
-    put(b, info->rsdp, 8);
-    put(b, map, 8);
-    put(b, info->n_map, 4);
-    put(b, 0, 4);
-    put(b, initrd->at, 8);
-    put(b, initrd->size, 8);
-    put(b, 0, 8);
-    put(b, 0, 8);
+    bytes_put(b, START_MAGIC, 4);
+    bytes_put(b, 1, 4);                       /* version: has a memory map */
+    bytes_put(b, 0, 4);
+    bytes_put(b, initrd->size ? 1 : 0, 4);
+    bytes_put(b, initrd->size ? modules : 0, 8);
+    bytes_put(b, BOOT_CMDLINE, 8);
+    bytes_put(b, info->rsdp, 8);
+    bytes_put(b, map, 8);
+    bytes_put(b, info->n_map, 4);
+    bytes_put(b, 0, 4);
+    bytes_put(b, initrd->at, 8);
+    bytes_put(b, initrd->size, 8);
+    bytes_put(b, 0, 8);
+    bytes_put(b, 0, 8);
     for (unsigned i = 0; i < info->n_map; i++) {
-        put(b, info->map[i].base, 8);
-        put(b, info->map[i].length, 8);
-        put(b, info->map[i].type, 4);
-        put(b, 0, 4);
+        bytes_put(b, info->map[i].base, 8);
+        bytes_put(b, info->map[i].length, 8);
+        bytes_put(b, info->map[i].type, 4);
+        bytes_put(b, 0, 4);
     }
     loader_add_copy(m, b->data, b->len, BOOT_START_INFO);
 }
