@@ -364,6 +364,8 @@ static uint64_t read_port(Device *d, uint64_t at, unsigned size)
     I8042 *s = (I8042 *)d;
     uint8_t v = s->data;
     s->full = false;
+    irq_set(&s->kbd_irq, false);        /* each byte has an edge of its own */
+    irq_set(&s->aux_irq, false);
     update(s);
     return v;
 }

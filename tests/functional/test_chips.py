@@ -193,6 +193,21 @@ class TestRtcMc146818:
             assert self.read(q, 0x0c) == 0      # reading clears
 
 
+class TestI8042:
+    def test_edges(self):
+        """Each byte of an answer interrupts: a driver reads one per interrupt."""
+        with Qtest(['-M', 'pc']) as q:
+            q.irq_intercept_in('ioapic')
+            q.outb(0x60, 0xf2)                  # identify
+            assert [q.inb(0x60) for _ in range(3)] == [0xfa, 0xab, 0x83]
+            assert not q.inb(0x64) & 1
+            assert [e for e in q.edges if e[1] == 1] == [('raise', 1), ('lower', 1)] * 3
+            q.outb(0x64, 0xd4)                  # to the mouse
+            q.outb(0x60, 0xf2)
+            assert [q.inb(0x60), q.inb(0x60)] == [0xfa, 0]
+            assert [e for e in q.edges if e[1] == 12] == [('raise', 12), ('lower', 12)] * 2
+
+
 class TestIoApic:
     BASE = 0xfec00000
 
