@@ -252,7 +252,10 @@ static void write_link(Xhci *s, unsigned n, unsigned wanted)
     }
 }
 
-static uint64_t read_portsc(Device *d, unsigned n) { return n < xhci_max_ports((Xhci *)d) ? ((Xhci *)d)->portsc[n] : 0; }
+static uint64_t read_portsc(Device *d, unsigned n)
+{
+    return n < xhci_max_ports((Xhci *)d) ? ((Xhci *)d)->portsc[n] : 0;
+}
 
 static void write_portsc(Device *d, unsigned n, uint64_t v)
 {
