@@ -34,6 +34,7 @@ static const struct TypeRow {
     [PROP_CHARDEV] = {"str", "the id of a chardev"},
     [PROP_NETDEV] = {"str", "the id of a netdev"},
     [PROP_DRIVE] = {"str", "the node name or id of a drive"},
+    [PROP_AUDIODEV] = {"str", "the id of an audiodev"},
     [PROP_BIT] = {"bool", "'on' or 'off'"},
 };
 
@@ -292,7 +293,8 @@ static bool set_link(Object *o, const Field *f, void *p, const PropValue *v, GEr
 
 static const char *service_kind(PropType type)
 {
-    return type == PROP_CHARDEV ? "chardev" : type == PROP_NETDEV ? "netdev" : "drive";
+    return type == PROP_CHARDEV ? "chardev" : type == PROP_NETDEV ? "netdev" : type == PROP_DRIVE ? "drive"
+                                                                                                  : "audiodev";
 }
 
 static bool set_service(Object *o, const Field *f, void *p, const PropValue *v, GError **error)
@@ -353,6 +355,7 @@ static bool set_member(Object *o, const Field *f, const PropValue *v, GError **e
     case PROP_CHARDEV:
     case PROP_NETDEV:
     case PROP_DRIVE:
+    case PROP_AUDIODEV:
         return set_service(o, f, p, v, error);
     case PROP_NONE:
     case PROP_STRING:
@@ -451,7 +454,8 @@ bool field_get(Object *o, const Field *f, PropValue *out, GError **error)
     }
     case PROP_CHARDEV:
     case PROP_NETDEV:
-    case PROP_DRIVE: {
+    case PROP_DRIVE:
+    case PROP_AUDIODEV: {
         const char *id = vm_service_id(o->vm, service_kind(f->type), *(void **)p);
         *out = (PropValue){.kind = VALUE_STRING, .s = g_strdup(id ? id : "")};
         break;

@@ -43,7 +43,7 @@ typedef enum PropType {
     PROP_MAC,           /* uint8_t[6] */
     PROP_UUID,          /* uint8_t[16] */
     PROP_LINK,          /* Object *: value is an id or path; .link_type its type */
-    PROP_CHARDEV, PROP_NETDEV, PROP_DRIVE,      /* void *: looked up by id through the Vm's services */
+    PROP_CHARDEV, PROP_NETDEV, PROP_DRIVE, PROP_AUDIODEV,   /* void *: looked up by id through the Vm's services */
     PROP_BIT,           /* uint32_t/uint64_t flag word: .bit */
 } PropType;
 

@@ -65,11 +65,18 @@ static Bus *usb_bus(TestDevice *t)
     return device_realize(d, pci_bus(t), NULL) ? bus_find(t->vm, NULL, "usb-bus") : NULL;
 }
 
+static Bus *hda_bus(TestDevice *t)
+{
+    Device *d = device_new(t->vm, "intel-hda", NULL);
+
+    return device_realize(d, pci_bus(t), NULL) ? bus_find(t->vm, NULL, "HDA") : NULL;
+}
+
 static Bus *new_bus(TestDevice *t, const char *kind)
 {
     static const struct { const char *kind; Bus *(*make)(TestDevice *t); } makers[] = {
         {"PCI", pci_bus}, {"ISA", isa_bus}, {"virtio-bus", virtio_bus}, {"virtio-serial-bus", serial_bus},
-        {"usb-bus", usb_bus},
+        {"usb-bus", usb_bus}, {"HDA", hda_bus},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(makers); i++) {

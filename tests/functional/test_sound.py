@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Sound cards: what Linux plays is in the file, sample by sample."""
+
+import re
+import shutil
+import struct
+import subprocess
+
+import pytest
+
+from machine import GUESTS, SOURCE, Machine, guest_file, passed
+
+MODULES = 'snd_hda_intel,snd_hda_codec_generic,snd_intel8x0'
+FRAMES = 24000
+HDA = 'Master_Playback_Switch:1,Master_Playback_Volume:74'
+AC97 = ('Master_Playback_Switch:1,Master_Playback_Volume:63,PCM_Playback_Switch:1,PCM_Playback_Volume:23')
+CARDS = {
+    'ich6-duplex': ('pc', 44100, HDA, ['-device', 'intel-hda', '-device', 'hda-duplex,audiodev=a']),
+    'ich9-output': ('q35', 48000, HDA, ['-device', 'ich9-intel-hda', '-device', 'hda-output,audiodev=a']),
+    'ich9-micro': ('q35', 96000, HDA,
+                   ['-device', 'ich9-intel-hda,msi=off', '-device', 'hda-micro,audiodev=a']),
+    'ac97': ('pc', 48000, AC97, ['-device', 'AC97,audiodev=a']),
+    'ac97-rate': ('q35', 22050, AC97, ['-device', 'ac97,audiodev=a']),
+}
+
+
+@pytest.fixture(scope='module')
+def initrd(tmp_path_factory):
+    if not shutil.which('gcc'):
+        pytest.skip('gcc is not installed')
+    if not (GUESTS / 'amd64' / 'modules' / 'snd_hda_intel.ko').exists():
+        pytest.skip('the kernel lacks sound modules: run scripts/fetch-guests standard')
+    folder = tmp_path_factory.mktemp('sound')
+    subprocess.run(['gcc', '-static', '-O2', '-o', folder / 'sound',
+                    SOURCE / 'tests' / 'guests' / 'linux' / 'sound.c'], check=True)
+    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules', MODULES,
+                    '--add', folder / 'sound', '-o', folder / 'initrd'], check=True, stdout=subprocess.DEVNULL)
+    return folder / 'initrd'
+
+
+def pattern(frames):
+    return b''.join(struct.pack('<H', ((i + 1) * 2654435761 & 0xffffffff) >> 13 & 0xffff) for i in range(2 * frames))
+
+
+@pytest.mark.parametrize('card', [
+    'ich6-duplex', 'ac97', *(pytest.param(c, marks=pytest.mark.long) for c in CARDS if c not in ('ich6-duplex', 'ac97'))])
+def test_linux(tmp_path, initrd, card):
+    board, rate, controls, devices = CARDS[card]
+    record = '' if 'output' in card else 'myna.record=1'
+    with Machine('x86_64', '-M', board, '-m', 512, '-no-reboot', '-kernel', guest_file('amd64/vmlinuz'), '-initrd',
+                 initrd, '-append', f'console=ttyS0 quiet myna.test=sound myna.rate={rate} myna.frames={FRAMES} '
+                 f'myna.controls={controls} {record}', '-audiodev',
+                 f'wav,id=a,path={tmp_path}/wav,out.frequency={rate}', *devices) as m:
+        passed(m, 'sound')
+        assert not record or re.search(rf'MYNA-SOUND recorded {FRAMES}, 0 loud', m.serial.text)
+    data = (tmp_path / 'wav').read_bytes()
+    assert struct.unpack_from('<4sI4s4sIHHIIHH4sI', data) == (
+        b'RIFF', len(data) - 8, b'WAVE', b'fmt ', 16, 1, 2, rate, 4 * rate, 4, 16, b'data', len(data) - 44)
+    played = pattern(FRAMES)
+    at = data.find(played)
+    assert at >= 44, 'the pattern is not in the file'
+    assert not data[44:at].strip(b'\0') and not data[at + len(played):].strip(b'\0')
