@@ -38,7 +38,8 @@ static MemSection find(AddressSpace *as, uint64_t pa, bool write)
         }
         MemTranslation t = r->region->translate(r->region->opaque, r->offset + within, write);
         if (!t.target || !(write ? t.write : t.read)) {
-            break;
+            uint64_t page = 1ull << PAGE_BITS;      /* all of it is refused: not to be asked byte by byte */
+            return (MemSection){.left = MIN(limit, page - (pa & (page - 1)))};
         }
         pa = (t.pa & ~t.mask) | ((r->offset + within) & t.mask);
         limit = MIN(limit, t.mask - (pa & t.mask) + 1);
@@ -280,7 +281,7 @@ bool as_read(AddressSpace *as, uint64_t pa, void *buf, uint64_t n)
             uint64_t v = mem_io_read(s.region, s.offset, (unsigned)step);
             memcpy(to, &v, step);
         } else {
-            *to = (uint8_t)nothing(as);
+            memset(to, (int)(nothing(as) & 0xff), step);
             log_nothing(as, pa, false);
             ok = false;
         }

@@ -264,6 +264,15 @@ uint8_t pci_bus_number(const PciBus *bus)
 
 uint16_t pci_requester(const PciDevice *p) { return pci_bus_number(p->bus) << 8 | p->devfn; }
 
+uint16_t pci_dma_requester(const PciDevice *p)
+{
+    uint16_t id = pci_requester(p);
+    for (const PciBus *b = p->bus; b->parent; b = b->parent)
+        if (!b->express)
+            id = pci_is_express(b->bridge) ? pci_bus_number(b) << 8 : pci_requester(b->bridge);
+    return id;
+}
+
 static PciBus *behind(const PciDevice *p, unsigned i)
 {
     GPtrArray *buses = p->dev.buses;
@@ -322,20 +331,33 @@ void pci_update_dma(PciDevice *p)
 static void set_space(PciDevice *p, void *data)
 {
     PciRoot *r = p->bus->root->host;
-    p->space = r->iommu ? r->iommu(r->iommu_opaque, p) : NULL;
+    p->space = r->iommu.space ? r->iommu.space(r->iommu.opaque, p) : NULL;
     pci_update_dma(p);
+    if (p->dev.realized && p->info->enabled_changed)
+        p->info->enabled_changed(p);
 }
 
 void pci_join_iommu(PciDevice *p) { set_space(p, NULL); }
 
-void pci_root_set_iommu(PciBus *root, AddressSpace *(*space)(void *, PciDevice *), void *opaque,
-                        const MsiTarget *msi)
+void pci_leave_iommu(PciDevice *p)
+{
+    const PciIommu *iommu = &p->bus->root->host->iommu;
+    p->space = NULL;
+    pci_update_dma(p);
+    if (iommu->gone)
+        iommu->gone(iommu->opaque, p);
+}
+
+bool pci_root_set_iommu(PciBus *root, const PciIommu *iommu)
 {
     PciRoot *r = root->host;
-    r->iommu = space;
-    r->iommu_opaque = opaque;
-    r->msi = msi ? msi : r->c.msi;
-    pci_foreach(root, set_space, NULL);
+    if (iommu && r->iommu.space)
+        return false;
+    r->iommu = iommu ? *iommu : (PciIommu){0};
+    r->msi = r->iommu.msi ? r->iommu.msi : r->c.msi;
+    for (PciBus *b = root; b; b = b->next)
+        pci_foreach(b, set_space, NULL);
+    return true;
 }
 
 const MsiTarget *pci_msi_target(PciBus *root) { return root->host->msi; }

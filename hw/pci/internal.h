@@ -11,8 +11,7 @@ typedef struct PciRoot {
     GMutex lock;                /* of lines */
     uint16_t users[32];         /* functions that assert each line */
     AddressSpace *nowhere;      /* DMA space of functions that are not bus masters */
-    AddressSpace *(*iommu)(void *opaque, PciDevice *p);
-    void *iommu_opaque;
+    PciIommu iommu;             /* .space NULL: none */
     const MsiTarget *msi;
 } PciRoot;
 
@@ -30,6 +29,7 @@ void pci_intx_update(PciDevice *p);
 /* bus.c: DMA on or off. */
 void pci_update_dma(PciDevice *p);
 void pci_join_iommu(PciDevice *p);
+void pci_leave_iommu(PciDevice *p);
 bool pci_is_awake(const PciDevice *p);          /* D0 */
 /* msi.c, msix.c: their control registers changed, or state came from outside. */
 void pci_msi_update(PciDevice *p);

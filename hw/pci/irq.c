@@ -56,7 +56,7 @@ bool pci_notify(PciDevice *p, unsigned vector)
 void pci_send_message(PciDevice *p, uint64_t address, uint32_t data)
 {
     const MsiTarget *t = pci_msi_target(p->bus->root);
-    MsiMessage m = {address, data, pci_requester(p)};
+    MsiMessage m = {address, data, pci_dma_requester(p)};
     trace(message, "%s 0x%" PRIx64 " <- 0x%x", p->dev.object.type->name, address, data);
     if (t && pci_is_master(p))
         t->send(t->opaque, &m);

@@ -79,6 +79,7 @@ static void unrealize(Device *d)
         g_mutex_unlock(&p->config_lock);
     pci_intx(p, false);
     pci_vectors_free(p);
+    pci_leave_iommu(p);
 }
 
 /* All that follows from config space. */

@@ -323,11 +323,17 @@ void virtio_pci_config_wrote(PciDevice *p, unsigned at, unsigned size)
         ops->write(s, offset, pci_get32(p, s->cfg_at + CAP_DATA) & ones(n), n);
 }
 
+/* Devices that are not part of the platform's DMA (6.1) see memory as the CPUs do, whatever stands between. */
+static AddressSpace *device_space(const VirtioPci *s)
+{
+    return s->v->access_platform || !pci_is_master(&s->pci) ? s->pci.dev.dma : NULL;
+}
+
 void virtio_pci_enabled_changed(PciDevice *p)
 {
     VirtioPci *s = (VirtioPci *)p;
     if (s->v && s->v->dev.realized)
-        virtio_set_dma(s->v, p->dev.dma);
+        virtio_set_dma(s->v, device_space(s));
 }
 
 /* ---- set-up ---- */
@@ -491,7 +497,7 @@ static bool realize(Device *d, GError **error)
     s->bus = bus_new(d, &virtio_pci_bus, "virtio-bus");
     s->v->dev.id = g_strdup(d->id);
     s->v->dev.hotplugged = d->hotplugged;
-    s->v->dev.dma = d->dma;
+    s->v->dev.dma = device_space(s);
     if (!device_realize(&s->v->dev, s->bus, error))
         return false;
     set_identity(s);

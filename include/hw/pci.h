@@ -240,10 +240,18 @@ void pci_root_route(PciBus *root, unsigned n_lines,
 void pci_lines_lock(PciBus *root);
 void pci_lines_unlock(PciBus *root);
 bool pci_line_level(PciBus *root, unsigned line);       /* under that lock */
-/* An IOMMU gives each function its DMA space and may take over messages. fn runs now for all functions
- * and later at each plug; NULL result: the machine's memory. */
-void pci_root_set_iommu(PciBus *root, AddressSpace *(*space)(void *opaque, PciDevice *p), void *opaque,
-                        const MsiTarget *msi);
+/* An IOMMU gives each function its DMA space and may take over messages. */
+typedef struct PciIommu {
+    /* Called now for all functions and later at each plug; NULL result: the machine's memory. */
+    AddressSpace *(*space)(void *opaque, PciDevice *p);
+    void (*gone)(void *opaque, PciDevice *p);   /* it is unplugged, and uses its space no more */
+    const MsiTarget *msi;       /* NULL: the board's */
+    void *opaque;
+} PciIommu;
+/* NULL: none any more. False: there is one already. Control thread. */
+bool pci_root_set_iommu(PciBus *root, const PciIommu *iommu);
+/* By which id an IOMMU knows the function's DMA: bridges speak for conventional buses behind them. */
+uint16_t pci_dma_requester(const PciDevice *p);
 const MsiTarget *pci_msi_target(PciBus *root);
 /* (realize of a bridge) The bus behind it: "<id>" or, without one, "pci.N"/"pcie.N". */
 PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, MemRegion *memory,
