@@ -32,12 +32,28 @@ static void send_remote(ApicBus *bus, uint64_t address, uint32_t data)
     accel_of(vm)->msi(vm->accel, address, data);
 }
 
-void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, const ApicMessage *m)
+void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, uint64_t address, uint32_t data)
 {
     Vm *vm = bus->dev.object.vm;
     guint chip;
     if (bus->remote && g_ptr_array_find(bus->ioapics, ioapic, &chip) && accel_of(vm)->route)
-        accel_of(vm)->route(vm->accel, chip * IOAPIC_PINS + n, used, msi_address(m), msi_data(m));
+        accel_of(vm)->route(vm->accel, chip * IOAPIC_PINS + n, used, address, data);
+}
+
+void apic_bus_set_remap(ApicBus *bus, bool (*remap)(void *opaque, MsiMessage *m, bool quiet), void *opaque)
+{
+    device_lock(&bus->dev);
+    bus->remap = remap;
+    bus->remap_opaque = opaque;
+    device_unlock(&bus->dev);
+}
+
+void apic_bus_remap_changed(ApicBus *bus)
+{
+    device_lock(&bus->dev);
+    for (unsigned i = 0; bus->remote && i < bus->ioapics->len; i++)
+        ioapic_tell(g_ptr_array_index(bus->ioapics, i));
+    device_unlock(&bus->dev);
 }
 
 static void remote_eoi(void *opaque, uint8_t vector)
@@ -154,7 +170,7 @@ static void finish(Object *o)
 
 static const Field fields[] = {
     HOST(ApicBus, apics), HOST(ApicBus, ioapics), HOST(ApicBus, pic_ack), LINK(ApicBus, pic),
-    SAVED(ApicBus, lint0), HOST(ApicBus, remote), IRQ(ApicBus, intr), SAVED(ApicBus, lowest_next),
+    SAVED(ApicBus, lint0), HOST(ApicBus, remote), HOST(ApicBus, remap), HOST(ApicBus, remap_opaque), IRQ(ApicBus, intr), SAVED(ApicBus, lowest_next),
 };
 static const DeviceType apic_bus = {
     .name = "apic-bus", .desc = "APIC message bus", .size = sizeof(ApicBus), .window = WINDOW,

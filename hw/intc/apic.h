@@ -16,6 +16,8 @@ struct ApicBus {
     bool lint0;                 /* level of the PIC's output */
     bool remote;                /* local APICs are the accelerator's */
     Irq intr;                   /* remote: the PIC's output, to the first CPU */
+    bool (*remap)(void *opaque, MsiMessage *m, bool quiet);     /* of IOAPICs' messages; NULL: as they are */
+    void *remap_opaque;
     uint32_t lowest_next;       /* round robin of lowest-priority delivery */
 };
 
@@ -25,8 +27,10 @@ bool apic_software_enabled(const Apic *a);
 void apic_pic_changed(Apic *a);
 /* A level-triggered vector was acknowledged. */
 void ioapic_eoi(Device *ioapic, uint8_t vector);
+/* What its entries send has changed: APICs elsewhere are told. */
+void ioapic_tell(Device *ioapic);
 /* Remote: entry n of an IOAPIC changed. */
-void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, const ApicMessage *m);
+void apic_bus_route(ApicBus *bus, Device *ioapic, unsigned n, bool used, uint64_t address, uint32_t data);
 /* The calling vCPU's APIC, NULL on other threads. */
 Apic *apic_here(ApicBus *bus);
 uint64_t apic_read_register(Apic *a, unsigned index);

@@ -6,8 +6,11 @@ enum {
     PINS = 24, VERSION = 0x20 | (PINS - 1) << 16,
     SELECT = 0x00, WINDOW_REG = 0x10, EOI_REG = 0x40,
     STORM = 256, STORM_PAUSE_NS = 100000,
+    MSI_ASSERT = 1 << 14, MSI_LEVEL = 1 << 15,
     INDEX_ID = 0, INDEX_VERSION = 1, INDEX_ARB = 2, INDEX_TABLE = 0x10,
 };
+#define APIC_WINDOW 0xfee00000ull
+#define ENTRY_LOGICAL (1ull << 11)
 #define ENTRY_LEVEL (1ull << 15)
 #define ENTRY_MASKED (1ull << 16)
 #define ENTRY_REMOTE_IRR (1ull << 14)
@@ -23,20 +26,33 @@ typedef struct IoApic {
     uint8_t id, select;
 } IoApic;
 
-static ApicMessage message(uint64_t e)
+/* The message that an entry stands for, as it is written to the window of the APICs; in the remappable form
+ * the same bits name an entry of the remapper's table (VT-d 3.4, 5.1.5.1). */
+static MsiMessage message(uint64_t e)
 {
-    return (ApicMessage){
-        .dest = e >> 56, .vector = e, .mode = e >> 8 & 7, .logical = e & 1 << 11,
-        .level = e & ENTRY_LEVEL, .assert_level = true,
+    return (MsiMessage){
+        .address = APIC_WINDOW | e >> 48 << 4 | (e & ENTRY_LOGICAL ? 4 : 0),
+        .data = (e & 0x7ff) | MSI_ASSERT | (e & ENTRY_LEVEL ? MSI_LEVEL : 0),
     };
+}
+
+static bool remap(const IoApic *s, MsiMessage *m, bool quiet)
+{
+    return !s->bus->remap || s->bus->remap(s->bus->remap_opaque, m, quiet);
 }
 
 /* APICs elsewhere must know whose ends of interrupts are wanted. */
 static void tell(IoApic *s, unsigned n)
 {
-    ApicMessage m = message(s->table[n]);
-    if (s->bus && !(s->table[n] & ENTRY_MASKED))    /* a masked one may still be in service */
-        apic_bus_route(s->bus, &s->dev, n, true, &m);
+    MsiMessage m = message(s->table[n]);
+    if (s->bus && !(s->table[n] & ENTRY_MASKED) && remap(s, &m, true))  /* a masked one may still be in service */
+        apic_bus_route(s->bus, &s->dev, n, true, m.address, m.data);
+}
+
+void ioapic_tell(Device *d)
+{
+    for (unsigned n = 0; n < PINS; n++)
+        tell((IoApic *)d, n);
 }
 
 static void service(IoApic *s, unsigned n)
@@ -51,10 +67,11 @@ static void service(IoApic *s, unsigned n)
     } else {
         s->irr &= ~(1u << n);
     }
-    ApicMessage m = message(e);
-    if (m.mode == APIC_EXTINT && s->bus->pic_ack)
-        m.vector = s->bus->pic_ack(s->bus->pic), m.mode = APIC_FIXED;
-    apic_bus_deliver(s->bus, &m);
+    if ((e >> 8 & 7) == APIC_EXTINT && s->bus->pic_ack)
+        e = (e & ~0x7ffull) | (uint8_t)s->bus->pic_ack(s->bus->pic);
+    MsiMessage m = message(e);
+    if (remap(s, &m, false))
+        apic_bus_msi(s->bus, m.address, m.data);
 }
 
 static void pin(Device *d, uint32_t n, bool level)
@@ -162,12 +179,6 @@ static void reset(Device *d)
     s->select = 0;
 }
 
-static void restored(Device *d)
-{
-    for (unsigned n = 0; n < PINS; n++)
-        tell((IoApic *)d, n);
-}
-
 static const Field fields[] = {
     LINK(IoApic, bus), SAVED(IoApic, table), SAVED(IoApic, irr), SAVED(IoApic, level),
     SAVED(IoApic, still), TIMER(IoApic, pause, paused),
@@ -177,7 +188,7 @@ static const DeviceType ioapic = {
     .name = "ioapic", .desc = "I/O APIC", .size = sizeof(IoApic), .window = 0x1000,
     .min_access = 4, .max_access = 4, .intc_domain = true, FIELDS(fields), .read = read_window,
     .write = write_window, .pin = pin, .n_pins = PINS, .reset = reset,
-    .restored = restored,
+    .restored = ioapic_tell,
 };
 DEVICE_TYPE(ioapic);
 

@@ -22,6 +22,10 @@ void acpi_pci_hotplug_aml(Aml *bridge, Device *block, const PciBus *root, uint16
 /* The same slots of a bus into another root's device. */
 void acpi_pci_bus_aml(Aml *to, Device *block, const PciBus *bus);
 void acpi_pci_event_aml(Aml *dsdt, const PciBus *root);
+/* DMAR: the machine's VT-d unit; nothing without one. */
+void acpi_dmar(AcpiTables *t, Vm *vm);
+/* VIOT: the machine's virtio IOMMU and what it translates for; nothing without one. */
+void acpi_viot(AcpiTables *t, Vm *vm);
 /* _OSC of an Express host bridge: everything is the system's, native hotplug if nobody else does it. */
 void acpi_pci_osc(Aml *bridge, bool native_hotplug);
 

@@ -6,6 +6,7 @@
 #ifndef HW_APIC_H
 #define HW_APIC_H
 
+#include "core/msi.h"
 #include "core/vm.h"
 #include "core/x86-intc.h"
 
@@ -35,6 +36,12 @@ Pin apic_bus_lint0(ApicBus *bus);
 void apic_bus_deliver(ApicBus *bus, const ApicMessage *m);
 /* A write of `data` to `address` in the MSI window 0xfee00000-0xfeefffff. */
 void apic_bus_msi(ApicBus *bus, uint64_t address, uint32_t data);
+
+/* Messages of IOAPICs pass through `remap` before they are delivered: it changes them, or says false: they
+ * are lost. quiet: it is only asked what would become of one. NULL: none. Control thread; fn on any. */
+void apic_bus_set_remap(ApicBus *bus, bool (*remap)(void *opaque, MsiMessage *m, bool quiet), void *opaque);
+/* What becomes of messages is different from now on. Any thread. */
+void apic_bus_remap_changed(ApicBus *bus);
 
 /* An IOAPIC with 24 pins at base; id as the board chooses. Inputs are device_pin(ioapic, n). */
 Device *ioapic_new(ApicBus *bus, uint64_t base, uint8_t id);

@@ -311,6 +311,8 @@ AcpiTables *pc_acpi_tables(Pc *s)
         acpi_hpet(t, HPET_BASE, HPET_ID);
     if (s->kind->q35)
         acpi_mcfg(t, ecam, 0, 255);
+    acpi_dmar(t, s->m.vm);
+    acpi_viot(t, s->m.vm);
     acpi_waet(t, WAET_TIMER_OK);
     acpi_finish(t, false);
     return t;
