@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """USB controllers and devices, virtio input: Linux finds them, types, points, reads sticks, replugs them."""
 
+import hashlib
 import os
 import re
+import socket
 import struct
 import subprocess
 
@@ -10,7 +12,7 @@ import pytest
 
 from machine import SOURCE, GUESTS, Machine, guest_file, passed, wait_file
 
-MODULES = ('virtio_pci,virtio_input,xhci_pci,ehci_pci,uhci_hcd,usbhid,hid_generic,evdev,usb_storage,uas,ftdi_sio,'
+MODULES = ('virtio_pci,virtio_blk,virtio_input,xhci_pci,ehci_pci,uhci_hcd,usbhid,hid_generic,evdev,usb_storage,uas,ftdi_sio,'
            'sd_mod,ext4,crc32c_generic,crc32c_intel')
 EHCI = ['-device', 'ich9-usb-ehci1,id=usb,addr=1d.7,multifunction=on',
         '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,addr=1d.0,multifunction=on',
@@ -104,11 +106,13 @@ def test_linux(tmp_path, initrd, controller):
 
 @pytest.mark.parametrize('rounds', [5, pytest.param(200, marks=pytest.mark.long)])
 def test_replug(tmp_path, initrd, rounds):
-    """A stick comes and goes."""
+    """A stick comes and goes while another disk is read."""
     (tmp_path / 'spare').write_bytes(os.urandom(1 << 20))
+    (tmp_path / 'busy').write_bytes(os.urandom(4 << 20))
     with boot('q35', initrd, '-device', 'qemu-xhci,id=usb', '-blockdev',
-              f'raw,node-name=spare,file.driver=file,file.filename={tmp_path}/spare',
-              append=f'myna.plugs={rounds}') as m:
+              f'raw,node-name=spare,file.driver=file,file.filename={tmp_path}/spare', '-drive',
+              f'if=none,id=busy,format=raw,file={tmp_path}/busy', '-device', 'usb-storage,drive=busy',
+              append=f'myna.plugs={rounds} myna.disks=1 myna.keep=1 myna.traffic=sda') as m:
         m.wait('MYNA-READY', 60)
         for n in range(1, rounds + 1):
             m.qmp('device_add', driver='usb-storage', id='plug', drive='spare')
@@ -116,6 +120,31 @@ def test_replug(tmp_path, initrd, rounds):
             m.qmp('device_del', id='plug')
             m.qmp.event('DEVICE_DELETED')
             m.line(f'MYNA-UNPLUGGED {n}', 30)
+        assert int(m.line(r'MYNA-TRAFFIC (\d+)', 30).group(1)) > rounds // 10
+        assert 'MYNA-FAIL' not in m.serial.text
+        m.send('end\n')
+        passed(m, 'usb')
+
+
+def test_serial(tmp_path, initrd):
+    """Linux's ftdi_sio, both ways."""
+    data = os.urandom(50000)
+    with boot('q35', initrd, '-device', 'qemu-xhci,id=usb', '-chardev',
+              f'socket,id=line,path={tmp_path}/line,server=on,wait=off', '-device', 'usb-serial,chardev=line',
+              append=f'myna.serial={len(data)}') as m:
+        m.wait('MYNA-SERIAL', 60)
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(f'{tmp_path}/line')
+            line.settimeout(30)
+            line.sendall(data)
+            m.wait(hashlib.sha256(data).hexdigest(), 30)
+            back = b''
+            while len(back) < len(data):
+                part = line.recv(65536)
+                assert part
+                back += part
+            assert back == data
+        m.wait('MYNA-READY', 30)
         m.send('end\n')
         passed(m, 'usb')
 
@@ -133,14 +162,16 @@ def test_virtio_input(initrd):
         passed(m, 'usb')
 
 
-def test_seabios(tmp_path):
-    """The BIOS starts the boot sector of a stick on xHCI."""
+@pytest.mark.parametrize('controller', ['xhci', *(pytest.param(c, marks=pytest.mark.long) for c in ['ehci', 'uhci'])])
+def test_seabios(tmp_path, controller):
+    """The BIOS starts the boot sector of a stick."""
+    board, chips = CONTROLLERS[controller]
     log = tmp_path / 'log'
     # Says so on the debug port, a byte at a time.
     code = b''.join(b'\xb0' + bytes([c]) + b'\xee' for c in b'MYNA FROM STICK\n')
     sector = b'\xba\x02\x04' + code + b'\xf4\xeb\xfd'
     (tmp_path / 'disk').write_bytes(sector.ljust(510, b'\0') + b'\x55\xaa' + bytes((1 << 20) - 512))
-    with Machine('x86_64', '-M', 'q35', '-device', 'qemu-xhci', '-drive',
+    with Machine('x86_64', '-M', board, *chips, '-drive',
                  f'if=none,id=disk,format=raw,file={tmp_path}/disk', '-device', 'usb-storage,drive=disk,bootindex=0',
                  '-chardev', f'file,id=debug,path={log}', '-device', 'isa-debugcon,iobase=0x402,chardev=debug'):
         wait_file(log, 'MYNA FROM STICK')
