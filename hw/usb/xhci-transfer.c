@@ -172,7 +172,7 @@ static void report(Xhci *s, unsigned slot, unsigned ep, UsbStatus status, uint32
         unsigned type = trb_type(t);
         uint32_t bytes = trb_bytes(t), moved = MIN(bytes, left);
         bool fails = code != CC_SUCCESS && moved == left && (bytes > moved || i == td->n - 1 || !left);
-        if (type == TRB_SETUP || type == TRB_STATUS)
+        if (type == TRB_SETUP || type == TRB_DATA || type == TRB_STATUS)
             reported = is_short = false;
         is_short |= moved < bytes && code == CC_SUCCESS;
         left -= moved;
