@@ -241,6 +241,37 @@ static bool add_audiodev(Parse *p, const char *arg)
     return help_audiodev(arg) ? finished(p) : add(&p->c->audiodevs, arg);
 }
 
+/* A back end and a card on it: "wav,model=hda,path=x". */
+static bool add_audio(Parse *p, const char *arg)
+{
+    static const char *const cards[][3] = {{"hda", "intel-hda", "hda-duplex"}, {"ac97", NULL, "AC97"}};
+    g_auto(GStrv) parts = g_strsplit(arg, ",", -1);
+    g_autoptr(GString) backend = g_string_new(NULL);
+    const char *model = NULL, *id = NULL;
+    if (help_audiodev(arg))
+        return finished(p);
+    for (unsigned i = 0; parts[i]; i++) {
+        if (g_str_has_prefix(parts[i], "model="))
+            model = parts[i] + strlen("model=");
+        else if (g_str_has_prefix(parts[i], "id="))
+            id = parts[i] + strlen("id=");
+        else
+            g_string_append_printf(backend, "%s%s", i ? "," : "", parts[i]);
+    }
+    id = id ? id : "audiodev0";
+    g_string_append_printf(backend, ",id=%s", id);
+    if (!model)
+        return error_set(p->error, "Parameter 'model' is missing");
+    for (unsigned i = 0; i < G_N_ELEMENTS(cards); i++) {
+        if (strcmp(cards[i][0], model))
+            continue;
+        g_autofree char *card = g_strdup_printf("%s,audiodev=%s", cards[i][2], id);
+        return add(&p->c->audiodevs, backend->str) && (!cards[i][1] || add(&p->c->devices, cards[i][1])) &&
+               add(&p->c->devices, card);
+    }
+    return error_set(p->error, "'%s' is not a sound card; hda and ac97 are", model);
+}
+
 static bool add_vnc(Parse *p, const char *arg) { return add(&p->c->vncs, arg); }
 static bool set_layout(Parse *p, const char *arg) { return keep(&p->c->layout, arg); }
 

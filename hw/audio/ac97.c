@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include "audio/audio.h"
-#include "hw/audio/pace.h"
+#include "audio/pace.h"
 #include "hw/pci.h"
 
 enum {

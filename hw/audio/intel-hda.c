@@ -7,7 +7,7 @@
  */
 #include <string.h>
 #include "hw/audio/hda.h"
-#include "hw/audio/pace.h"
+#include "audio/pace.h"
 #include "hw/pci.h"
 #include "util/error.h"
 

@@ -200,6 +200,32 @@ static void test_box(void)
     g_assert_cmphex(test_read(t, "SR[1]"), ==, 1);
 }
 
+/* Whatever stands in memory and registers, a card stays within bounds and time goes on. */
+static void test_noise(void)
+{
+    static const char *const types[] = {"intel-hda", "AC97"};
+    GRand *rand = g_rand_new_with_seed(7);
+    for (unsigned round = 0; round < 40; round++) {
+        g_autoptr(TestDevice) t = round & 1 ? card(types[1]) : hda();
+        const DeviceType *type = device_type(t->dev);
+        for (unsigned at = 0; at < 0x8000; at += 4)
+            put(t, at, g_rand_int(rand) & (g_rand_boolean(rand) ? 0x80007ff0 : UINT32_MAX));
+        for (unsigned i = 0; i < 200; i++) {
+            const Reg *r = &type->regs[g_rand_int(rand) % type->n_regs];
+            unsigned width = r->width ? r->width : 4, e = r->count ? g_rand_int(rand) % r->count : 0;
+            uint64_t at = r->at + e * (r->stride ? r->stride : width);
+            uint32_t v = g_rand_int(rand);
+            if (strcmp(r->name, "GCTL") == 0)
+                v |= 1;
+            test_write_at(t, at, width, g_rand_boolean(rand) ? v & 0x7fff : v);
+            test_read_at(t, at, width);
+            if (i % 10 == 0)
+                test_clock_step_ns(t, g_rand_int_range(rand, 1, 5000000));
+        }
+    }
+    g_rand_free(rand);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -209,5 +235,6 @@ int main(int argc, char **argv)
     g_test_add_func("/hda/record", test_record);
     g_test_add_func("/ac97/mixer", test_mixer);
     g_test_add_func("/ac97/box", test_box);
+    g_test_add_func("/sound/noise", test_noise);
     return g_test_run();
 }

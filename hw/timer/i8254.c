@@ -240,6 +240,12 @@ bool i8254_output(Device *d, unsigned channel)
     return output(&((Pit *)d)->ch[channel], now((Pit *)d));
 }
 
+uint32_t i8254_period(Device *d, unsigned channel)
+{
+    const Channel *c = &((Pit *)d)->ch[channel];
+    return c->gate && c->loaded && c->mode == 3 ? c->count : 0;
+}
+
 static void reset(Device *d)
 {
     Pit *s = (Pit *)d;

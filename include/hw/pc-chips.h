@@ -17,8 +17,10 @@ Device *i8254_new(Vm *vm, Pin irq0);
 /* Gate and output of channel 2, for port 0x61. */
 void i8254_set_gate(Device *pit, unsigned channel, bool level);
 bool i8254_output(Device *pit, unsigned channel);
-/* Port 0x61 (system control port B). */
-Device *pcspk_new(Vm *vm, Device *pit);
+/* Length of the wave that it puts out, in ticks of 1193182 Hz; 0: none. */
+uint32_t i8254_period(Device *pit, unsigned channel);
+/* Port 0x61 (system control port B); audiodev: what a PROP_AUDIODEV holds, NULL: silent. */
+Device *pcspk_new(Vm *vm, Device *pit, void *audiodev);
 
 /* MC146818 RTC with 128 bytes of NVRAM at 0x70; IRQ 8. */
 Device *mc146818_new(Vm *vm, Pin irq8);

@@ -240,7 +240,7 @@ bool pc_finish_build(Pc *s, GError **error)
     Vm *vm = s->m.vm;
     Pin a20 = x86_all_cpus(&s->irq, X86_PIN_A20);
     if (on(s->pit_prop, true))
-        pcspk_new(vm, i8254_new(vm, x86_isa_line(&s->irq, LINE_ISA, 0)));
+        pcspk_new(vm, i8254_new(vm, x86_isa_line(&s->irq, LINE_ISA, 0)), s->pcspk_audiodev);
     s->rtc = mc146818_new(vm, x86_isa_line(&s->irq, LINE_ISA, 8));
     if (s->hpet)
         make_hpet(s);

@@ -19,6 +19,7 @@ typedef struct Pc {
     uint64_t max_low;
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
+    void *pcspk_audiodev;
     /* parts */
     X86Interrupts irq;
     MemRegion *ram, *pci, *bios;
@@ -113,6 +114,7 @@ extern const char *const pc_archs[];
     PROP(Pc, max_low, "max-ram-below-4g", PROP_SIZE, .desc = "Maximum RAM below 4 GiB"),            \
     PROP(Pc, pflash0, "pflash0", PROP_STRING, .desc = "Node name or ID of the first flash drive"),  \
     PROP(Pc, pflash1, "pflash1", PROP_STRING, .desc = "Node name or ID of the second flash drive"), \
+    PROP(Pc, pcspk_audiodev, "pcspk-audiodev", PROP_AUDIODEV, .desc = "Where the PC speaker sounds"), \
     PROP(Pc, oem_id, "x-oem-id", PROP_STRING, .desc = "OEM id in ACPI tables"),                     \
     PROP(Pc, oem_table_id, "x-oem-table-id", PROP_STRING, .desc = "OEM table id in ACPI tables")
 

@@ -5,10 +5,14 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 
 import pytest
 
 from machine import GUESTS, SOURCE, Machine, guest_file, passed
+
+sys.path.insert(0, str(SOURCE / 'tests' / 'lib'))
+from qtest import Qtest     # noqa: E402
 
 MODULES = 'snd_hda_intel,snd_hda_codec_generic,snd_intel8x0'
 FRAMES = 24000
@@ -60,3 +64,19 @@ def test_linux(tmp_path, initrd, card):
     at = data.find(played)
     assert at >= 44, 'the pattern is not in the file'
     assert not data[44:at].strip(b'\0') and not data[at + len(played):].strip(b'\0')
+
+
+def test_speaker(tmp_path):
+    """The PC speaker puts out a square wave of channel 2's rate: 1 kHz for 100 ms."""
+    with Qtest(['-M', 'pc,pcspk-audiodev=a', '-audiodev', f'wav,id=a,path={tmp_path}/wav,out.channels=1']) as q:
+        q.outb(0x43, 0xb6)
+        q.outb(0x42, 1193 & 255)
+        q.outb(0x42, 1193 >> 8)
+        q.outb(0x61, q.inb(0x61) | 3)
+        q.clock_step(100000000)
+        q.outb(0x61, q.inb(0x61) & ~3)
+        data = (tmp_path / 'wav').read_bytes()
+    samples = struct.unpack(f'<{(len(data) - 44) // 2}h', data[44:])
+    assert len(samples) == 4410 and set(samples) == {8192, -8192}
+    edges = [i for i in range(1, len(samples)) if samples[i] > samples[i - 1]]
+    assert len(edges) in (99, 100) and all(b - a in (44, 45) for a, b in zip(edges, edges[1:]))

@@ -3,8 +3,8 @@
  * How many frames are due: a stream's clock. It follows virtual time without drift; when the host comes late,
  * sound is late, too, but nothing is left out.
  */
-#ifndef HW_AUDIO_PACE_H
-#define HW_AUDIO_PACE_H
+#ifndef AUDIO_PACE_H
+#define AUDIO_PACE_H
 
 #include <stdint.h>
 #include <glib.h>
