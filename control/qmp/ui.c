@@ -34,6 +34,22 @@ bool qmp_send_key(Vm *vm, KeyValueList *keys, bool has_hold_time, int64_t hold_t
     return true;
 }
 
+static bool touch_from(const InputMultiTouchEvent *t, InputItem *item, GError **error)
+{
+    if (t->slot < 0 || t->slot >= INPUT_SLOTS) {
+        return error_set(error, "slot %" G_GINT64_MODIFIER "d is not one of 0 to %d", t->slot, INPUT_SLOTS - 1);
+    }
+    if (t->tracking_id < 0 || t->tracking_id > 0xffff || t->value < 0 || t->value > INPUT_ABS_MAX) {
+        return error_set(error, "a tracking-id is 0 to 65535, a position 0 to %d", INPUT_ABS_MAX);
+    }
+    item->touch = t->type;
+    item->slot = t->slot;
+    item->tracking_id = t->tracking_id;
+    item->axis = t->axis;
+    item->value = t->value;
+    return true;
+}
+
 static bool item_from(const InputEvent *event, InputItem *item, GError **error)
 {
     *item = (InputItem){.kind = event->type};
@@ -46,6 +62,7 @@ static bool item_from(const InputEvent *event, InputItem *item, GError **error)
         item->button = event->u.btn->data->button;
         item->down = event->u.btn->data->down;
         break;
+    case INPUT_EVENT_KIND_MTT: return touch_from(event->u.mtt->data, item, error);
     default: {                  /* rel and abs have the same form */
         const InputMoveEvent *move = event->u.rel->data;
         int64_t limit = event->type == INPUT_EVENT_KIND_ABS ? INPUT_ABS_MAX : G_MAXINT32;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* virtio keyboard, mouse and tablet. Spec: virtio 1.2, 5.8; codes: linux/input-event-codes.h. */
+/* virtio keyboard, mouse, tablet and touch screen. Spec: virtio 1.2, 5.8; codes: linux/input-event-codes.h. */
 #include <string.h>
 #include "hw/virtio/virtio.h"
 #include "ui/input.h"
@@ -7,9 +7,10 @@
 
 enum {
     QUEUE_SIZE = 64, BATCH = 32, CONFIG_SIZE = 136, BITS = 128,
-    CFG_NAME = 1, CFG_SERIAL = 2, CFG_IDS = 3, CFG_EVENTS = 0x11, CFG_ABS = 0x12,
+    CFG_NAME = 1, CFG_SERIAL = 2, CFG_IDS = 3, CFG_PROPERTIES = 0x10, CFG_EVENTS = 0x11, CFG_ABS = 0x12,
     EV_SYN = 0, EV_KEY = 1, EV_REL = 2, EV_ABS = 3, EV_LED = 0x11, EV_REP = 0x14,
     REL_WHEEL = 8, BTN_LEFT = 0x110, BTN_RIGHT, BTN_MIDDLE, BTN_SIDE, BTN_EXTRA, BTN_GEAR_DOWN = 0x150, BTN_GEAR_UP,
+    BTN_TOUCH = 0x14a, ABS_SLOT = 0x2f, ABS_TOUCH_X = 0x35, ABS_TOUCH_Y, ABS_TRACKING = 0x39, DIRECT = 1,
     BUS_VIRTUAL = 6, VENDOR = 0x0627,
 };
 
@@ -26,6 +27,7 @@ typedef struct VirtioInput {
     VirtioInputEvent batch[BATCH];
     unsigned n_batch;
     uint8_t select, subselect;
+    uint16_t touches;           /* slots of fingers that are down */
     /* properties */
     char *serial, *display;
     uint32_t head;
@@ -48,6 +50,7 @@ static void input_sync_batch(void *opaque);
 HANDLER(keyboard, "QEMU Virtio Keyboard", INPUT_KEYS);
 HANDLER(mouse, "QEMU Virtio Mouse", INPUT_BUTTONS | INPUT_RELATIVE);
 HANDLER(tablet, "QEMU Virtio Tablet", INPUT_BUTTONS | INPUT_ABSOLUTE);
+HANDLER(multitouch, "QEMU Virtio MultiTouch", INPUT_TOUCHES);
 
 /* ---- events: control thread, which is the device's loop ---- */
 
@@ -61,6 +64,28 @@ static void add(VirtioInput *s, uint16_t type, uint16_t code, uint32_t value)
 {
     if (s->n_batch < BATCH)
         s->batch[s->n_batch++] = (VirtioInputEvent){GUINT16_TO_LE(type), GUINT16_TO_LE(code), GUINT32_TO_LE(value)};
+}
+
+/* Slots as the kernel's protocol B has them; the screen is touched while any finger is down. */
+static void touch(VirtioInput *s, const InputItem *item)
+{
+    uint16_t bit = 1u << item->slot, old = s->touches;
+    add(s, EV_ABS, ABS_SLOT, item->slot);
+    switch (item->touch) {
+    case INPUT_MULTI_TOUCH_TYPE_DATA:
+        add(s, EV_ABS, item->axis == INPUT_AXIS_Y ? ABS_TOUCH_Y : ABS_TOUCH_X, item->value);
+        return;
+    case INPUT_MULTI_TOUCH_TYPE_BEGIN: case INPUT_MULTI_TOUCH_TYPE_UPDATE:
+        add(s, EV_ABS, ABS_TRACKING, item->tracking_id);
+        s->touches |= bit;
+        break;
+    default:
+        add(s, EV_ABS, ABS_TRACKING, UINT32_MAX);
+        s->touches &= ~bit;
+        break;
+    }
+    if (!old != !s->touches)
+        add(s, EV_KEY, BTN_TOUCH, s->touches != 0);
 }
 
 static void input_event(void *opaque, const InputItem *item)
@@ -84,6 +109,7 @@ static void input_event(void *opaque, const InputItem *item)
         break;
     case INPUT_EVENT_KIND_REL: add(s, EV_REL, item->axis == INPUT_AXIS_Y, item->value); break;
     case INPUT_EVENT_KIND_ABS: add(s, EV_ABS, item->axis == INPUT_AXIS_Y, item->value); break;
+    case INPUT_EVENT_KIND_MTT: touch(s, item); break;
     default: break;
     }
 }
@@ -150,10 +176,29 @@ static unsigned key_bits(const VirtioInput *s, uint8_t *bits)
         }
         return size;
     }
+    if (has(s, INPUT_TOUCHES)) {
+        set_bit(bits, BTN_TOUCH, &size);
+        return size;
+    }
     for (unsigned i = 0; i < INPUT_BUTTON__COUNT; i++)
         if (buttons[i])
             set_bit(bits, buttons[i], &size);
     return size;
+}
+
+static const uint8_t touch_axes[] = {ABS_SLOT, ABS_TOUCH_X, ABS_TOUCH_Y, ABS_TRACKING};
+
+/* The greatest value of an absolute axis; 0: there is no such. */
+static uint32_t axis_max(const VirtioInput *s)
+{
+    if (!has(s, INPUT_TOUCHES))
+        return has(s, INPUT_ABSOLUTE) && s->subselect < 2 ? INPUT_ABS_MAX : 0;
+    switch (s->subselect) {
+    case ABS_SLOT: return INPUT_SLOTS - 1;
+    case ABS_TOUCH_X: case ABS_TOUCH_Y: return INPUT_ABS_MAX;
+    case ABS_TRACKING: return 0xffff;
+    default: return 0;
+    }
 }
 
 static unsigned event_bits(const VirtioInput *s, uint8_t *bits)
@@ -170,7 +215,14 @@ static unsigned event_bits(const VirtioInput *s, uint8_t *bits)
         if (pointer && s->wheel_axis)
             set_bit(bits, REL_WHEEL, &size);
         return size;
-    case EV_ABS: bits[0] = 3; return has(s, INPUT_ABSOLUTE);
+    case EV_ABS:
+        for (unsigned i = 0; has(s, INPUT_TOUCHES) && i < G_N_ELEMENTS(touch_axes); i++)
+            set_bit(bits, touch_axes[i], &size);
+        if (has(s, INPUT_ABSOLUTE)) {
+            set_bit(bits, 0, &size);
+            set_bit(bits, 1, &size);
+        }
+        return size;
     case EV_LED: bits[0] = 7; return !pointer;          /* num, caps, scroll lock */
     case EV_REP: bits[0] = 3; return !pointer;
     default: return 0;
@@ -188,11 +240,12 @@ static unsigned value(const VirtioInput *s, uint8_t *out)
 {
     const uint16_t ids[] = {GUINT16_TO_LE(BUS_VIRTUAL), GUINT16_TO_LE(VENDOR), GUINT16_TO_LE(input_class(s)->product),
                             GUINT16_TO_LE(1)};
-    const uint32_t range[5] = {0, GUINT32_TO_LE(INPUT_ABS_MAX)};
+    const uint32_t range[5] = {0, GUINT32_TO_LE(axis_max(s))};
     switch (s->select) {
     case CFG_NAME: return text(out, input_class(s)->handler->name);
     case CFG_SERIAL: return text(out, s->serial);
     case CFG_IDS: memcpy(out, ids, sizeof(ids)); return sizeof(ids);
+    case CFG_PROPERTIES: out[0] = has(s, INPUT_TOUCHES) << DIRECT; return out[0] != 0;
     case CFG_EVENTS: {
         unsigned n = event_bits(s, out);
         if (!n)
@@ -200,7 +253,7 @@ static unsigned value(const VirtioInput *s, uint8_t *out)
         return n;
     }
     case CFG_ABS:
-        if (!has(s, INPUT_ABSOLUTE) || s->subselect > 1)
+        if (!range[1])
             return 0;
         memcpy(out, range, sizeof(range));
         return sizeof(range);
@@ -236,7 +289,7 @@ static void start(VirtioDevice *v)
 static void stop(VirtioDevice *v)
 {
     VirtioInput *s = (VirtioInput *)v;
-    s->n_batch = 0;
+    s->n_batch = s->touches = 0;
     if (s->input)
         input_deactivate(s->input);
 }
@@ -263,7 +316,7 @@ static void unrealize(Device *d)
 #define COMMON                                                                                                  \
     HOST(VirtioInput, v), HOST(VirtioInput, events), HOST(VirtioInput, status), HOST(VirtioInput, input),       \
     HOST(VirtioInput, batch), HOST(VirtioInput, n_batch), SAVED(VirtioInput, select),                           \
-    SAVED(VirtioInput, subselect), PROP(VirtioInput, serial, "serial", PROP_STRING),                            \
+    SAVED(VirtioInput, subselect), SAVED(VirtioInput, touches), PROP(VirtioInput, serial, "serial", PROP_STRING),                            \
     PROP(VirtioInput, display, "display", PROP_STRING, .desc = "Display device whose input it takes"),          \
     PROP(VirtioInput, head, "head", PROP_U32)
 static const Field keyboard_fields[] = {COMMON, HOST(VirtioInput, wheel_axis)};
@@ -286,3 +339,4 @@ static const Field pointer_fields[] = {
 INPUT_TYPE(keyboard, "virtio-keyboard-device", "virtio keyboard", keyboard_fields, 1);
 INPUT_TYPE(mouse, "virtio-mouse-device", "virtio mouse", pointer_fields, 2);
 INPUT_TYPE(tablet, "virtio-tablet-device", "virtio tablet", pointer_fields, 3);
+INPUT_TYPE(multitouch, "virtio-multitouch-device", "virtio touch screen", keyboard_fields, 3);

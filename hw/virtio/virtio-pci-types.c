@@ -17,6 +17,8 @@ VIRTIO_PCI_ALWAYS_MODERN(vsock, "virtio-vsock-pci", "virtio-vsock-device", 0x028
 VIRTIO_PCI_TYPE(keyboard_pci, "virtio-keyboard-pci", "virtio-keyboard", "virtio-keyboard-device", 0x090000, DEVICE_INPUT, VIRTIO_PCI_AUTO);
 VIRTIO_PCI_TYPE(mouse_pci, "virtio-mouse-pci", "virtio-mouse", "virtio-mouse-device", 0x090200, DEVICE_INPUT, VIRTIO_PCI_AUTO);
 VIRTIO_PCI_TYPE(tablet_pci, "virtio-tablet-pci", "virtio-tablet", "virtio-tablet-device", 0x098000, DEVICE_INPUT, VIRTIO_PCI_AUTO);
+VIRTIO_PCI_TYPE(multitouch_pci, "virtio-multitouch-pci", "virtio-multitouch", "virtio-multitouch-device", 0x098000,
+                DEVICE_INPUT, VIRTIO_PCI_AUTO);
 VIRTIO_PCI(vhost_blk, "vhost-user-blk", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI(vhost_scsi, "vhost-user-scsi", 0x010000, DEVICE_STORAGE);
 VIRTIO_PCI_MODERN(vhost_fs, "vhost-user-fs-pci", "vhost-user-fs-device", 0x018000, DEVICE_STORAGE);

@@ -16,6 +16,8 @@ enum {
     INPUT_BUTTONS = 1 << INPUT_EVENT_KIND_BTN,
     INPUT_RELATIVE = 1 << INPUT_EVENT_KIND_REL,
     INPUT_ABSOLUTE = 1 << INPUT_EVENT_KIND_ABS,
+    INPUT_TOUCHES = 1 << INPUT_EVENT_KIND_MTT,
+    INPUT_SLOTS = 10,           /* fingers */
     INPUT_ABS_MAX = 0x7fff,     /* absolute positions run from 0 to this */
 };
 
@@ -27,6 +29,8 @@ typedef struct InputItem {
     InputAxis axis;
     bool down;
     int value;                  /* of a movement */
+    InputMultiTouchType touch;  /* of fingers, which have an axis and a value, too */
+    unsigned slot, tracking_id;
 } InputItem;
 
 typedef struct InputHandler {

@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from machine import SOURCE, GUESTS, Machine, guest_file, passed, wait_file
+from machine import SOURCE, GUESTS, Machine, QmpError, guest_file, passed, wait_file
 
 MODULES = ('virtio_pci,virtio_blk,virtio_input,xhci_pci,ehci_pci,uhci_hcd,usbhid,hid_generic,evdev,usb_storage,uas,ftdi_sio,'
            'sd_mod,ext4,crc32c_generic,crc32c_intel')
@@ -152,12 +152,22 @@ def test_serial(tmp_path, initrd):
 def test_virtio_input(initrd):
     """The same by virtio."""
     with boot('q35', initrd, '-device', 'virtio-keyboard-pci', '-device', 'virtio-tablet-pci', '-device',
-              'virtio-mouse-pci') as m:
+              'virtio-mouse-pci', '-device', 'virtio-multitouch-pci') as m:
         m.wait('MYNA-READY', 60)
         key(m, 'QEMU Virtio Keyboard')
         move(m, 'QEMU Virtio Tablet')
         send(m, ('rel', {'axis': 'x', 'value': -7}))
         event(m, 2, 0, -7, 'QEMU Virtio Mouse')
+        finger = {'slot': 1, 'tracking-id': 7, 'axis': 'x', 'value': 0}
+        send(m, ('mtt', {**finger, 'type': 'begin'}), ('mtt', {**finger, 'type': 'data', 'value': 4711}),
+             ('mtt', {**finger, 'type': 'data', 'axis': 'y', 'value': 815}))
+        for kind, code, value in [(3, 0x2f, 1), (3, 0x39, 7), (1, 0x14a, 1), (3, 0x35, 4711), (3, 0x36, 815)]:
+            event(m, kind, code, value, 'QEMU Virtio MultiTouch')
+        send(m, ('mtt', {**finger, 'type': 'end'}))
+        event(m, 3, 0x39, -1, 'QEMU Virtio MultiTouch')
+        event(m, 1, 0x14a, 0, 'QEMU Virtio MultiTouch')
+        with pytest.raises(QmpError):
+            send(m, ('mtt', {**finger, 'type': 'begin', 'slot': 10}))
         m.send('end\n')
         passed(m, 'usb')
 
