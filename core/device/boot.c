@@ -94,11 +94,13 @@ static bool collect(Object *o, void *data)
     return false;
 }
 
+/* A device and the disk in it share an index: the disk is meant, whose path is longer. */
 static int by_index(gconstpointer a, gconstpointer b)
 {
     const Entry *x = a, *y = b;
+    size_t m = strlen(x->path), n = strlen(y->path);
 
-    return x->index < y->index ? -1 : x->index > y->index;
+    return x->index != y->index ? (x->index < y->index ? -1 : 1) : m > n ? -1 : m < n;
 }
 
 char *device_boot_order(Vm *vm, const char *first)
@@ -110,7 +112,10 @@ char *device_boot_order(Vm *vm, const char *first)
     object_walk(&vm->root, collect, list);
     g_array_sort(list, by_index);
     for (unsigned i = 0; i < list->len; i++) {
-        g_string_append_printf(text, "%s%s", text->len ? "\n" : "", g_array_index(list, Entry, i).path);
+        const Entry *e = &g_array_index(list, Entry, i);
+        if (i == 0 || e->index != e[-1].index) {
+            g_string_append_printf(text, "%s%s", text->len ? "\n" : "", e->path);
+        }
     }
     if (vm->boot.strict) {
         g_string_append(text, text->len ? "\nHALT" : "HALT");

@@ -7,10 +7,14 @@ import re
 import socket
 import struct
 import subprocess
+import sys
 
 import pytest
 
 from machine import SOURCE, GUESTS, Machine, QmpError, guest_file, passed, wait_file
+
+sys.path.insert(0, str(SOURCE / 'tests' / 'lib'))
+from qtest import Qtest     # noqa: E402
 
 MODULES = ('virtio_pci,virtio_blk,virtio_input,xhci_pci,ehci_pci,uhci_hcd,usbhid,hid_generic,evdev,usb_storage,uas,ftdi_sio,'
            'sd_mod,ext4,crc32c_generic,crc32c_intel')
@@ -185,3 +189,11 @@ def test_seabios(tmp_path, controller):
                  f'if=none,id=disk,format=raw,file={tmp_path}/disk', '-device', 'usb-storage,drive=disk,bootindex=0',
                  '-chardev', f'file,id=debug,path={log}', '-device', 'isa-debugcon,iobase=0x402,chardev=debug'):
         wait_file(log, 'MYNA FROM STICK')
+
+
+def test_boot_order(tmp_path):
+    """Firmware hears of the disk in a stick, once."""
+    with Qtest(['-M', 'q35', '-device', 'qemu-xhci,addr=4', *stick(tmp_path, 'disk'), '-device',
+                'usb-storage,drive=disk,bootindex=0']) as q:
+        key, size = q.fw_cfg_files()['bootorder']
+        assert q.fw_cfg(key, size) == b'/pci@i0cf8/usb@4/storage@1/channel@0/disk@0,0\0'
