@@ -161,34 +161,3 @@ def test_grow(libvirt, machine):
         time.sleep(0.5)
     libvirt('destroy', 'myna-test')
     libvirt('undefine', 'myna-test')
-
-
-USB = {
-    'piix3-uhci': ('pc', "<controller type='usb' index='0' model='piix3-uhci'/>"),
-    'qemu-xhci': ('q35', "<controller type='usb' index='0' model='qemu-xhci' ports='8'/>"),
-    'ich9-ehci1': ('q35', """<controller type='usb' index='0' model='ich9-ehci1'/>
-        <controller type='usb' index='0' model='ich9-uhci1'><master startport='0'/></controller>
-        <controller type='usb' index='0' model='ich9-uhci2'><master startport='2'/></controller>
-        <controller type='usb' index='0' model='ich9-uhci3'><master startport='4'/></controller>"""),
-}
-
-
-@pytest.mark.parametrize('model', list(USB))
-def test_usb(libvirt, model):
-    """The controllers that libvirt adds, its tablet, a disk that comes and goes."""
-    machine, controllers = USB[model]
-    libvirt.define(machine)
-    path = libvirt.folder / 'domain.xml'
-    path.write_text(path.read_text().replace("<controller type='usb' model='none'/>", controllers +
-                                             "<input type='tablet' bus='usb'/><input type='keyboard' bus='usb'/>"))
-    libvirt('undefine', 'myna-test')
-    libvirt('define', path)
-    libvirt('start', 'myna-test')
-    text = libvirt('qemu-monitor-command', 'myna-test', '--hmp', 'info usb')
-    assert 'Product QEMU USB Tablet, ID: input0' in text and 'QEMU USB Keyboard' in text
-    libvirt('attach-disk', 'myna-test', libvirt.folder / 'b.img', 'sda', '--targetbus', 'usb', '--driver', 'qemu',
-            '--subdriver', 'raw')
-    assert 'QEMU USB HARDDRIVE' in libvirt('qemu-monitor-command', 'myna-test', '--hmp', 'info usb')
-    libvirt('detach-disk', 'myna-test', 'sda')
-    assert 'sda' not in libvirt('domblklist', 'myna-test')
-    libvirt('destroy', 'myna-test')
