@@ -659,6 +659,7 @@ void device_log_guest(Device *d, const char *fmt, ...)
     log_write("%s: %s", d->object.type->name, text);
 }
 
+/* NULL while the machine is taken apart, when its memory went first. */
 static AddressSpace *dma_space(Device *d)
 {
     return d->dma ? d->dma : d->object.vm->memory;
@@ -666,9 +667,10 @@ static AddressSpace *dma_space(Device *d)
 
 bool dma_read(Device *d, uint64_t pa, void *buf, uint64_t n)
 {
-    bool ok = as_read(dma_space(d), pa, buf, n);
+    AddressSpace *as = dma_space(d);
+    bool ok = as && as_read(as, pa, buf, n);
 
-    if (!ok) {
+    if (!ok && as) {
         log_guest(d, "DMA read of %" PRIu64 " bytes at 0x%" PRIx64 " failed", n, pa);
     }
     return ok;
@@ -676,9 +678,10 @@ bool dma_read(Device *d, uint64_t pa, void *buf, uint64_t n)
 
 bool dma_write(Device *d, uint64_t pa, const void *buf, uint64_t n)
 {
-    bool ok = as_write(dma_space(d), pa, buf, n);
+    AddressSpace *as = dma_space(d);
+    bool ok = as && as_write(as, pa, buf, n);
 
-    if (!ok) {
+    if (!ok && as) {
         log_guest(d, "DMA write of %" PRIu64 " bytes at 0x%" PRIx64 " failed", n, pa);
     }
     return ok;
