@@ -177,7 +177,7 @@ void memory_device_remove(MemoryDevice *m)
         if (a->hotplug.gone)
             a->hotplug.gone(a->hotplug.opaque, m);
     }
-    if (m->region)
+    if (m->memdev && m->region)
         memory_backend_release(m->memdev);
     m->region = NULL;
 }
