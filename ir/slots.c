@@ -11,6 +11,7 @@
 #include <glib.h>
 
 #include "ir/state.h"
+#include "ir/vector.h"
 
 static IrCell *slot_of(IrUnit *u, int32_t word)
 {
@@ -175,12 +176,31 @@ static void learn(IrUnit *u, IrCell *c, IrPiece p)
     }
 }
 
+/* What a cell with a vector knows of a vector of type t there, or 0. A V128 of 32 bytes has zeroes above. */
+static IrRef recall_vector(IrUnit *u, const IrCell *c, IrType t, unsigned bytes)
+{
+    IrRef v = c->base.ref;
+    IrType from = u->nodes[v].type;
+
+    if (c->over.n || c->base.n < bytes) {
+        return 0;
+    }
+    if (from == t) {
+        return c->base.n == bytes || bytes == 16 ? v : 0;
+    }
+    if (from == IR_V256) {
+        return t == IR_V128 && bytes == 16 ? ir_v_low128(u, v) : 0;
+    }
+    return from == IR_V128 && t == IR_V256 && c->base.n == 32 ? ir_v_zext128(u, v) : 0;
+}
+
 static IrRef get_vector(IrUnit *u, IrType t, int32_t offset, unsigned bytes)
 {
     IrCell *c = offset % 8 ? NULL : find(u, offset >> 3);
+    IrRef known = c ? recall_vector(u, c, t, bytes) : 0;
 
-    if (c && c->base.n == bytes && !c->over.n && u->nodes[c->base.ref].type == t) {
-        return c->base.ref;
+    if (known) {
+        return known;
     }
     IrRef v = ir_emit(u, (IrNode){.op = IR_OP_get, .type = t, .aux = bytes, .imm = offset});
     if (offset % 8 == 0) {
@@ -232,8 +252,11 @@ static bool already(IrUnit *u, int32_t offset, unsigned bytes, IrRef v)
 void ir_set(IrBuilder *b, int32_t offset, unsigned bytes, IrRef v)
 {
     unsigned lo = offset & 7;
-    IrType t = b->nodes[v].type;
 
+    if (bytes == 32 && b->nodes[v].op == IR_OP_v_zext128) {
+        v = b->nodes[v].a;
+    }
+    IrType t = b->nodes[v].type;
     if (already(b, offset, bytes, v)) {
         return;
     }

@@ -9,6 +9,7 @@
 #include "core/memory.h"
 #include "core/vm.h"
 #include "fp/fp.h"
+#include "ir/vector.h"
 #include "util/loop.h"
 
 enum { SLOTS = 24, WINDOW = 16, PAGE = 4096, VSLOTS = 4 };
@@ -347,7 +348,10 @@ static void gen_vec(Gen *g)
     case 1:
         if (rnd(g, 3) == 0)
             t = IR_V128, bytes = 4 << rnd(g, 2);
-        ir_set(g->u, VSLOT(rnd(g, VSLOTS)), bytes, pick(g, t));
+        if (t == IR_V256 && rnd(g, 2))              /* as VEX.128 does */
+            ir_set(g->u, VSLOT(rnd(g, VSLOTS)), 32, ir_v_zext128(g->u, pick(g, IR_V128)));
+        else
+            ir_set(g->u, VSLOT(rnd(g, VSLOTS)), bytes, pick(g, t));
         break;
     case 2: {
         int32_t disp = rnd(g, 200);

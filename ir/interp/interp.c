@@ -140,7 +140,10 @@ IrExitKind ir_interpret(const IrUnit *u, Cpu *cpu)
             }
             break;
         case IR_OP_set:
-            if (n->aux > 8) {
+            if (n->aux == 32 && n->type == IR_V128) {
+                memcpy((uint8_t *)cpu + n->imm, &val[n->a], 16);
+                memset((uint8_t *)cpu + n->imm + 16, 0, 16);
+            } else if (n->aux > 8) {
                 memcpy((uint8_t *)cpu + n->imm, &val[n->a], n->aux);
             } else {
                 slot_set(cpu, n, A);

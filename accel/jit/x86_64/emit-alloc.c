@@ -179,9 +179,9 @@ static void pend_flush(Emit *e, unsigned k)
     Pend p = e->pend[k];
     slot_store(e, &e->a, &p);
     Val *val = &e->v[p.v];
-    if (!(val->flags & (V_HOME | V_REMAKE)) && val->last >= e->at &&
-        p.bytes == type_bytes(node_of(e, p.v)->type))
-        home_add(e, p.v, p.off, p.bytes);
+    unsigned type = node_of(e, p.v)->type, own = type_bytes(type);
+    if (!(val->flags & (V_HOME | V_REMAKE)) && val->last >= e->at && (is_vec(type) ? p.bytes >= own : p.bytes == own))
+        home_add(e, p.v, p.off, own);
     pend_drop(e, k);
 }
 

@@ -63,8 +63,27 @@ static void find_reads(Emit *e)
     }
 }
 
-/* Whether the unit sets the whole slot. It may be wider than what was read (eax in rax): bits of an I32
- * above its own may be anything. */
+static bool vector_grows(unsigned from, unsigned to)
+{
+    return to == from || (to > from && from >= 16);
+}
+
+/* The V128 read from a slot of 32 bytes goes somewhere as 32 bytes: what lies above it in its register
+ * must be zero then, and is not. */
+static bool goes_wide(const Emit *e, const Carried *c)
+{
+    if (!c->vec || c->bytes != 32 || node_of(e, c->get)->type != IR_V128)
+        return false;
+    for (unsigned i = c->get + 1; i < e->u->n_nodes; i++) {
+        const IrNode *n = &e->u->nodes[i];
+        if (n->op == IR_OP_set && n->a == c->get && n->aux == 32)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the unit sets the whole slot. It may be wider than what was read (eax in rax, xmm0 in ymm0): bits
+ * of an I32 or V128 above its own may be anything. */
 static bool is_set(const Emit *e, Carried *c)
 {
     bool whole = false;
@@ -72,13 +91,15 @@ static bool is_set(const Emit *e, Carried *c)
         const IrNode *n = &e->u->nodes[i];
         if (n->op != IR_OP_set || !overlap(n->imm, n->aux, c->off, c->bytes))
             continue;
-        if (c->vec != is_vec(n->type) || (c->vec && (n->imm != c->off || n->aux != c->bytes)))
+        if (c->vec != is_vec(n->type) || (c->vec && (n->imm != c->off || !vector_grows(c->bytes, n->aux))))
             return false;
         if (n->imm == c->off && n->aux >= c->bytes) {
             c->bytes = n->aux;
             whole = true;
         }
     }
+    if (goes_wide(e, c))
+        return false;
     for (unsigned i = 1; i < e->u->n_nodes; i++) {      /* now that its size is known */
         const IrNode *n = &e->u->nodes[i];
         if (n->op == IR_OP_set && overlap(n->imm, n->aux, c->off, c->bytes) &&
