@@ -100,17 +100,22 @@ static bool quiescent(Jit *j, uint64_t since)
     return all;
 }
 
+bool jit_wait_outside(Jit *j, uint64_t since)
+{
+    for (unsigned tries = 0; !quiescent(j, since); tries++) {
+        if (tries == 100)
+            return false;
+        g_usleep(100);
+    }
+    return true;
+}
+
 /* Gives a retired chunk's memory back; false when a vCPU stays inside too long. */
 static bool reclaim(Jit *j, JitChunk *c, unsigned index)
 {
     retire(j, c);
-    if (c->retired) {
-        for (unsigned tries = 0; !quiescent(j, c->retired); tries++) {
-            if (tries == 100)
-                return false;
-            g_usleep(100);
-        }
-    }
+    if (c->retired && !jit_wait_outside(j, c->retired))
+        return false;
     c->retired = 0;
     g_ptr_array_set_size(c->units, 0);
     c->code = j->cache.rw + index * j->cache.chunk_size + (index ? 0 : STUBS);

@@ -186,6 +186,8 @@ static inline uint8_t *jit_rw(const Jit *j, uint32_t offset) { return j->cache.r
 static inline uint8_t *jit_rx(const Jit *j, uint32_t offset) { return j->cache.rx + offset; }
 /* The chunk with room for that much; evicts the oldest when needed. With jit->lock. */
 JitChunk *jit_cache_room(Jit *j, size_t code, size_t meta);
+/* Waits until each CPU has been outside since purge number `since`; false when one stays inside too long. */
+bool jit_wait_outside(Jit *j, uint64_t since);
 
 /* units.c; all but find with jit->lock */
 JitUnit *jit_unit_find(Jit *j, const uint8_t *host, uint32_t mode, unsigned flags);

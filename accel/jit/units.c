@@ -236,11 +236,13 @@ void jit_flush(Jit *j)
     g_mutex_unlock(&j->lock);
 }
 
-/* Helpers that see the mode or flags must be called by code that knows where they are. Other CPUs come
- * out before they meet a new unit, as all they can reach is dead; when they go in again they load
- * the mode. A sole CPU is outside now. */
+/* Helpers that see the mode or flags must be called by code that knows where they are. CPUs that are
+ * inside have not loaded the mode, and must come out before they meet a new unit. One that does not
+ * come finds all dead that it can reach. */
 void jit_fp_begin(Jit *j)
 {
-    kill_units(j, j->cpus->len > 1 ? 0 : JIT_UNIT_SEES_FP);
-    __atomic_store_n(&j->fp_used, true, __ATOMIC_RELEASE);
+    kill_units(j, JIT_UNIT_SEES_FP);
+    __atomic_store_n(&j->fp_used, true, __ATOMIC_SEQ_CST);
+    if (!jit_wait_outside(j, __atomic_add_fetch(&j->purges, 1, __ATOMIC_SEQ_CST)))
+        kill_units(j, 0);
 }
