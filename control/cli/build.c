@@ -552,8 +552,11 @@ static bool apply_process(Vm *vm, Config *c, GError **error)
         g_prefix_error(error, "-rtc %s: ", c->rtc);
         return false;
     }
-    return !c->preconfig || !c->daemonize ||
-           error_set(error, "-preconfig: with -daemonize nobody could go on");
+    if (!c->preconfig)
+        return true;
+    if (c->nodefaults && !c->monitors)
+        return error_set(error, "-preconfig: without a monitor (-qmp) nobody could go on");
+    return !c->daemonize || error_set(error, "-preconfig: with -daemonize nobody could go on");
 }
 
 static bool make_netdevs(Vm *vm, Config *c, GError **error)

@@ -129,7 +129,9 @@ static void entry_set(const Entry *e, const uint8_t *in, uint32_t size)
         g_clear_pointer((GBytes **)e->p, g_bytes_unref);
         *(GBytes **)e->p = size ? g_bytes_new(in, size) : NULL;
     } else if (e->boolean) {
-        *(bool *)e->p = *in != 0;
+        for (uint32_t i = 0; i < e->size; i++) {
+            ((bool *)e->p)[i] = in[i] != 0;
+        }
     } else {
         memcpy(e->p, in, e->size);
     }

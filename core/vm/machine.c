@@ -12,6 +12,8 @@ static void machine_finish(Object *o)
     Machine *m = (Machine *)o;
 
     g_clear_pointer(&m->serials, g_ptr_array_unref);
+    g_clear_pointer(&m->images, g_ptr_array_unref);
+    g_clear_pointer(&m->files, g_ptr_array_unref);
     g_clear_pointer(&m->cpu_model, g_free);
     g_clear_pointer(&m->numa, numa_free);
 }

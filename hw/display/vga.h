@@ -23,7 +23,7 @@ typedef struct VgaState {
     uint8_t seq_index, gfx_index, crtc_index, attr_index;
     uint8_t seq[8], gfx[16], crtc[32], attr[32];
     uint8_t misc, feature;
-    bool attr_data;             /* the next write to 0x3c0 is data */
+    bool attr_data : 1;         /* the next write to 0x3c0 is data */
     uint8_t dac_mask, dac_read, dac_write, dac_step, dac_state;
     uint8_t dac[768], dac_new[3];
     uint8_t latch[4];

@@ -12,7 +12,8 @@ typedef struct Chip {
     uint8_t priority;           /* the input with the highest priority */
     uint8_t base;               /* vector of input 0 */
     uint8_t init_state;         /* next initialisation word expected: 0 none, 2, 3, 4 */
-    bool needs_icw4, single, auto_eoi, rotate_auto, special_mask, sfnm, read_isr, poll, level;
+    bool needs_icw4 : 1, single : 1, auto_eoi : 1, rotate_auto : 1, special_mask : 1, sfnm : 1, read_isr : 1,
+         poll : 1, level : 1;
 } Chip;
 
 typedef struct Pic {
@@ -254,8 +255,6 @@ static void reset(Device *d)
 static void check_chip(Chip *c)
 {
     c->priority &= 7;
-    for (uint8_t *p = (uint8_t *)&c->needs_icw4; p <= (uint8_t *)&c->level; p++)
-        *p = *p != 0;
 }
 
 static void restored(Device *d)

@@ -9,7 +9,7 @@ typedef struct Channel {
     uint16_t latched;
     uint8_t latch_left;         /* bytes of the latched count still to be read */
     uint8_t status;
-    bool status_latched, write_high, read_high, gate, bcd, loaded;
+    bool status_latched : 1, write_high : 1, read_high : 1, gate : 1, bcd : 1, loaded : 1;
     uint8_t write_low, rw, mode;
     int64_t start;              /* virtual time of the last load or trigger */
     int64_t periods;            /* that have begun, as channel 0's output has shown */
@@ -254,7 +254,19 @@ static void reset(Device *d)
     timer_cancel(&s->edge);
 }
 
-static void restored(Device *d) { update((Pit *)d); }
+static void restored(Device *d)
+{
+    Pit *s = (Pit *)d;
+    for (unsigned i = 0; i < 3; i++) {
+        Channel *c = &s->ch[i];
+        c->count = CLAMP(c->count, 1, 0x10000);
+        c->latch_left = MIN(c->latch_left, 2);
+        c->rw &= WORD;
+        c->mode = MIN(c->mode, 5);
+        c->start = CLAMP(c->start, 0, INT64_MAX / 4);
+    }
+    update(s);
+}
 
 static const Field fields[] = {
     IRQ(Pit, irq), TIMER(Pit, edge, edge), SAVED(Pit, ch),

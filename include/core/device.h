@@ -74,7 +74,7 @@ typedef struct Reg {
 #define PROP(T, m, name_, type_, ...) {.kind = FIELD_PROP, .name = name_, .type = type_, FIELD_AT(T, m), __VA_ARGS__}
 #define SAVED(T, m, ...)                                                                            \
     {.kind = FIELD_SAVED, .name = #m, FIELD_AT(T, m),                                               \
-     .boolean = _Generic(((T *)0)->m, bool: true, default: false), __VA_ARGS__}
+     .boolean = _Generic(((T *)0)->m, bool: true, bool *: true, default: false), __VA_ARGS__}
 #define LINK(T, m, ...) {.kind = FIELD_LINK, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
 #define IRQ(T, m, ...) {.kind = FIELD_IRQ, .name = #m, FIELD_AT(T, m), __VA_ARGS__}
 #define TIMER(T, m, fired_, ...) {.kind = FIELD_TIMER, .name = #m, FIELD_AT(T, m), .fired = fired_, __VA_ARGS__}
