@@ -98,6 +98,19 @@ static Allocation *find_overlap(const Qcow2 *s, uint64_t start, uint64_t end)
     return NULL;
 }
 
+/* If others are giving these clusters a place: gives meta back and waits until one of them is done. */
+static bool wait_for_others(Qcow2 *s, uint64_t start, uint64_t end)
+{
+    if (!find_overlap(s, start, end))
+        return false;
+    fiber_unlock(&s->meta);
+    /* That lets others run, to their end perhaps. */
+    Allocation *other = find_overlap(s, start, end);
+    if (other)
+        fiber_queue_wait(&other->waiting);
+    return true;
+}
+
 /* The part of a write that one step does: clusters next to each other that are treated alike. */
 typedef struct Step {
     uint64_t start, end;        /* guest bytes that are written */
@@ -277,12 +290,8 @@ static int write_new(Qcow2 *s, const BlockIo *io, uint64_t skip, uint64_t *done,
     if (err)
         return err;
     fiber_lock(&s->meta);
-    Allocation *other = find_overlap(s, first, first + s->cluster);
-    if (other) {
-        fiber_unlock(&s->meta);
-        fiber_queue_wait(&other->waiting);
+    if (wait_for_others(s, first, first + s->cluster))
         return 0;
-    }
     /* Somebody may have given it a place while we waited for the lock. */
     Run run;
     if ((err = qcow2_lookup(s, offset, 1, &run)) || (run.kind == RUN_DATA && run.copied)) {
@@ -389,10 +398,7 @@ static int clear_clusters(Qcow2 *s, uint64_t offset, uint64_t end, bool zeroes, 
     int err = begin_writing(s);
     for (; !err && offset < end; offset += s->cluster) {
         fiber_lock(&s->meta);
-        Allocation *other = find_overlap(s, offset, offset + s->cluster);
-        if (other) {
-            fiber_unlock(&s->meta);
-            fiber_queue_wait(&other->waiting);
+        if (wait_for_others(s, offset, offset + s->cluster)) {
             offset -= s->cluster;
             continue;
         }
