@@ -467,6 +467,18 @@ typedef struct Resize {
     bool ok;
 } Resize;
 
+/* They are as large as what they show. */
+static void tell_filters(BlockNode *n)
+{
+    for (GSList *i = n->users; i; i = i->next) {
+        BlockNode *parent = ((BlockUser *)i->data)->parent;
+        if (parent && parent->driver->filter && !parent->driver->resize && parent->file == n) {
+            parent->size = n->size;
+            tell_filters(parent);
+        }
+    }
+}
+
 static void resize(void *data)
 {
     Resize *r = data;
@@ -483,12 +495,51 @@ bool block_resize(BlockNode *n, uint64_t size, PreallocMode prealloc, GError **e
     if (size > INT64_MAX / 2)
         return error_set(error, "Image size must be below 4 EiB");
     block_call(n, resize, &r);
-    for (GSList *i = n->users; r.ok && i; i = i->next) {
-        BlockNode *parent = ((BlockUser *)i->data)->parent;
-        if (parent && parent->driver->filter && parent->driver->resize == NULL)
-            parent->size = n->size;
-    }
+    tell_filters(n);
     return r.ok;
+}
+
+typedef struct SnapshotCall {
+    BlockNode *n;
+    BlockSnapshotOp op;
+    const SnapshotInfo *what;
+    GError **error;
+    bool ok;
+} SnapshotCall;
+
+/* Requests to filters above are requests to the node. */
+static void drain_up(BlockNode *n)
+{
+    for (GSList *i = n->users; i; i = i->next)
+        if (((BlockUser *)i->data)->parent)
+            drain_up(((BlockUser *)i->data)->parent);
+    block_drain(n);
+}
+
+static void call_snapshot(void *data)
+{
+    SnapshotCall *c = data;
+    drain_up(c->n);
+    c->ok = c->n->driver->snapshot(c->n, c->op, c->what, c->error);
+}
+
+BlockNode *block_with_snapshots(BlockNode *n)
+{
+    while (!n->driver->snapshot && n->driver->filter && n->file)
+        n = n->file;
+    return n->driver->snapshot ? n : NULL;
+}
+
+bool block_snapshot(BlockNode *n, BlockSnapshotOp op, const SnapshotInfo *what, GError **error)
+{
+    SnapshotCall c = {n, op, what, error, false};
+    if (!n->driver->snapshot)
+        return error_set(error, "Block format '%s' does not support internal snapshots", n->driver->name);
+    if (op == SNAPSHOT_SHOW ? !n->read_only : n->read_only)
+        return error_set(error, "Image is %s", n->read_only ? "read-only" : "not read-only");
+    block_call(n, call_snapshot, &c);
+    tell_filters(n);
+    return c.ok;
 }
 
 bool block_check(BlockNode *n, BlockCheck *result, unsigned fix, GError **error)

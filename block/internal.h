@@ -46,6 +46,8 @@ struct BlockDriver {
     bool (*check)(BlockNode *n, BlockCheck *result, unsigned fix, GError **error);
     bool (*change_backing)(BlockNode *n, const char *name, const char *format, GError **error);
     bool (*create)(Vm *vm, const BlockdevCreateOptions *options, GError **error);
+    /* Idle node. */
+    bool (*snapshot)(BlockNode *n, BlockSnapshotOp op, const SnapshotInfo *what, GError **error);
     bool (*reopen)(BlockNode *n, const BlockdevOptions *options, GError **error);
 };
 #define BLOCK_DRIVER(d)                                                                             \

@@ -253,48 +253,52 @@ static int compare_counts(Check *c)
     return err;
 }
 
-/* COPIED says that the count is 1; both ways. */
-static bool wrong_flag(Check *c, uint64_t word)
+/* COPIED says that the count is 1. Where it is missing a cluster is copied once more than needed: a waste,
+ * no harm, and it follows from a count that is too high or fell just before a crash. */
+static bool wrong_flag(Check *c, const char *what, uint64_t word, bool *mend)
 {
-    uint64_t at = word & OFFSET_MASK, i = at >> c->s->cluster_bits;
-    return at && !(at & (c->s->cluster - 1)) && i < c->n && (c->counts[i] == 1) != !!(word & COPIED);
+    uint64_t at = word & OFFSET_MASK, i = at >> c->s->cluster_bits, count;
+    bool flag = word & COPIED;
+    if (!at || at & (c->s->cluster - 1) || i >= c->n || (c->counts[i] == 1) == flag ||
+        (!flag && (refcount_get(c->s, i, &count) || count != 1)))
+        return false;
+    *mend = c->fix & (flag ? BLOCK_FIX_ERRORS : BLOCK_FIX_ERRORS | BLOCK_FIX_LEAKS);
+    report(c, "%s OFLAG_COPIED %s=%" PRIx64 " refcount=%u", *mend ? "Repairing" : flag ? "ERROR" : "Leaked", what,
+           word, c->counts[i]);
+    if (flag)
+        *(*mend ? &c->r->corruptions_fixed : &c->r->corruptions) += 1;
+    else
+        *(*mend ? &c->r->leaks_fixed : &c->r->leaks) += 1;
+    return true;
 }
 
 static int check_flags(Check *c)
 {
     Qcow2 *s = c->s;
     g_autofree uint64_t *table = g_malloc(s->cluster);
-    bool mend = c->fix & BLOCK_FIX_ERRORS;
     for (uint32_t i = 0; i < s->l1_size; i++) {
-        uint64_t at = s->l1[i] & OFFSET_MASK, wrong = 0;
+        uint64_t at = s->l1[i] & OFFSET_MASK, mended = 0;
+        bool mend;
         if (!at || at & (s->cluster - 1) || at >> s->cluster_bits >= c->n)
             continue;
-        if (wrong_flag(c, s->l1[i])) {
-            report(c, "%s OFLAG_COPIED L2 cluster: l1_index=%u l1_entry=%" PRIx64 " refcount=%u",
-                   mend ? "Repairing" : "ERROR", i, s->l1[i], c->counts[at >> s->cluster_bits]);
-            *(mend ? &c->r->corruptions_fixed : &c->r->corruptions) += 1;
-            if (mend) {
-                s->l1[i] ^= COPIED;
-                uint64_t entry = be64(s->l1[i]);
-                int err = block_write_buf(s->node.file, s->l1_offset + (uint64_t)i * 8, &entry, 8);
-                if (err)
-                    return err;
-            }
+        if (wrong_flag(c, "L2 cluster: l1_entry", s->l1[i], &mend) && mend) {
+            s->l1[i] ^= COPIED;
+            uint64_t entry = be64(s->l1[i]);
+            int err = block_write_buf(s->node.file, s->l1_offset + (uint64_t)i * 8, &entry, 8);
+            if (err)
+                return err;
         }
         int err = block_read_buf(s->node.file, at, table, s->cluster);
         if (err)
             return err;
         for (uint64_t k = 0; k < s->cluster / 8; k += s->entry_words) {
             uint64_t word = be64(table[k]);
-            if (word & COMPRESSED || !wrong_flag(c, word))
+            if (word & COMPRESSED || !wrong_flag(c, "data cluster: l2_entry", word, &mend) || !mend)
                 continue;
-            report(c, "%s OFLAG_COPIED data cluster: l2_entry=%" PRIx64 " refcount=%u", mend ? "Repairing" : "ERROR", word,
-                   c->counts[(word & OFFSET_MASK) >> s->cluster_bits]);
-            *(mend ? &c->r->corruptions_fixed : &c->r->corruptions) += 1;
             table[k] = be64(word ^ COPIED);
-            wrong++;
+            mended++;
         }
-        if (wrong && mend) {
+        if (mended) {
             cache_forget(s, &s->l2, at, s->cluster);
             if ((err = block_write_buf(s->node.file, at, table, s->cluster)))
                 return err;

@@ -25,6 +25,16 @@ int qcow2_put64(Qcow2 *s, unsigned at, uint64_t value)
     return err ? err : block_flush(s->node.file);
 }
 
+int qcow2_put_l1(Qcow2 *s, uint64_t size, uint32_t entries, uint64_t offset)
+{
+    uint8_t b[AT_REFTABLE_OFFSET - AT_SIZE] = {0};      /* no encryption between them */
+    put64(b, size);
+    put32(b + AT_L1_SIZE - AT_SIZE, entries);
+    put64(b + AT_L1_OFFSET - AT_SIZE, offset);
+    int err = block_write_buf(s->node.file, AT_SIZE, b, sizeof(b));
+    return err ? err : block_flush(s->node.file);
+}
+
 /* ---- reading ---- */
 
 /* Names of features that we do not know may stand in a table within the image. */

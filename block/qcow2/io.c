@@ -270,7 +270,7 @@ static void end_allocation(Qcow2 *s, Allocation *a)
 
 /* An image that is written to is marked until it is closed, if its counts may lag behind. Ours never
  * do; but who opens it must not find features that claim to know the content. */
-static int begin_writing(Qcow2 *s)
+int qcow2_begin_writing(Qcow2 *s)
 {
     if (s->damaged)
         return EIO;
@@ -286,7 +286,7 @@ static int write_new(Qcow2 *s, const BlockIo *io, uint64_t skip, uint64_t *done,
     uint64_t offset = io->offset + skip, first = offset & ~(s->cluster - 1);
     Step step;
     *done = 0;
-    int err = begin_writing(s);
+    int err = qcow2_begin_writing(s);
     if (err)
         return err;
     fiber_lock(&s->meta);
@@ -345,7 +345,7 @@ static int write_all(Qcow2 *s, const BlockIo *io)
                 block_io_part(io, done, n, iov, &part);
             part.offset = run.host;
             part.flags &= ~BLOCK_FUA;
-            err = s->autoclear ? begin_writing(s) : 0;
+            err = s->autoclear ? qcow2_begin_writing(s) : 0;
             if (!err)
                 err = block_write(s->node.file, &part);
         }
@@ -395,7 +395,7 @@ static void clear_entry(Qcow2 *s, Slice *slice, unsigned i, bool zeroes, bool ke
 
 static int clear_clusters(Qcow2 *s, uint64_t offset, uint64_t end, bool zeroes, bool keep)
 {
-    int err = begin_writing(s);
+    int err = qcow2_begin_writing(s);
     for (; !err && offset < end; offset += s->cluster) {
         fiber_lock(&s->meta);
         if (wait_for_others(s, offset, offset + s->cluster)) {
@@ -501,7 +501,7 @@ int qcow2_write_compressed(BlockNode *n, const BlockIo *io)
     Slice *slice;
     unsigned i;
     fiber_lock_shared(&s->flow);
-    int err = begin_writing(s);
+    int err = qcow2_begin_writing(s);
     fiber_lock(&s->meta);
     err = err ? err : qcow2_alloc_bytes(s, size, &at);
     err = err ? err : block_write_buf(n->file, at, out, size);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qcow2 images against a flat model, with random requests of many fibers at a time. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #include <glib/gstdio.h>
@@ -272,6 +273,196 @@ static void crash(gconstpointer data)
     image_free(m);
 }
 
+/* ---- snapshots ---- */
+
+enum { MOST_SNAPSHOTS = 4 };
+
+typedef struct Kept {
+    char *name;
+    uint8_t *content;
+} Kept;
+
+static bool snapshot(Image *m, BlockSnapshotOp op, const char *name, GError **error)
+{
+    SnapshotInfo what = {.name = (char *)name, .date_sec = 1, .vm_clock_sec = 2};
+    return block_snapshot(m->n, op, &what, error);
+}
+
+static void take(Image *m, Kept *k, unsigned number)
+{
+    g_autoptr(GError) error = NULL;
+    *k = (Kept){g_strdup_printf("name %u", number), g_memdup2(m->model, m->size)};
+    snapshot(m, SNAPSHOT_CREATE, k->name, &error);
+    g_assert_no_error(error);
+}
+
+static void drop(Image *m, Kept *k)
+{
+    g_autoptr(GError) error = NULL;
+    snapshot(m, SNAPSHOT_DELETE, k->name, &error);
+    g_assert_no_error(error);
+    g_free(k->name);
+    g_free(k->content);
+    *k = (Kept){0};
+}
+
+static void go_back(Image *m, const Kept *k)
+{
+    g_autoptr(GError) error = NULL;
+    snapshot(m, SNAPSHOT_APPLY, k->name, &error);
+    g_assert_no_error(error);
+    memcpy(m->model, k->content, m->size);
+}
+
+/* Seen without applying it, beside the image that is open. */
+static void look(Image *m, const Kept *k)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree uint8_t *model = m->model;
+    BlockNode *n = m->n;
+    BlockOpen w = {.filename = m->path, .format = "qcow2", .read_only = true};
+    g_autoptr(Json) o = json_object();
+    json_set_text(o, "force-share", "on");
+    w.options = o;
+    g_assert_cmpint(block_sync(m->n, BLOCK_FLUSH, 0, NULL, 0), ==, 0);
+    m->n = block_open_file(m->t->vm, &w, &error);
+    g_assert_no_error(error);
+    snapshot(m, SNAPSHOT_SHOW, k->name, &error);
+    g_assert_no_error(error);
+    m->model = k->content;
+    compare(m);
+    block_free(m->n);
+    m->n = n;
+    m->model = g_steal_pointer(&model);
+}
+
+/* With counts of one bit nothing can have two users, and the image stays as it was. */
+static void refuse(Image *m)
+{
+    g_autoptr(GError) error = NULL;
+    random_round(m, false);
+    g_assert_false(snapshot(m, SNAPSHOT_CREATE, "x", &error));
+    g_assert_nonnull(error);
+    reopen(m);
+}
+
+static void snapshots(gconstpointer data)
+{
+    const Shape *shape = data;
+    Image *m = image_new(shape);
+    Kept kept[MOST_SNAPSHOTS] = {0};
+    unsigned most = shape->bits == 2 ? 1 : MOST_SNAPSHOTS;      /* applying one needs another user */
+    if (shape->bits == 1)
+        refuse(m);
+    for (unsigned i = 0; i < 40 && shape->bits > 1; i++) {
+        Kept *k = &kept[g_test_rand_int_range(0, most)];
+        for (unsigned r = g_test_rand_int_range(0, 4); r; r--)
+            random_round(m, false);
+        if (!k->name)
+            take(m, k, i);
+        else if (g_test_rand_int_range(0, 3))
+            g_test_rand_bit() ? look(m, k) : go_back(m, k);
+        else
+            drop(m, k);
+        if (i % 10 == 9)
+            reopen(m);
+    }
+    for (unsigned i = 0; i < most; i++)
+        if (kept[i].name)
+            drop(m, &kept[i]);
+    reopen(m);
+    image_free(m);
+}
+
+/* ---- a disk that dies in the middle ---- */
+
+/* Its storage takes so many more requests; the test's state, for a driver has none of its own. */
+static struct {
+    const BlockDriver *real;
+    BlockDriver mine;
+    int left;
+} dying;
+
+static int dying_write(BlockNode *n, const BlockIo *io) { return dying.left-- > 0 ? dying.real->write(n, io) : EIO; }
+static int dying_flush(BlockNode *n) { return dying.left-- > 0 ? dying.real->flush(n) : EIO; }
+
+static void die_after(Image *m, int requests)
+{
+    BlockNode *file = m->n->file;
+    dying.real = file->driver;
+    dying.mine = *file->driver;
+    dying.mine.write = dying_write;
+    dying.mine.flush = dying_flush;
+    dying.left = requests;
+    file->driver = &dying.mine;
+}
+
+/* The image as it is in a file: before or after, but whole. */
+static void check_whole(Image *m, const char *path, const uint8_t *before, const uint8_t *after)
+{
+    g_autofree uint8_t *all = g_malloc(m->size);
+    g_autofree char *own = m->path;
+    BlockCheck r = {0};
+    m->path = (char *)path;
+    BlockNode *n = open_image(m, true);
+    g_assert_true(block_check(n, &r, 0, NULL));
+    g_assert_cmpuint(r.corruptions + r.errors, ==, 0);
+    g_assert_cmpint(block_sync(n, BLOCK_READ, 0, all, m->size), ==, 0);
+    g_assert_true(!memcmp(all, before, m->size) || !memcmp(all, after, m->size));
+    r = (BlockCheck){0};
+    g_assert_true(block_check(n, &r, BLOCK_FIX_LEAKS, NULL));
+    block_free(n);
+    m->path = g_steal_pointer(&own);
+}
+
+/* True when the disk lived long enough. */
+static bool try_to(Image *m, BlockSnapshotOp op, int requests, const uint8_t *after)
+{
+    g_autofree char *copy = g_build_filename(m->dir, "copy", NULL), *content = NULL;
+    gsize size;
+    die_after(m, requests);
+    bool done = snapshot(m, op, "name 0", NULL);
+    m->n->file->driver = dying.real;
+    g_assert_true(g_file_get_contents(m->path, &content, &size, NULL));
+    g_assert_true(g_file_set_contents(copy, content, size, NULL));
+    check_whole(m, copy, m->model, after);
+    g_unlink(copy);
+    block_free(m->n);
+    check_whole(m, m->path, m->model, after);
+    m->n = open_image(m, false);
+    g_assert_cmpint(block_sync(m->n, BLOCK_READ, 0, m->model, m->size), ==, 0);
+    return done;
+}
+
+static void dying_disk(gconstpointer data)
+{
+    const Shape *shape = data;
+    Image *m = image_new(shape);
+    static const BlockSnapshotOp ops[] = {SNAPSHOT_CREATE, SNAPSHOT_APPLY, SNAPSHOT_DELETE};
+    for (unsigned i = 0; i < 3 && shape->cluster >= 16384; i++) {
+        g_autofree uint8_t *after = g_malloc(m->size);
+        for (int requests = 0;; requests++) {
+            Kept k = {0};
+            random_round(m, false);
+            if (ops[i] != SNAPSHOT_CREATE) {
+                while (snapshot(m, SNAPSHOT_DELETE, "name 0", NULL))
+                    ;
+                take(m, &k, 0);
+                memcpy(after, m->model, m->size);
+                random_round(m, false);
+            }
+            g_assert_cmpint(block_sync(m->n, BLOCK_FLUSH, 0, NULL, 0), ==, 0);
+            bool done = try_to(m, ops[i], requests, ops[i] == SNAPSHOT_APPLY ? after : m->model);
+            g_free(k.name);
+            g_free(k.content);
+            if (done)
+                break;
+        }
+        compare(m);
+    }
+    image_free(m);
+}
+
 static void resizing(gconstpointer data)
 {
     Image *m = image_new(data);
@@ -297,6 +488,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(shapes); i++) {
         static const struct { const char *name; GTestDataFunc fn; } tests[] = {
             {"random", random_requests}, {"discard", random_discards}, {"crash", crash}, {"resize", resizing},
+            {"snapshots", snapshots}, {"dying", dying_disk},
         };
         for (unsigned k = 0; k < G_N_ELEMENTS(tests); k++) {
             g_autofree char *path = g_strdup_printf("/qcow2/%s/%s", tests[k].name, shapes[i].name);

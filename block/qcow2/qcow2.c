@@ -92,6 +92,7 @@ static void set_options(Qcow2 *s, const BlockdevOptions *o)
     const BlockdevOptionsQcow2 *q = o->u.qcow2;
     s->discard_down = q->has_pass_discard_request ? q->pass_discard_request
                                                   : o->has_discard && o->discard == BLOCKDEV_DISCARD_OPTIONS_UNMAP;
+    s->discard_snapshots = !q->has_pass_discard_snapshot || q->pass_discard_snapshot;
     s->no_checks = q->has_overlap_check && q->overlap_check == QCOW2_OVERLAP_CHECK_MODE_NONE;
 }
 
@@ -206,6 +207,8 @@ static bool qcow2_reopen(BlockNode *n, const BlockdevOptions *o, GError **error)
         return false;
     if (!read_only && n->file->read_only)
         return error_set(error, "Cannot make block node read-write: its storage '%s' is read-only", n->file->name);
+    if (!read_only && s->snapshot_view)
+        return error_set(error, "Cannot make block node read-write: it shows a snapshot");
     if (!read_only && s->incompatible & INCOMPAT_CORRUPT)
         return error_set(error, "qcow2: Image is corrupt; cannot be opened read/write");
     if (!reopen_below(s, o->u.qcow2, error))
@@ -229,6 +232,6 @@ static const BlockDriver qcow2 = {
     .discard = qcow2_discard, .write_zeroes = qcow2_write_zeroes, .map = qcow2_map, .info = qcow2_info,
     .write_compressed = qcow2_write_compressed, .probe = qcow2_probe, .resize = qcow2_resize,
     .check = qcow2_check, .create = qcow2_create, .change_backing = qcow2_change_backing,
-    .reopen = qcow2_reopen,
+    .reopen = qcow2_reopen, .snapshot = qcow2_snapshot,
 };
 BLOCK_DRIVER(qcow2);

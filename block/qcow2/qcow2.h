@@ -70,7 +70,7 @@ typedef struct Extension {
 
 typedef struct Snapshot {
     uint64_t l1_offset, vm_state, disk_size, clock_ns, icount;
-    uint32_t l1_size, date_sec, date_nsec, vm_state32;
+    uint32_t l1_size, date_sec, date_nsec;
     char *id, *name;
     uint8_t *extra;             /* as it stands in the file */
     uint32_t extra_size;
@@ -114,6 +114,8 @@ typedef struct Qcow2 {
     uint64_t unpacked_at;       /* entry of the compressed cluster in `unpacked`; 0: none */
     uint8_t *unpacked;
     bool discard_down, no_checks, damaged;
+    bool discard_snapshots;     /* what snapshots let go is discarded below */
+    bool snapshot_view;         /* l1 is a snapshot's: read only */
     bool all_zero;              /* what nobody uses in the file is zeroes: it was just made */
 } Qcow2;
 
@@ -147,6 +149,8 @@ int qcow2_alloc(Qcow2 *s, uint64_t *n, bool exactly, uint64_t *offset);
 int qcow2_alloc_bytes(Qcow2 *s, uint64_t bytes, uint64_t *offset);
 /* Later, see above. */
 void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes);
+/* At once: what referred to it is safely gone from the file. */
+int qcow2_let_go(Qcow2 *s, uint64_t offset, uint64_t bytes);
 /* Flushes, then lets counts fall. No lock is held. */
 int qcow2_settle(Qcow2 *s);
 uint64_t block_count_get(const Qcow2 *s, const void *block, uint64_t index);
@@ -185,6 +189,8 @@ int qcow2_discard(BlockNode *n, uint64_t offset, uint64_t bytes);
 int qcow2_write_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned flags);
 int qcow2_write_compressed(BlockNode *n, const BlockIo *io);
 int qcow2_map(BlockNode *n, uint64_t offset, uint64_t bytes, BlockExtent *e);
+/* Before the first change of anything; EIO for a corrupt image. */
+int qcow2_begin_writing(Qcow2 *s);
 /* Gives all guest clusters of the range a place. */
 int qcow2_preallocate(Qcow2 *s, uint64_t from, uint64_t to);
 
@@ -199,12 +205,21 @@ bool qcow2_read_header(Qcow2 *s, GError **error);
 int qcow2_write_header(Qcow2 *s);
 int qcow2_put32(Qcow2 *s, unsigned at, uint32_t value);
 int qcow2_put64(Qcow2 *s, unsigned at, uint64_t value);
+/* A size with the top table that covers it, at once. */
+int qcow2_put_l1(Qcow2 *s, uint64_t size, uint32_t entries, uint64_t offset);
 uint8_t *qcow2_make_header(const Qcow2 *s);
 
-/* snapshot.c */
+/* snapshot-table.c */
 bool qcow2_read_snapshots(Qcow2 *s, GError **error);
+void qcow2_free_snapshot(Snapshot *t);
 void qcow2_free_snapshots(Qcow2 *s);
 void qcow2_list_snapshots(Qcow2 *s, ImageInfo *info);
+/* Writes the table elsewhere and makes it the image's; then the list is the image's, whatever is returned.
+ * *used: the file may lead to that table; if not, nothing has changed. */
+int qcow2_write_snapshots(Qcow2 *s, Snapshot *list, uint32_t n, bool *used);
+
+/* snapshot.c */
+bool qcow2_snapshot(BlockNode *n, BlockSnapshotOp op, const SnapshotInfo *what, GError **error);
 
 /* resize.c */
 bool qcow2_resize(BlockNode *n, uint64_t size, PreallocMode prealloc, GError **error);

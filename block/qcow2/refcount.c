@@ -261,9 +261,9 @@ void qcow2_free_later(Qcow2 *s, uint64_t offset, uint64_t bytes)
     g_array_append_val(s->freed, f);
 }
 
-static int let_go(Qcow2 *s, const Freed *f)
+int qcow2_let_go(Qcow2 *s, uint64_t offset, uint64_t bytes)
 {
-    uint64_t first = f->offset >> s->cluster_bits, end = clusters_of(s, f->offset + f->bytes), gone = 0;
+    uint64_t first = offset >> s->cluster_bits, end = clusters_of(s, offset + bytes), gone = 0;
     int result = 0;
     for (uint64_t i = first; i <= end; i++) {
         uint64_t count = 1;
@@ -278,11 +278,11 @@ static int let_go(Qcow2 *s, const Freed *f)
             continue;
         }
         if (gone) {
-            uint64_t at = (i - gone) << s->cluster_bits, bytes = gone << s->cluster_bits;
-            cache_forget(s, &s->l2, at, bytes);
+            uint64_t at = (i - gone) << s->cluster_bits, n = gone << s->cluster_bits;
+            cache_forget(s, &s->l2, at, n);
             s->unpacked_at = 0;
             if (s->discard_down)
-                block_discard(s->node.file, at, bytes);
+                block_discard(s->node.file, at, n);
         }
         gone = 0;
         result = result ? result : err;
@@ -296,7 +296,8 @@ static int apply(Qcow2 *s, const GArray *list)
     fiber_lock(&s->flow);
     fiber_lock(&s->meta);
     for (unsigned i = 0; i < list->len; i++) {
-        int err = let_go(s, &g_array_index(list, Freed, i));
+        const Freed *f = &g_array_index(list, Freed, i);
+        int err = qcow2_let_go(s, f->offset, f->bytes);
         result = result ? result : err;
     }
     fiber_unlock(&s->meta);

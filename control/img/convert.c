@@ -146,6 +146,17 @@ typedef struct Sources {
     uint64_t size;
 } Sources;
 
+static bool show_snapshot(Img *m, BlockNode *n, GError **error)
+{
+    if (m->args->len > 2)
+        return error_set(error, "No support for concatenating multiple snapshot");
+    g_autoptr(SnapshotInfo) which = img_find_snapshot(n, m->snapshot, error);
+    if (which && block_snapshot(n, SNAPSHOT_SHOW, which, error))
+        return true;
+    g_prefix_error(error, "Failed to load snapshot: ");
+    return false;
+}
+
 static bool open_sources(Img *m, Sources *s, GError **error)
 {
     for (unsigned i = 0; i + 1 < m->args->len; i++) {
@@ -153,6 +164,8 @@ static bool open_sources(Img *m, Sources *s, GError **error)
         if (!n)
             return false;
         g_ptr_array_add(s->nodes, n);
+        if (m->snapshot && !show_snapshot(m, n, error))
+            return false;
         s->size += block_size(n);
     }
     return true;
@@ -192,9 +205,7 @@ int img_convert(Img *m, GError **error)
     bool zeroed = false;
     uint64_t sparse = GRAIN;
     BlockNode *to = NULL;
-    if (m->snapshot)
-        error_set(error, "-l: reading internal snapshots is not implemented yet");
-    else if ((!m->sparse || img_number(m->sparse, &sparse, error)) && open_sources(m, &s, error))
+    if ((!m->sparse || img_number(m->sparse, &sparse, error)) && open_sources(m, &s, error))
         to = make_target(m, filename, format, s.size, &zeroed, error);
     if (to && m->compress && !to->driver->write_compressed) {
         error_set(error, "Compression not supported for this file format");

@@ -135,6 +135,7 @@ static const struct option long_options[] = {
 static bool set_option(Img *m, const char *command, int c, char *value, GError **error)
 {
     bool snapshot = !strcmp(command, "snapshot"), map = !strcmp(command, "map");
+    m->actions += snapshot && c < OUTPUT && strchr("lacd", c);
     switch (c) {
     case 'f': m->format = value; break;
     case 'F': *(!strcmp(command, "compare") ? &m->out_format : &m->backing_format) = value; break;

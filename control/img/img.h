@@ -17,6 +17,7 @@ typedef struct Img {
     GPtrArray *args;            /* what is no option */
     bool json, quiet, progress, share, image_opts, chain, compress, no_create, unsafe, strict, shrink, salvage;
     bool list, create, apply, remove;
+    unsigned actions;           /* how many of these */
     const char *tag, *repair, *size, *object, *workers, *prealloc, *start, *length;
 } Img;
 
@@ -35,6 +36,10 @@ Json *img_options(Img *m, GError **error);
 bool img_number(const char *text, uint64_t *value, GError **error);
 /* Next stretch that is stored alike, the layers of host files included. */
 int img_extent(BlockNode *n, uint64_t offset, uint64_t bytes, BlockExtent *e);
+void img_print_snapshots(const SnapshotInfoList *list);
+/* The snapshot that an option names: snapshot.id=…,snapshot.name=…, an id or a name. NULL: none is. The
+ * caller frees. */
+SnapshotInfo *img_find_snapshot(BlockNode *n, const char *text, GError **error);
 /* "1.5 GiB". */
 char *img_size(uint64_t bytes);
 void img_progress(Img *m, uint64_t done, uint64_t all);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* qemu-img info, check, map, compare, snapshot. */
+/* qemu-img info, check, map, compare. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ static void close_image(BlockNode *n)
 
 /* ---- info ---- */
 
-static void print_snapshots(const SnapshotInfoList *list)
+void img_print_snapshots(const SnapshotInfoList *list)
 {
     printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
     for (size_t i = 0; i < list->count; i++) {
@@ -67,7 +67,7 @@ static void print_info(BlockNode *n, const ImageInfo *i)
             printf("backing file format: %s\n", i->backing_filename_format);
     }
     if (i->snapshots && i->snapshots->count)
-        print_snapshots(i->snapshots);
+        img_print_snapshots(i->snapshots);
     if (i->format_specific)
         print_specific(i->format_specific);
     BlockNode *file = block_file(n);
@@ -382,26 +382,4 @@ int img_compare(Img *m, GError **error)
     close_image(a);
     close_image(b);
     return status;
-}
-
-/* ---- snapshot ---- */
-
-int img_snapshot(Img *m, GError **error)
-{
-    if (m->args->len != 1) {
-        error_set(error, "Expecting one image file name");
-        return 1;
-    }
-    if (m->create || m->apply || m->remove) {
-        error_set(error, "making, applying and deleting internal snapshots is not implemented yet; -l lists them");
-        return 1;
-    }
-    BlockNode *n = img_open(m, m->args->pdata[0], m->format, NULL, "b", error);
-    if (!n)
-        return 1;
-    g_autoptr(ImageInfo) i = block_image_info(n, false);
-    if (i->snapshots && i->snapshots->count)
-        print_snapshots(i->snapshots);
-    close_image(n);
-    return 0;
 }

@@ -4,6 +4,7 @@
 
 #include "block/block.h"
 #include "block/throttle.h"
+#include "core/clock.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
 
@@ -116,6 +117,84 @@ bool qmp_change_backing_file(Vm *vm, const char *device, const char *node_name, 
     }
     BlockNode *below = block_backing(n);
     return block_change_backing(n, backing, below ? block_driver_name(below) : NULL, error);
+}
+
+/* ---- snapshots within images ---- */
+
+static BlockNode *snapshot_node(Vm *vm, const char *device, GError **error)
+{
+    Drive *d = vm_service_find(vm, "drive", device);
+    BlockNode *n = d && d->node ? d->node : block_find(vm, device);
+
+    if (!n && d) {
+        error_set(error, "Device '%s' has no medium", device);
+    } else if (!n) {
+        error_set(error, "Cannot find device='%s' nor node-name='%s'", device, device);
+    } else if (block_read_only(n)) {
+        error_set(error, "Device '%s' is read only", device);
+    } else if (!block_with_snapshots(n)) {
+        error_set(error, "Block format '%s' used by device '%s' does not support internal snapshots",
+                  block_driver_name(n), device);
+    } else {
+        return block_with_snapshots(n);
+    }
+    return NULL;
+}
+
+static SnapshotInfo *find_snapshot(BlockNode *n, const char *id, const char *name)
+{
+    g_autoptr(ImageInfo) info = block_image_info(n, false);
+
+    for (size_t i = 0; info->snapshots && i < info->snapshots->count; i++) {
+        SnapshotInfo *s = info->snapshots->items[i];
+        if ((!id || !strcmp(s->id, id)) && (!name || !strcmp(s->name, name))) {
+            info->snapshots->items[i] = NULL;
+            return s;
+        }
+    }
+    return NULL;
+}
+
+bool qmp_blockdev_snapshot_internal_sync(Vm *vm, const char *device, const char *name, GError **error)
+{
+    BlockNode *n = snapshot_node(vm, device, error);
+    int64_t now = g_get_real_time(), clock = clock_ns(vm, CLOCK_K_VIRTUAL);
+    SnapshotInfo made = {.name = (char *)name, .date_sec = now / G_USEC_PER_SEC,
+                         .date_nsec = now % G_USEC_PER_SEC * 1000, .vm_clock_sec = clock / 1000000000,
+                         .vm_clock_nsec = clock % 1000000000};
+
+    if (!n) {
+        return false;
+    }
+    if (!*name) {
+        return error_set(error, "Name is empty");
+    }
+    g_autoptr(SnapshotInfo) other = find_snapshot(n, NULL, name);
+    if (other) {
+        return error_set(error, "Snapshot with name '%s' already exists on device '%s'", name, device);
+    }
+    return block_snapshot(n, SNAPSHOT_CREATE, &made, error);
+}
+
+SnapshotInfo *qmp_blockdev_snapshot_delete_internal_sync(Vm *vm, const char *device, const char *id,
+                                                         const char *name, GError **error)
+{
+    BlockNode *n = snapshot_node(vm, device, error);
+
+    if (!n) {
+        return NULL;
+    }
+    if (!id && !name) {
+        error_set(error, "Name or id must be provided");
+        return NULL;
+    }
+    g_autoptr(SnapshotInfo) found = find_snapshot(n, id, name);
+    if (!found) {
+        error_set(error, "Snapshot with id '%s' and name '%s' does not exist on device '%s'", id ? id : "null",
+                  name ? name : "null", device);
+        return NULL;
+    }
+    return block_snapshot(n, SNAPSHOT_DELETE, found, error) ? g_steal_pointer(&found) : NULL;
 }
 
 /* ---- limits ---- */

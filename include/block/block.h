@@ -114,6 +114,11 @@ int block_write_compressed(BlockNode *n, uint64_t offset, void *buf, uint64_t by
 unsigned block_cluster(const BlockNode *n);             /* unit of allocation, 0: none */
 /* Another image below, by name ("" or NULL: none), in the image and in the graph. */
 bool block_change_backing(BlockNode *n, const char *name, const char *format, GError **error);
+/* Snapshots within an image; ImageInfo lists them. what: for making one a name and what it tells of the
+ * machine, else its id, its name, or both. SHOW: the node, read only, has the snapshot's content. */
+typedef enum BlockSnapshotOp { SNAPSHOT_CREATE, SNAPSHOT_APPLY, SNAPSHOT_DELETE, SNAPSHOT_SHOW } BlockSnapshotOp;
+BlockNode *block_with_snapshots(BlockNode *n);          /* n or a node below; NULL: the format has no such */
+bool block_snapshot(BlockNode *n, BlockSnapshotOp op, const SnapshotInfo *what, GError **error);
 /* Makes an image: blockdev-create. */
 bool block_create(Vm *vm, const BlockdevCreateOptions *options, GError **error);
 /* Changes options of a node that exists: blockdev-reopen. */

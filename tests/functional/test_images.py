@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from machine import SOURCE, linux, passed
+from machine import SOURCE, Machine, linux, passed
 
 pytestmark = [pytest.mark.myna,
               pytest.mark.skipif(not shutil.which('qemu-img'), reason='needs qemu-utils')]
@@ -127,6 +127,59 @@ def test_same_answers(tmp_path):
     tool('qemu', 'img', 'check', image)
     tool('qemu', 'img', 'snapshot', '-a', 'before', image)
     tool('myna', 'io', '-f', 'qcow2', '-c', 'read -P 0xcd 1M 3M', image)
+
+
+def contents(who, image, tmp_path, snapshot=None):
+    raw = tmp_path / 'raw'
+    tool(who, 'img', 'convert', *(['-l', snapshot] if snapshot else []), '-f', 'qcow2', '-O', 'raw', image, raw)
+    return raw.read_bytes()
+
+
+@pytest.mark.parametrize('options', ['', 'compat=0.10', 'cluster_size=512', 'extended_l2=on', 'refcount_bits=64'])
+@pytest.mark.parametrize('maker, reader', PAIRS)
+def test_internal_snapshots(tmp_path, maker, reader, options):
+    image, kept = tmp_path / 'image', {}
+    tool(maker, 'img', 'create', '-q', '-f', 'qcow2', *(['-o', options] if options else []), image, '4M')
+    for i, (one, other) in enumerate([(maker, reader), (reader, maker), (maker, maker)]):
+        tool(one, 'io', '-f', 'qcow2', '-c', f'write -P {i + 1} {i * 200 + 3}k 500k', image)
+        tool(other, 'img', 'snapshot', '-c', f's{i}', image)
+        kept[f's{i}'] = contents('qemu', image, tmp_path)
+        tool('qemu', 'img', 'check', image)
+        tool('myna', 'img', 'check', image)
+    tool('myna', 'io', '-f', 'qcow2', '-c', 'write -P 9 0 2M', '-c', 'discard 3M 64k', image)
+    for who in (maker, reader):
+        for name, number in (('s0', '1'), ('s2', '3')):
+            assert contents(who, image, tmp_path, name) == kept[name]
+            assert contents(who, image, tmp_path, f'snapshot.id={number}') == kept[name]
+    listed = [tool(w, 'img', 'snapshot', '-l', image) for w in ('myna', 'qemu')]
+    assert listed[0] == listed[1] and 's2' in listed[0]
+    tool(reader, 'img', 'snapshot', '-a', 's1', image)
+    assert contents(maker, image, tmp_path) == kept['s1']
+    tool(maker, 'img', 'snapshot', '-d', 's1', image)
+    tool(reader, 'img', 'snapshot', '-d', 's2', image)
+    tool('qemu', 'img', 'check', image)
+    assert contents(maker, image, tmp_path) == kept['s1']
+    tool(maker, 'img', 'snapshot', '-a', 's0', image)
+    assert contents(reader, image, tmp_path) == kept['s0']
+    tool(maker, 'img', 'snapshot', '-d', 's0', image)
+    tool('qemu', 'img', 'check', image)
+    assert tool('myna', 'img', 'snapshot', '-l', image) == ''
+    tool('myna', 'img', 'snapshot', '-a', 's0', image, status=1)
+
+
+def test_snapshot_by_qmp(tmp_path):
+    image = tmp_path / 'image'
+    tool('myna', 'img', 'create', '-q', '-f', 'qcow2', image, '4M')
+    with Machine('x86_64', '-M', 'pc', '-S', '-drive',
+                 f'if=none,id=d,format=qcow2,file={image},node-name=n', qmp=True) as m:
+        m.qmp('blockdev-snapshot-internal-sync', device='d', name='a')
+        m.qmp('blockdev-snapshot-internal-sync', device='n', name='b')
+        gone = m.qmp('blockdev-snapshot-delete-internal-sync', device='d', name='a')
+        assert gone['id'] == '1' and gone['name'] == 'a'
+        disk = next(d for d in m.qmp('query-block') if d['device'] == 'd')
+        assert [s['name'] for s in disk['inserted']['image']['snapshots']] == ['b']
+    tool('qemu', 'img', 'check', image)
+    assert ' b ' in tool('qemu', 'img', 'snapshot', '-l', image)
 
 
 def test_repairs(tmp_path):

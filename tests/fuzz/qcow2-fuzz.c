@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz target: a qcow2 image of a stranger, opened, read, written to, checked. */
+/* Fuzz target: a qcow2 image of a stranger, opened, read, written to, its snapshots used, checked. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,6 +32,26 @@ static void requests(BlockNode *n, uint8_t seed)
     }
 }
 
+/* Snapshots of the image and new ones; not of long tables, through which the way is long. */
+static void snapshots(BlockNode *n, uint8_t seed)
+{
+    g_autoptr(ImageInfo) info = block_image_info(n, false);
+    SnapshotInfo made = {.name = "new", .date_sec = seed}, last = {.id = "1"};
+
+    if (info->snapshots && info->snapshots->count) {
+        last.id = info->snapshots->items[info->snapshots->count - 1]->id;
+    }
+    if (block_read_only(n)) {
+        block_snapshot(n, SNAPSHOT_SHOW, &last, NULL);
+        return;
+    }
+    block_snapshot(n, seed & 16 ? SNAPSHOT_APPLY : SNAPSHOT_DELETE, &last, NULL);
+    block_snapshot(n, SNAPSHOT_CREATE, &made, NULL);
+    requests(n, seed);
+    block_snapshot(n, SNAPSHOT_APPLY, &made, NULL);
+    block_snapshot(n, SNAPSHOT_DELETE, &made, NULL);
+}
+
 /* Whatever stands in it, the name of an image below is not followed. */
 static BlockNode *open_image(Vm *vm, const char *path, bool read_only)
 {
@@ -56,6 +76,9 @@ static void make_image(Vm *vm, const char *path, bool extended)
         block_write_buf(n, 3000, buf, 50000);
         block_write_compressed(n, 131072, buf, block_cluster(n));
         block_write_zeroes(n, 262144, 65536, BLOCK_MAY_UNMAP);
+        SnapshotInfo kept = {.name = "kept"};
+        block_snapshot(n, SNAPSHOT_CREATE, &kept, NULL);
+        block_write_buf(n, 30000, buf, 4000);
         block_free(n);
     }
 }
@@ -91,6 +114,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         BlockNode *n = open_image(t->vm, path, read_only);
         if (n) {
             requests(n, data[0]);
+            if (block_size(n) <= 64 << 20 && block_size(n->file) < 64 << 20 && *data & 32) {
+                snapshots(n, data[0]);
+            }
             BlockCheck r = {0};
             g_autoptr(ImageInfo) info = block_image_info(n, true);
             if (block_size(n->file) < 64 << 20) {
