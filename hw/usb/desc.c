@@ -15,7 +15,8 @@ typedef struct Out {
 static void put(Out *o, const void *bytes, unsigned n)
 {
     n = MIN(n, USB_CONTROL_MAX - o->n);
-    memcpy(o->data + o->n, bytes, n);
+    if (n)
+        memcpy(o->data + o->n, bytes, n);
     o->n += n;
 }
 #define PUT(o, ...) put(o, (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__}))

@@ -221,10 +221,12 @@ static void vex_at(Asm *a, unsigned op, int reg, const Access *x)
 
 static void body_load(Asm *a, const IrNode *n, const Access *x, int d)
 {
-    unsigned op = load_op(n->aux, n->type), plain = load_op(n->aux & ~IR_MSX, n->type);
     if (d >= XMM) {
         vex_at(a, vec_load_op(x->bytes), d - XMM, x);
-    } else if ((n->aux & IR_MBE) && x->bytes > 1) {
+        return;
+    }
+    unsigned op = load_op(n->aux, n->type), plain = load_op(n->aux & ~IR_MSX, n->type);
+    if ((n->aux & IR_MBE) && x->bytes > 1) {
         op_at(a, plain, d, x);
         swap_bytes(a, d, x->bytes);
         if (op != plain)
