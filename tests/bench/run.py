@@ -8,6 +8,7 @@ returns a checksum: a number counts only if all emulators (and the host, for amd
 """
 
 import argparse
+import ctypes
 import datetime
 import json
 import math
@@ -212,7 +213,8 @@ class Bench:
                 return resident_beside(m.process.pid, 512 << 20) / 2**20
         return self.both('memory', measure, 2)
 
-    def block(self, guest):
+    def block(self, guest, pattern='random', factor=1):
+        """Requests a second times factor."""
         disk = self.folder / 'disk'
         if not disk.exists():
             with open(disk, 'wb') as file:
@@ -222,24 +224,37 @@ class Bench:
         def measure(emulator):
             with self.boot(emulator, guest, 'blkread', '-drive',
                            f'if=none,id=d,format=raw,file={disk}', '-device',
-                           'virtio-blk-device,drive=d', append='myna.seconds=5') as m:
-                return float(m.line(r'MYNA-IOPS (\d+) \d+', 90).group(1))
-        return self.both('virtio-blk', measure)
+                           'virtio-blk-device,drive=d',
+                           append=f'myna.seconds=5 myna.pattern={pattern}') as m:
+                return float(m.line(r'MYNA-IOPS (\d+) \d+', 90).group(1)) * factor
+        return self.both(f'virtio-blk {pattern}', measure)
 
-    def network(self, guest, megabytes=128):
+    def network(self, guest, link, way, megabytes):
+        """MiB/s of one TCP connection: link user or tap, way down (to the guest) or up."""
         def measure(emulator):
-            server = socket.create_server(('127.0.0.1', 0))
-            threading.Thread(target=give, args=(server, megabytes), daemon=True).start()
-            with self.boot(emulator, guest, 'netread', '-netdev', 'user,id=n', '-device',
-                           'virtio-net-device,netdev=n',
-                           append=f'myna.down={server.getsockname()[1]}') as m:
-                m.line('MYNA-BEGIN netread', 90)
-                start = time.monotonic()
-                count = int(m.line(r'MYNA-RECEIVED (\d+)', 180).group(1))
-                assert count == megabytes << 20, f'{count} bytes arrived'
-                return megabytes / (time.monotonic() - start)
-        return self.both('virtio-net', measure)
-
+            with socket.create_server(('10.0.2.2' if link == 'tap' else '127.0.0.1', 0)) as server:
+                sink = []
+                port = server.getsockname()[1]
+                threading.Thread(target=give if way == 'down' else take, daemon=True,
+                                 args=(server, megabytes, sink)).start()
+                words = f'myna.{way}={port} myna.megabytes={megabytes}'
+                netdev = 'user,id=n'
+                if link == 'tap':
+                    words += ' myna.address=10.0.2.15'
+                    netdev = 'tap,id=n,ifname=bench0,script=no,downscript=no'
+                with self.boot(emulator, guest, 'netread', '-netdev', netdev, '-device',
+                               'virtio-net-device,netdev=n', append=words) as m:
+                    begun = m.serial.arrival(m.line('MYNA-BEGIN netread', 90).start())
+                    if way == 'down':
+                        mark = m.line(r'MYNA-RECEIVED (\d+)', 120)
+                        count, end = int(mark.group(1)), m.serial.arrival(mark.start())
+                    else:
+                        m.line('MYNA-PASS netread', 120)
+                        count, end = sink or (0, 0)
+                    assert count == megabytes << 20, f'{count} bytes arrived'
+                    return megabytes / (end - begun)
+        what = f'virtio-net, {link} {way}'
+        return in_namespace(self.both, what, measure) if link == 'tap' else self.both(what, measure)
 
     def machine(self, raw):
         """Yields the lines of the section on machines, row by row."""
@@ -250,8 +265,18 @@ class Bench:
                 (f'process start to QMP greeting, {board}', guest, self.greeting, 's', 'less', 4),
                 (f'resident beside guest RAM, {board}', guest, self.memory, 'MiB', 'less', 1),
                 (f'virtio-blk 4 KiB random reads, {board}', guest, self.block, '/s', 'more', 0),
-                (f'virtio-net from the host, {board}', guest, self.network, 'MiB/s', 'more', 1),
+                (f'virtio-blk 256 KiB reads in order, {board}', guest,
+                 lambda g: self.block(g, 'sequential', 1 / 4), 'MiB/s', 'more', 0),
+                (f'virtio-net from the host, user, {board}', guest,
+                 lambda g: self.network(g, 'user', 'down', 24), 'MiB/s', 'more', 1),
+                (f'virtio-net to the host, user, {board}', guest,
+                 lambda g: self.network(g, 'user', 'up', 16), 'MiB/s', 'more', 1),
+                (f'virtio-net from the host, tap, {board}', guest,
+                 lambda g: self.network(g, 'tap', 'down', 32), 'MiB/s', 'more', 1),
+                (f'virtio-net to the host, tap, {board}', guest,
+                 lambda g: self.network(g, 'tap', 'up', 24), 'MiB/s', 'more', 1),
             ]
+        rows = [row for row in rows if not self.args.row or any(r in row[0] for r in self.args.row)]
         yield from ('## The machine', '', '| | QEMU | Myna | Myna vs QEMU |', '|---|---|---|---|')
         for name, guest, measure, unit, better, digits in rows:
             say(name)
@@ -260,12 +285,50 @@ class Bench:
         yield ''
 
 
-def give(server, megabytes):
+def give(server, megabytes, _):
+    """Sends to the first client; one who goes away early is seen by its own side."""
     block = bytes(1 << 20)
-    client, _ = server.accept()
-    with client, server:
-        for _ in range(megabytes):
-            client.sendall(block)
+    try:
+        client, _ = server.accept()
+        with client:
+            for _ in range(megabytes):
+                client.sendall(block)
+    except OSError:
+        pass
+
+
+def take(server, megabytes, sink):
+    """Appends the number of bytes that the first client sent, and when the last came."""
+    count = 0
+    try:
+        client, _ = server.accept()
+        with client:
+            while count < megabytes << 20 and (data := client.recv(1 << 20)):
+                count += len(data)
+        sink += [count, time.monotonic()]
+    except OSError:
+        pass
+
+
+def in_namespace(function, *args):
+    """Runs it in a thread that has a network of its own, with a tap device bench0."""
+    answer = []
+
+    def run():
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(0x40000000):                                    # CLONE_NEWNET
+            say(f'no network namespace: {os.strerror(ctypes.get_errno())}')
+            answer.append({'Myna': [], 'QEMU': []})
+            return
+        for line in ('link set lo up', 'tuntap add bench0 mode tap vnet_hdr',
+                     'addr add 10.0.2.2/24 dev bench0', 'link set bench0 up'):
+            subprocess.run(['ip', *line.split()], check=True)
+        answer.append(function(*args))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    return answer[0]
 
 
 def resident_beside(pid, ram):
@@ -355,6 +418,7 @@ def main():
     parser.add_argument('--suite', action='append', choices=[*SUITES, 'machine'],
                         help='only these (default: all)')
     parser.add_argument('--group', action='append', choices=GROUPS, help='only these programs')
+    parser.add_argument('--row', action='append', help='only these rows of the machine')
     parser.add_argument('--repeat', type=int, default=3, help='rounds; the best one counts')
     parser.add_argument('--tsc-khz', type=int, default=2000000, help=argparse.SUPPRESS)
     parser.add_argument('--json', type=Path, help='write the raw numbers here')
