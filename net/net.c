@@ -230,6 +230,9 @@ bool nic_attach(NetClient *nic, Device *dev, const NetClientOps *ops, Netdev *ne
     if (netdev && netdev->client.peer)
         return error_set(error, "property 'netdev': '%s' is in use by '%s'", netdev->client.name,
                          netdev->client.peer->name);
+    if (netdev_outside(netdev) && !ops->lends_queues)
+        return error_set(error, "netdev '%s': only virtio-net can lend its queues to another program",
+                         netdev->client.name);
     if (mac[0] & 1)
         return error_set(error, "property 'mac': %02x:%02x:%02x:%02x:%02x:%02x is the address of a group",
                          mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
@@ -253,6 +256,8 @@ void nic_detach(NetClient *nic)
     vm_service_remove(nic->vm, "nic", nic->name);
     net_client_finish(nic);
 }
+
+struct Chardev *netdev_outside(const Netdev *n) { return n ? n->client.outside : NULL; }
 
 unsigned netdev_queues(const Netdev *n) { return n ? 1 + n->n_more : 1; }
 

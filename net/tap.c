@@ -146,7 +146,8 @@ static bool refuse(const NetdevTapOptions *o, GError **error)
     bool vhost = (o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce);
     bool more = o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr || o->has_queues;
     if (vhost && !o->vhostfd && !o->vhostfds && access("/dev/vhost-net", R_OK | W_OK) < 0)
-        return error_set_errno(error, errno, "vhost=on: /dev/vhost-net");
+        return error_set(error, "vhost=on: /dev/vhost-net: %s; 'modprobe vhost_net' as root makes it, and "
+                         "vhost=off does the same without the kernel", g_strerror(errno));
     if (vhost || o->vhostfd || o->vhostfds)
         return error_set(
             error, "vhost=on is not implemented yet; vhost=off does the same without the kernel");

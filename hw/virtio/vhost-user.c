@@ -233,7 +233,15 @@ static bool start_ring(Vhost *h, VhostQueue *q)
     return set_state(u, SET_VRING_NUM, q->index, q->size) && set_state(u, SET_VRING_BASE, q->index, 0) &&
            say(u, &addr, SET_VRING_ADDR, sizeof(addr.addr), NULL, 0) &&
            say(u, &fd2, SET_VRING_CALL, 8, &q->call, 1) && say(u, &fd, SET_VRING_KICK, 8, &q->kick, 1) &&
-           (!(h->features & F_PROTOCOL) || set_state(u, SET_VRING_ENABLE, q->index, 1));
+           (!(h->features & F_PROTOCOL) || set_state(u, SET_VRING_ENABLE, q->index, !q->disabled));
+}
+
+void vhost_user_enable(VhostUser *u, VhostQueue *q, bool on)
+{
+    bool change = q->disabled == on;
+    q->disabled = !on;
+    if (change && q->watch && u->h.features & F_PROTOCOL)
+        set_state(u, SET_VRING_ENABLE, q->index, on);
 }
 
 static bool stop_ring(Vhost *h, VhostQueue *q)
@@ -351,6 +359,8 @@ static void line_event(void *opaque, CharEvent event)
         u->connected = false;
         close_channel(u);
         vhost_stop(&u->h, false, true);
+        if (u->line_changed)
+            u->line_changed(u->h.v);
     } else if (event == CHAR_EVENT_OPENED && !u->connected) {
         u->connected = true;
         if (!negotiate(u)) {
@@ -361,6 +371,8 @@ static void line_event(void *opaque, CharEvent event)
             cut(u, "it lacks what the one before it offered to the driver");
         else if (u->h.started && vm_is_running(u->h.v->dev.object.vm))
             vhost_start(&u->h);
+        if (u->line_changed)
+            u->line_changed(u->h.v);
     }
 }
 

@@ -276,15 +276,17 @@ bool vhost_start(Vhost *h)
     if (!make_rings(h))
         return false;
     collect_regions(h);
-    /* Our rings are modern ones whatever the driver's are, and guests' and requests' bytes little-endian. */
-    uint64_t features = h->features & (VIRTIO_F_VERSION_1 | (v->features & (VHOST_DEVICE_FEATURES |
+    /* Our rings are modern ones whatever the driver's are, and guests' and requests' bytes little-endian;
+     * only a card's header tells the two apart. */
+    uint64_t version = h->keeps_version ? v->features & VIRTIO_F_VERSION_1 : VIRTIO_F_VERSION_1;
+    uint64_t features = h->features & (version | (v->features & (VHOST_DEVICE_FEATURES |
                                                                            VHOST_MORE_FEATURES)));
     if (!h->ops->set_features(h, features) || !h->ops->set_memory(h))
         return false;
     h->running = true;
     for (unsigned i = 0; i < h->n_queues; i++) {
         VhostQueue *q = &h->queue[i];
-        if (!virtq_get_ready(v, virtq_index(q->vq)))
+        if (q->off || !virtq_get_ready(v, virtq_index(q->vq)))
             continue;
         ring_init(q);
         reset_ring(q);

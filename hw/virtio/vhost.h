@@ -55,6 +55,7 @@ struct VhostQueue {
     VirtqElement **element;     /* by head */
     uint64_t *order;            /* by head: when it was offered */
     uint64_t offered;
+    bool off, disabled;         /* the driver has not got it; it stands by */
 };
 
 struct Vhost {
@@ -63,6 +64,7 @@ struct Vhost {
     uint64_t features;          /* of the back end */
     VhostRegion region[VHOST_MAX_REGIONS];      /* the first one: rings */
     unsigned n_regions, generation;
+    bool keeps_version;         /* the back end must know whether the driver is a modern one */
     bool need_fd;               /* only memory with a descriptor can be given */
     bool started, running;      /* the driver wants it; the back end is at work */
     VhostQueue *queue;
@@ -107,6 +109,7 @@ typedef struct VhostUser {
     VhostRegion told[VHOST_MAX_REGIONS];        /* regions it knows */
     unsigned n_told;
     void (*config_changed)(VirtioDevice *v);
+    void (*line_changed)(VirtioDevice *v);      /* the back end came or went; may be NULL */
 } VhostUser;
 
 /* Connects to the back end behind `chr` and negotiates; afterwards h.features and config hold. */
@@ -116,6 +119,8 @@ void vhost_user_close(VhostUser *u);
 void vhost_user_start(VhostUser *u);
 void vhost_user_stop(VhostUser *u);
 void vhost_user_run(VhostUser *u, bool running);
+/* A queue that stands by is served no more, or again. */
+void vhost_user_enable(VhostUser *u, VhostQueue *q, bool on);
 /* Passes a change of the configuration space on. */
 void vhost_user_set_config(VhostUser *u, unsigned at, const uint8_t *data, unsigned n);
 

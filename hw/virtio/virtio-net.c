@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio network card: queues and packets. Spec: virtio 1.2, 5.1. */
 #include <string.h>
+#include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio-net.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -199,6 +200,8 @@ static void serve(VirtioDevice *v, Virtq *vq)
         net_serve_ctrl(v, vq);
     else if (i > 2 * known)
         return;
+    else if (((VirtioNet *)v)->vhost)
+        vhost_serve(&((VirtioNet *)v)->vhost->h, vq);
     else if (i % 2)
         serve_tx(v, vq);
     else
@@ -222,6 +225,8 @@ void net_apply_offloads(VirtioNet *s)
 
 void net_apply_pairs(VirtioNet *s)
 {
+    if (s->vhost)
+        net_vhost_apply_pairs(s);
     for (unsigned i = 0; i < s->n_pairs; i++) {
         NetClient *peer = s->pair[i].nic.peer;
         if (peer && peer->ops->set_used)
@@ -240,7 +245,9 @@ static uint64_t offer(VirtioDevice *v, uint64_t f)
                F_GUEST_ANNOUNCE | F_CTRL_MAC_ADDR | F_CTRL_GUEST_OFFLOADS);
     if (!(f & F_STATUS))
         f &= ~F_GUEST_ANNOUNCE;
-    if (!vnet_backend(s))
+    if (s->vhost)
+        f = net_vhost_offer(s, f);
+    else if (!vnet_backend(s))
         f &= ~OFFLOADS;
     if (!(f & F_CSUM))
         f &= ~(F_HOST_TSO4 | F_HOST_TSO6 | F_HOST_ECN | F_HOST_UFO);
@@ -261,7 +268,8 @@ static void get_config(VirtioDevice *v, uint8_t *c)
     memset(c, 0, CONFIG);
     const NetClient *nic = &s->pair[0].nic;
     memcpy(c, s->guest_mac, NET_MAC);
-    bool up = !nic->link_down && (!nic->peer || !nic->peer->link_down);
+    bool up = !nic->link_down && (!nic->peer || !nic->peer->link_down) &&
+              (!s->vhost || net_vhost_connected(s));
     put(c, 6, (up ? STATUS_UP : 0) | (s->announce ? NET_ANNOUNCE : 0), 2);
     put(c, 8, s->n_pairs, 2);
     put(c, 10, s->mtu, 2);
@@ -289,7 +297,7 @@ static void link_changed(NetClient *c)
 }
 
 static const NetClientOps nic_ops = {
-    .receive = receive, .resume = resume, .link_changed = link_changed, .rx_filter = net_rx_filter_info,
+    .receive = receive, .resume = resume, .lends_queues = true, .link_changed = link_changed, .rx_filter = net_rx_filter_info,
 };
 
 /* ---- life ---- */
@@ -305,6 +313,8 @@ static void start(VirtioDevice *v)
         s->pair[i].tx_waits = false;
     net_apply_offloads(s);
     net_apply_pairs(s);
+    if (s->vhost)
+        net_vhost_start(s, pairs_known(s));
 }
 
 /* A driver without the control queue gets everything. */
@@ -329,6 +339,8 @@ static void reset(Device *d)
 static void stop(VirtioDevice *v)
 {
     VirtioNet *s = (VirtioNet *)v;
+    if (s->vhost)
+        vhost_user_stop(s->vhost);
     for (unsigned i = 0; i < s->n_pairs; i++) {
         net_purge(&s->pair[i].nic);
         s->pair[i].tx_waits = false;
@@ -339,6 +351,8 @@ static void stop(VirtioDevice *v)
 static void run(VirtioDevice *v, bool running)
 {
     VirtioNet *s = (VirtioNet *)v;
+    if (s->vhost)
+        vhost_user_run(s->vhost, running);
     for (unsigned i = 0; running && i < s->n_pairs; i++)
         net_flush(&s->pair[i].nic);
 }
@@ -365,6 +379,17 @@ static bool check(VirtioNet *s, GError **error)
     return s->speed >= -1 || error_set(error, "'speed' must be between 0 and INT_MAX");
 }
 
+static void detach(VirtioNet *s)
+{
+    net_vhost_close(s);
+    for (unsigned i = s->n_pairs; i-- > 1;)
+        nic_detach_queue(&s->pair[i].nic);
+    nic_detach(&s->pair[0].nic);
+    for (unsigned i = 0; i < s->n_pairs; i++)
+        g_free(s->pair[i].elements);
+    g_clear_pointer(&s->pair, g_free);
+}
+
 static bool realize(Device *d, GError **error)
 {
     VirtioNet *s = (VirtioNet *)d;
@@ -388,7 +413,10 @@ static bool realize(Device *d, GError **error)
         p->tx = virtio_add_queue(&s->v, s->tx_queue_size, serve);
     }
     virtio_add_queue(&s->v, CTRL_SIZE, serve);
-    return true;
+    if (!netdev_outside(s->netdev) || net_vhost_open(s, error))
+        return true;
+    detach(s);
+    return false;
 }
 
 static void unrealize(Device *d)
@@ -397,12 +425,7 @@ static void unrealize(Device *d)
     if (!s->pair)
         return;
     virtio_stop(&s->v);
-    for (unsigned i = s->n_pairs; i-- > 1;)
-        nic_detach_queue(&s->pair[i].nic);
-    nic_detach(&s->pair[0].nic);
-    for (unsigned i = 0; i < s->n_pairs; i++)
-        g_free(s->pair[i].elements);
-    g_clear_pointer(&s->pair, g_free);
+    detach(s);
 }
 
 /* State from outside: numbers within their bounds. */
@@ -445,7 +468,7 @@ static const Field fields[] = {
     SAVED(VirtioNet, macs), SAVED(VirtioNet, vlans), SAVED(VirtioNet, guest_offloads),
     SAVED(VirtioNet, used_pairs, .init = 1), SAVED(VirtioNet, rss), SAVED(VirtioNet, hash_types),
     SAVED(VirtioNet, rss_mask), SAVED(VirtioNet, rss_table), SAVED(VirtioNet, rss_default),
-    SAVED(VirtioNet, rss_key), HOST(VirtioNet, header),
+    SAVED(VirtioNet, rss_key), HOST(VirtioNet, header), HOST(VirtioNet, vhost),
 };
 static const DeviceType virtio_net = {
     .name = "virtio-net-device",

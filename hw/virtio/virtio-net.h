@@ -4,6 +4,7 @@
  *   virtio-net.c       queues and packets
  *   virtio-net-ctrl.c  the control queue, the receive filter
  *   virtio-net-rss.c   hashes of packets, and the queues they choose
+ *   virtio-net-vhost.c queues that another program serves
  */
 #ifndef HW_VIRTIO_VIRTIO_NET_H
 #define HW_VIRTIO_VIRTIO_NET_H
@@ -80,6 +81,7 @@ struct VirtioNet {
     uint32_t hash_types, rss_mask;
     uint16_t rss_table[NET_RSS_TABLE], rss_default;
     uint8_t rss_key[NET_RSS_KEY];
+    struct VhostUser *vhost;    /* serves the pairs; NULL: we do */
     unsigned header;            /* bytes before each packet in the driver's buffers */
 };
 
@@ -91,6 +93,14 @@ RxFilterInfo *net_rx_filter_info(NetClient *c);
 /* Offloads and the number of pairs, as the driver has set them, to the back end. */
 void net_apply_offloads(VirtioNet *s);
 void net_apply_pairs(VirtioNet *s);
+
+/* For a back end outside: takes it over, if there is one; what it can; start, stop, run. */
+bool net_vhost_open(VirtioNet *s, GError **error);
+void net_vhost_close(VirtioNet *s);
+uint64_t net_vhost_offer(const VirtioNet *s, uint64_t features);
+bool net_vhost_connected(const VirtioNet *s);
+void net_vhost_start(VirtioNet *s, unsigned pairs_known);
+void net_vhost_apply_pairs(VirtioNet *s);
 
 /* The hash of a frame and its kind as in the header (5.1.6.4); 0: none. */
 unsigned net_hash(const VirtioNet *s, const uint8_t *frame, size_t n, uint32_t *hash);

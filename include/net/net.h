@@ -32,6 +32,7 @@ typedef struct NetClientOps {
     /* Back ends with several queues: the card does (not) use this one. */
     void (*set_used)(NetClient *c, bool used);
     /* Cards. */
+    bool lends_queues;          /* to a program outside */
     RxFilterInfo *(*rx_filter)(NetClient *c);
 } NetClientOps;
 
@@ -45,6 +46,7 @@ struct NetClient {
     char *name;                 /* netdev's id, card's id or "model.N" */
     char *info;                 /* what `info network` shows behind the name */
     bool is_nic, link_down, delivering;
+    struct Chardev *outside;    /* back ends: a program behind it that serves the card's queues itself */
     bool vnet_hdr;              /* back ends: can prefix packets with a virtio header */
     bool tell_filter;           /* cards: the next change of the filter is an event */
     uint8_t mac[6];             /* cards */
@@ -74,6 +76,8 @@ void net_client_finish(NetClient *c);
 /* ---- cards ---- */
 /* What a card's netdev= property holds: a back end of -netdev. */
 typedef struct Netdev Netdev;
+/* The socket of a program that serves the queues of the card itself, or NULL: packets pass here. */
+struct Chardev *netdev_outside(const Netdev *n);
 /* Connects a card, `netdev` NULL: without a cable. Name: device's id, else "MODEL.N". A MAC of zeros is
  * replaced by the next free one from 52:54:00:12:34:56 on. Error if the back end has a card already. */
 bool nic_attach(NetClient *nic, Device *dev, const NetClientOps *ops, Netdev *netdev, uint8_t mac[6],

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Real vhost-user back ends: Debian's virtiofsd and qemu-storage-daemon."""
+"""Real vhost-user back ends: Debian's virtiofsd and qemu-storage-daemon; and for cards one of our own."""
 
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +35,18 @@ want=$1 size=$(stat -c %s /bin/busybox)
 echo 3 >/proc/sys/vm/drop_caches
 set -- $(dd if=/dev/vda bs=64k skip=6 2>/dev/null | head -c $size | sha256sum)
 [ "$1" = "$want" ] && passed vhostdisk || failed vhostdisk "other bytes"
+'''
+NET = '''load virtio_pci virtio_mmio virtio_net
+wait_for /sys/class/net/eth0
+ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+ping -c 3 -i 0.2 10.0.2.2 >/dev/null && ping -c 3 -i 0.2 -s 1400 10.0.2.2 >/dev/null || failed vhostnet "no answer"
+echo "MYNA-CARRIER $(cat /sys/class/net/eth0/carrier)"
+while [ "$(cat /sys/class/net/eth0/carrier)" = 1 ]; do usleep 20000; done
+echo MYNA-GONE
+for i in 1 2 3 4 5 6 7 8 9 10; do
+    ping -c 1 -W 1 10.0.2.2 >/dev/null && break
+done
+ping -c 3 -i 0.2 10.0.2.2 >/dev/null && passed vhostnet || failed vhostnet "no answer after it came back"
 '''
 
 
@@ -117,6 +131,56 @@ def test_storage_daemon_comes_back(tmp_path):
         digest = hashlib.sha256((GUESTS / 'busybox-amd64').read_bytes()).digest()
         size = (GUESTS / 'busybox-amd64').stat().st_size
         assert hashlib.sha256(disk.read_bytes()[6 << 16:][:size]).digest() == digest
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+@pytest.mark.parametrize('board,device', [('q35', 'virtio-net-pci'), ('microvm', 'virtio-net-device')])
+def test_network_back_end_comes_back(tmp_path, board, device):
+    """The guest pings a back end, sees that it is gone, and pings the next one."""
+    sock = tmp_path / 's'
+
+    def serve():
+        return start(sock, sys.executable, Path(__file__).parent / 'vhost_net.py', sock)
+    daemon = serve()
+    try:
+        with Machine('x86_64', '-M', board, *shared(256),
+                     *image(tmp_path, 'vhostnet', NET, 'virtio_mmio,virtio_pci,virtio_net'),
+                     '-chardev', f'socket,id=c,path={sock},reconnect=1', '-netdev', 'vhost-user,id=n,chardev=c',
+                     '-device', f'{device},netdev=n', qmp=True) as m:
+            m.line('MYNA-CARRIER 1', 60)
+            m.qmp('stop')
+            m.qmp('cont')
+            daemon.kill()
+            daemon.wait()
+            sock.unlink()
+            m.line('MYNA-GONE', 30)
+            daemon = serve()
+            passed(m, 'vhostnet', 60)
+            assert m.status() == 0
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_network_refusals(tmp_path):
+    sock = tmp_path / 's'
+    daemon = start(sock, sys.executable, Path(__file__).parent / 'vhost_net.py', sock)
+    line = ['-chardev', f'socket,id=c,path={sock}', '-netdev', 'vhost-user,id=n,chardev=c']
+    try:
+        for words, message in [
+                ([*line, '-device', 'virtio-net-pci,netdev=n'], 'memory is not shared'),
+                ([*shared(64), *line, '-device', 'e1000,netdev=n'], 'only virtio-net'),
+                ([*shared(64), *line[:3], 'vhost-user,id=n,chardev=c,queues=2', '-device',
+                  'virtio-net-pci,netdev=n,mq=on'], 'more queues than supported: 1'),
+                (['-netdev', 'vhost-user,id=n,chardev=x'], 'chardev "x" not found'),
+                (['-netdev', 'tap,id=n,vhost=on'], 'modprobe vhost_net')]:
+            if words[-1].startswith('tap') and os.path.exists('/dev/vhost-net'):
+                continue
+            with Machine('x86_64', '-M', 'q35', '-m', 64, *words) as m:
+                assert m.status() == 1
+                assert message in m.errors.text
     finally:
         daemon.kill()
         daemon.wait()
