@@ -4,6 +4,7 @@
 
 #include "core/backend.h"
 #include "core/vm.h"
+#include "hw/pci-look.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
 #include "util/suggest.h"
@@ -93,26 +94,57 @@ static void add_property(const char *name, const char *type, const char *desc, c
     object_property_info_list_add(list, info);
 }
 
-/* What every device tells besides its type's rows. */
-static bool is_realized(const Device *d) { return d->realized; }
-static bool was_hotplugged(const Device *d) { return d->hotplugged; }
-static bool is_hotpluggable(const Device *d) { return device_type(d)->hotpluggable; }
+/* What devices tell besides their types' rows, or in place of one: a client of QEMU computes with `addr`. */
+static Json *is_realized(Object *o) { return json_bool(((Device *)o)->realized); }
+static Json *was_hotplugged(Object *o) { return json_bool(((Device *)o)->hotplugged); }
+static Json *is_hotpluggable(Object *o) { return json_bool(device_type((Device *)o)->hotpluggable); }
 
-static const struct {
-    const char *name;
-    bool (*get)(const Device *d);
-} device_truths[] = {
-    {"realized", is_realized}, {"hotplugged", was_hotplugged}, {"hotpluggable", is_hotpluggable},
+static Json *parent_bus(Object *o)
+{
+    Bus *bus = ((Device *)o)->parent_bus;
+    g_autofree char *path = bus ? object_path(&bus->object) : NULL;
+
+    return json_string(path ? path : "");
+}
+
+static Json *devfn(Object *o)
+{
+    return json_int(((Device *)o)->realized ? (int)pci_look_devfn((Device *)o) : -1);
+}
+
+static const struct DeviceFact {
+    const char *of, *name, *type;
+    Json *(*get)(Object *o);
+} device_facts[] = {
+    {"device", "realized", "bool", is_realized},
+    {"device", "hotplugged", "bool", was_hotplugged},
+    {"device", "hotpluggable", "bool", is_hotpluggable},
+    {"device", "parent_bus", "link<bus>", parent_bus},
+    {"pci-device", "addr", "int32", devfn},
 };
 
-static Json *device_property(Object *o, const char *property)
+static const struct DeviceFact *device_fact(Object *o, const char *name)
 {
-    for (unsigned i = 0; object_is_a(o, "device") && i < G_N_ELEMENTS(device_truths); i++) {
-        if (strcmp(property, device_truths[i].name) == 0) {
-            return json_bool(device_truths[i].get((Device *)o));
+    for (unsigned i = 0; i < G_N_ELEMENTS(device_facts); i++) {
+        if (strcmp(name, device_facts[i].name) == 0 && object_is_a(o, device_facts[i].of)) {
+            return &device_facts[i];
         }
     }
     return NULL;
+}
+
+typedef struct Listing {
+    Object *of;
+    ObjectPropertyInfoList *list;
+} Listing;
+
+static void add_row(const char *name, const char *type, const char *desc, const char *dflt, void *data)
+{
+    Listing *l = data;
+
+    if (!device_fact(l->of, name)) {
+        add_property(name, type, desc, dflt, l->list);
+    }
 }
 
 ObjectPropertyInfoList *qmp_qom_list(Vm *vm, const char *path, GError **error)
@@ -124,10 +156,12 @@ ObjectPropertyInfoList *qmp_qom_list(Vm *vm, const char *path, GError **error)
     }
     ObjectPropertyInfoList *list = object_property_info_list_new();
     add_property("type", "string", NULL, NULL, list);
-    for (unsigned i = 0; object_is_a(o, "device") && i < G_N_ELEMENTS(device_truths); i++) {
-        add_property(device_truths[i].name, "bool", NULL, NULL, list);
+    for (unsigned i = 0; i < G_N_ELEMENTS(device_facts); i++) {
+        if (object_is_a(o, device_facts[i].of)) {
+            add_property(device_facts[i].name, device_facts[i].type, NULL, NULL, list);
+        }
     }
-    object_properties(o->type, o, add_property, list);
+    object_properties(o->type, o, add_row, &(Listing){o, list});
     for (unsigned i = 0; o->child_list && i < o->child_list->len; i++) {
         Object *child = o->child_list->pdata[i];
         g_autofree char *type = g_strdup_printf("child<%s>", child->type->name);
@@ -140,10 +174,11 @@ Json *qmp_qom_get(Vm *vm, const char *path, const char *property, GError **error
 {
     Object *o = find_object(vm, path, error);
     PropValue v = {0};
-    Json *json = o ? device_property(o, property) : NULL;
+    const struct DeviceFact *fact = o ? device_fact(o, property) : NULL;
+    Json *json;
 
-    if (!o || json) {
-        return json;
+    if (!o || fact) {
+        return fact ? fact->get(o) : NULL;
     }
     if (!object_get(o, property, &v, error)) {
         return NULL;

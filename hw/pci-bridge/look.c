@@ -33,6 +33,11 @@ unsigned pci_look_number(const PciBus *bus)
     return pci_bus_number(bus);
 }
 
+unsigned pci_look_devfn(const Device *d)
+{
+    return ((const PciDevice *)d)->devfn;
+}
+
 static void look_at_regions(const PciDevice *p, PciLook *l)
 {
     for (unsigned n = 0; n <= PCI_BARS; n++) {

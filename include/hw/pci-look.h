@@ -3,6 +3,7 @@
 #ifndef HW_PCI_LOOK_H
 #define HW_PCI_LOOK_H
 
+#include "core/device.h"
 #include "core/vm.h"
 
 struct PciBus;
@@ -25,6 +26,8 @@ typedef struct PciLook {
 /* The n-th root bus; NULL: there are not so many. */
 struct PciBus *pci_look_root(Vm *vm, unsigned n);
 unsigned pci_look_number(const struct PciBus *bus);
+/* slot << 3 | function of a realized "pci-device". */
+unsigned pci_look_devfn(const Device *d);
 /* The function at a place; false: none. */
 bool pci_look_at(const struct PciBus *bus, unsigned devfn, PciLook *look);
 
