@@ -157,7 +157,10 @@ def main():
         if not args.unit and total.step('the program was built', (SOURCE / 'build/myna').exists()):
             fetch_guests(total)
             heading('functional tests')
-            functional_tests(total, 'build', args, extra=() if args.long else ('-m', 'not long'))
+            quick = () if args.long else ('-m', 'not long')
+            functional_tests(total, 'build', args, extra=quick)
+            heading('clients')
+            functional_tests(total, 'build', args, 'clients', extra=quick, files='tests/clients')
         if args.long:
             long_matrix(total, args)
     return summary(total, start)

@@ -60,7 +60,7 @@ func TestLife(t *testing.T) {
 		/* govmm reads lines up to the limit that its user sets; a schema is longer than Kata's. */
 		t.Log("schema:", len(schema), err)
 	}
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	for i := 0; i < 3; i++ {
 		s.disconnect()
 		s.connect(nil)
@@ -81,7 +81,7 @@ func TestGuestReset(t *testing.T) {
 	s := newSandbox(t)
 	s.config.Kernel.Params += " myna.test=kata"
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	s.console.conn.Write([]byte("reboot -f\n"))
 	select {
 	case <-s.ended:
@@ -100,7 +100,11 @@ func TestRefusals(t *testing.T) {
 	s.refused(s.qmp.ExecutePCIVFIODeviceAdd(ctx, "vfio0", "0000:00:1f.7", "03", "pci-bridge-0", ""), "vfio")
 	s.refused(s.qmp.ExecuteVFIODeviceAdd(ctx, "vfio0", "0000:00:1f.7", "pci-bridge-0", ""), "vfio")
 	if _, err := os.Stat("/dev/vhost-vsock"); err != nil {
-		s.refused(s.qmp.ExecutePCIVSockAdd(ctx, "vsock-3", "3", "", "03", "pci-bridge-0", "", false),
+		nothing, err := os.Open(os.DevNull)
+		s.must(err)
+		defer nothing.Close()
+		s.must(s.qmp.ExecuteGetFD(ctx, "vhostfd", nothing))
+		s.refused(s.qmp.ExecutePCIVSockAdd(ctx, "vsock-3", "3", "vhostfd", "03", "pci-bridge-0", "", false),
 			"vhost")
 	}
 	s.must(s.qmp.ExecuteStop(ctx))
@@ -116,7 +120,7 @@ func TestBlock(t *testing.T) {
 	s := newSandbox(t)
 	s.config.Kernel.Params += " myna.test=kata"
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	image(t, s.path("a.img"), 8)
 	ctx, cancel := s.within(60)
 	defer cancel()
@@ -138,7 +142,7 @@ func TestScsi(t *testing.T) {
 	s.scsi()
 	s.config.Kernel.Params += " myna.test=kata"
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	image(t, s.path("a.img"), 8)
 	ctx, cancel := s.within(60)
 	defer cancel()
@@ -152,25 +156,42 @@ func TestScsi(t *testing.T) {
 	s.must(s.qmp.ExecuteBlockdevDel(ctx, "drive-1"))
 }
 
-// A tap whose descriptor comes by getfd, as a network card below the bridge.
+// A tap whose descriptors come by getfd, as a network card below the bridge; packets reach the host.
 func TestNetwork(t *testing.T) {
+	for _, queues := range []int{1, 2} {
+		t.Run(strconv.Itoa(queues), func(t *testing.T) { network(t, queues) })
+	}
+}
+
+func network(t *testing.T, queues int) {
 	s := newSandbox(t)
-	tap, err := openTap("mynakata%d")
+	taps, name, err := openTap("mynakata%d", queues)
 	if err != nil {
 		t.Skip("no tap interface here: ", err)
 	}
-	defer tap.Close()
+	defer closeAll(taps)
 	s.config.Kernel.Params += " myna.test=kata"
+	s.config.SMP.CPUs = uint32(queues)
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	ctx, cancel := s.within(60)
 	defer cancel()
-	s.must(s.qmp.ExecuteGetFD(ctx, "fd0", tap))
-	s.must(s.qmp.ExecuteNetdevAddByFds(ctx, "tap", "network-0", []string{"fd0"}, nil))
+	var names []string
+	for i, tap := range taps {
+		names = append(names, "fd"+strconv.Itoa(i))
+		s.must(s.qmp.ExecuteGetFD(ctx, names[i], tap))
+	}
+	s.must(s.qmp.ExecuteNetdevAddByFds(ctx, "tap", "network-0", names, nil))
 	s.must(s.qmp.ExecuteNetPCIDeviceAdd(ctx, "network-0", "virtio-tap0", "02:00:ca:fe:00:48", "04",
-		"pci-bridge-0", "", 1, false))
+		"pci-bridge-0", "", queues, false))
 	s.shell("for i in 1 2 3 4 5 6 7 8 9; do [ -d /sys/class/net/eth0 ] || sleep 1; done; "+
 		"cat /sys/class/net/eth0/address", "02:00:ca:fe:00:48")
+	s.shell("ls /sys/class/net/eth0/queues | wc -l", "\n?"+strconv.Itoa(2*queues)+"\r?\n")
+	if exec.Command("ip", "addr", "add", "10.98.76.1/30", "dev", name).Run() == nil &&
+		exec.Command("ip", "link", "set", name, "up").Run() == nil {
+		s.shell("ip addr add 10.98.76.2/30 dev eth0; ip link set eth0 up; ping -c 3 -W 5 10.98.76.1",
+			"3 packets received")
+	}
 	s.must(s.qmp.ExecuteDeviceDel(ctx, "virtio-tap0"))
 	s.must(s.qmp.ExecuteNetdevDel(ctx, "network-0"))
 }
@@ -198,7 +219,7 @@ func TestVirtioFs(t *testing.T) {
 		Tag: "kataShared", VhostUserType: qemu.VhostUserFS})
 	s.config.Kernel.Params += " myna.test=kata"
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	s.shell("mount -t virtiofs kataShared /mnt; cat /mnt/hello; echo from the guest > /mnt/answer; sync",
 		"from the host")
 	answer, err := os.ReadFile(s.path("shared/answer"))
@@ -212,7 +233,7 @@ func TestHotplug(t *testing.T) {
 	s := newSandbox(t)
 	s.config.Kernel.Params += " myna.test=kata"
 	s.launch()
-	s.expect("MYNA-KATA ready", 60)
+	s.ready()
 	ctx, cancel := s.within(60)
 	defer cancel()
 	slots, err := s.qmp.ExecuteQueryHotpluggableCPUs(ctx)

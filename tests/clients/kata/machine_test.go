@@ -258,6 +258,12 @@ func (s *sandbox) expect(pattern string, seconds int) string {
 	return ""
 }
 
+// The guest's shell is there: what is typed before its prompt may be lost.
+func (s *sandbox) ready() {
+	s.t.Helper()
+	s.expect("(?s)MYNA-KATA ready.*# ", 60)
+}
+
 // Runs a line in the guest's shell until it prints what is wanted.
 func (s *sandbox) shell(line, pattern string) string {
 	s.t.Helper()

@@ -38,6 +38,7 @@ def environment(tmp_path_factory):
 TESTS = re.findall(r'^func (Test\w+)\(', (HERE / 'kata_test.go').read_text(), re.M)
 
 
+@pytest.mark.long                  # (downloads, where nobody did before)
 @pytest.mark.parametrize('name', TESTS)
 def test_govmm(environment, name):
     done = subprocess.run([GO, 'test', '-count=1', '-v', '-run', f'^{name}$', './...'], cwd=HERE, text=True,
