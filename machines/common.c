@@ -79,6 +79,13 @@ struct Chardev *machine_serial(Machine *m, unsigned n)
     return m->serials && n < m->serials->len ? g_ptr_array_index(m->serials, n) : NULL;
 }
 
+bool machine_make_port(Machine *m, const char *type, struct Chardev *chr, Bus *bus, GError **error)
+{
+    Device *d = device_new(m->vm, type, error);
+    return d && (!chr || object_set_string(&d->object, "chardev", ((Object *)chr)->name, error)) &&
+           device_realize(d, bus, error);
+}
+
 bool machine_set_chardev(Machine *m, Device *d, unsigned n, GError **error)
 {
     Object *chr = (Object *)machine_serial(m, n);

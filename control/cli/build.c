@@ -422,6 +422,33 @@ static bool make_serials(Vm *vm, Config *c, GError **error)
     return add_serial(vm, c, shared ? "mon:stdio" : c->nographic ? "stdio" : "vc", error);
 }
 
+static bool add_parallel(Vm *vm, const char *text, GError **error)
+{
+    GPtrArray *all = vm->machine->parallels;
+    g_autofree char *id = g_strdup_printf("parallel%u", all->len);
+    g_autoptr(GError) failed = NULL;
+    Chardev *chr = chardev_from_legacy(vm, id, text, NULL, &failed);
+    if (!failed && chr && all->len >= vm->machine->type_->parallel_ports)
+        error_set(&failed, "this machine has %u parallel ports", vm->machine->type_->parallel_ports);
+    if (failed) {
+        g_prefix_error(&failed, "-parallel %s: ", text);
+        g_propagate_error(error, g_steal_pointer(&failed));
+        return false;
+    }
+    g_ptr_array_add(all, chr);
+    return true;
+}
+
+static bool make_parallels(Vm *vm, Config *c, GError **error)
+{
+    FOR_EACH(text, c->parallels)
+        if (!add_parallel(vm, text, error))
+            return false;
+    if (c->parallels || c->nodefaults || !vm->machine->type_->parallel_ports)
+        return true;
+    return add_parallel(vm, c->nographic ? "null" : "vc", error);
+}
+
 static bool make_monitors(Vm *vm, Config *c, GError **error)
 {
     /* Without a word the monitor is a console beside the first serial port's. */
@@ -475,9 +502,6 @@ static bool apply_set(Config *c, const char *text, GError **error)
 
 static bool refuse(Config *c, GError **error)
 {
-    FOR_EACH(text, c->parallels)
-        if (strcmp(text, "none") && strcmp(text, "null"))
-            return error_set(error, "-parallel %s: parallel ports are not implemented yet", text);
     FOR_EACH(text, c->nets)
         if (strcmp(text, "none"))
             return error_set(error, "-net %s: use -nic or -netdev with -device", text);
@@ -664,7 +688,7 @@ static bool build(Vm *vm, Config *c, GError **error)
     if (!make_disks(vm, c, error) || !make_netdevs(vm, c, error) || !make_machine(vm, c, error) ||
         (c->preconfig && !wait_preconfig(vm, c, error)))
         return c->preconfig && vm->shutdown_requested;
-    if (!make_accel(vm, c, error) || !make_serials(vm, c, error) ||
+    if (!make_accel(vm, c, error) || !make_serials(vm, c, error) || !make_parallels(vm, c, error) ||
         !device_globals_check(vm, error) || !vm->machine->type_->build(vm->machine, error) ||
         !config_make_video(vm, c, error))
         return false;

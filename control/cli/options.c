@@ -408,6 +408,12 @@ static bool set_action(Parse *p, const char *arg)
     return true;
 }
 
+static bool set_watchdog_action(Parse *p, const char *arg)
+{
+    g_autofree char *text = g_strdup_printf("watchdog=%s", arg);
+    return set_action(p, text);
+}
+
 static bool set_log_items(Parse *p, const char *arg)
 {
     if (is_help(arg)) {

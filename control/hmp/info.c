@@ -71,6 +71,11 @@ static void show_uuid(Hmp *hmp, const Json *v)
     hmp_print(hmp, "%s\n", text(v, "UUID"));
 }
 
+static void show_guid(Hmp *hmp, const Json *v)
+{
+    hmp_print(hmp, "%s\n", text(v, "guid"));
+}
+
 static void show_balloon(Hmp *hmp, const Json *v)
 {
     hmp_print(hmp, "balloon: actual=%" I64 "\n", integer(v, "actual") >> 20);
@@ -523,6 +528,8 @@ static const HmpCommand items[] = {
       .show = show_status },
     { "info name", "", "", "show the current VM name", .qmp = "query-name", .show = show_name },
     { "info uuid", "", "", "show the current VM UUID", .qmp = "query-uuid", .show = show_uuid },
+    { "info vm-generation-id", "", "", "show the number of the device vmgenid", .qmp = "query-vm-generation-id",
+      .show = show_guid },
     { "info kvm", "", "", "show KVM information and counters", .run = run_kvm },
     { "info accelerators", "", "", "show the accelerators", .qmp = "query-accelerators" },
     { "info cpus", "", "", "show infos for each CPU", .qmp = "query-cpus-fast",

@@ -4,6 +4,7 @@
 
 #include "core/accel.h"
 #include "core/vm.h"
+#include "hw/vmgenid.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
 
@@ -13,6 +14,18 @@ NameInfo *qmp_query_name(Vm *vm, GError **error)
 
     info->name = g_strdup(vm->name);
     return info;
+}
+
+GuidInfo *qmp_query_vm_generation_id(Vm *vm, GError **error)
+{
+    Device *d = vmgenid_of(vm);
+
+    if (!d) {
+        error_set(error, "VM Generation ID device not found");
+        return NULL;
+    }
+    g_autofree char *text = vmgenid_text(d);
+    return guid_info_new(text);
 }
 
 UuidInfo *qmp_query_uuid(Vm *vm, GError **error)

@@ -175,7 +175,7 @@ static void global_free(void *data)
     g_free(g);
 }
 
-void device_global(Vm *vm, const char *driver, const char *property, const char *value)
+static Global *global_new(Vm *vm, const char *driver, const char *property, const char *value)
 {
     Global *g = g_new0(Global, 1);
 
@@ -185,7 +185,23 @@ void device_global(Vm *vm, const char *driver, const char *property, const char 
     if (!vm->globals) {
         vm->globals = g_ptr_array_new_with_free_func(global_free);
     }
+    return g;
+}
+
+void device_global(Vm *vm, const char *driver, const char *property, const char *value)
+{
+    Global *g = global_new(vm, driver, property, value);
+
     g_ptr_array_add(vm->globals, g);
+}
+
+void device_compat(Vm *vm, const DeviceCompat *rows)
+{
+    for (unsigned i = 0; rows && rows[i].driver; i++) {
+        Global *g = global_new(vm, rows[i].driver, rows[i].property, rows[i].value);
+        g->used = true;                 /* nobody is to hear that it is not needed */
+        g_ptr_array_insert(vm->globals, (int)i, g);
+    }
 }
 
 static bool global_fits(Vm *vm, const Global *g, GError **error)

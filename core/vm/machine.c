@@ -14,6 +14,7 @@ static void machine_finish(Object *o)
     g_clear_pointer(&m->serials, g_ptr_array_unref);
     g_clear_pointer(&m->images, g_ptr_array_unref);
     g_clear_pointer(&m->files, g_ptr_array_unref);
+    g_clear_pointer(&m->parallels, g_ptr_array_unref);
     g_clear_pointer(&m->cpu_model, g_free);
     g_clear_pointer(&m->numa, numa_free);
 }
@@ -129,6 +130,8 @@ Machine *machine_new(Vm *vm, const MachineType *type, const char *arch)
     m->type_ = type;
     m->arch = arch;
     m->serials = g_ptr_array_new();
+    m->parallels = g_ptr_array_new();
+    device_compat(vm, type->compat);
     adopt(stand_in, &m->object);
     object_remove(stand_in);
     object_add_child(&vm->root, "machine", &m->object);

@@ -183,6 +183,20 @@ void acpi_pm_command(Device *d, uint8_t value, uint8_t enable, uint8_t disable, 
     device_unlock(d);
 }
 
+/* From the TCO watchdog: its SMI, and that the guest has locked it. */
+static void tco_pin(Device *d, uint32_t n, bool level)
+{
+    AcpiPm *s = (AcpiPm *)d;
+    if (!level)
+        return;
+    if (n == ACPI_PM_PIN_TCO_LOCK) {
+        s->smi_locked |= SMI_TCO;
+    } else if (smi_enabled(s, SMI_TCO)) {
+        s->smi_status |= SMI_TCO;
+        irq_pulse(&s->smi);
+    }
+}
+
 static void reset(Device *d)
 {
     AcpiPm *s = (AcpiPm *)d;
@@ -260,7 +274,7 @@ static void init_piix4(Object *o) { ((AcpiPm *)o)->gpe_bytes = 2; }
 
 static const DeviceType ich9_pm = {
     .name = "ich9-pm", .parent = "acpi-pm", .desc = "ACPI registers of the ICH9", .size = sizeof(AcpiPm),
-    .init = init_ich9, .regs = ich9_regs, .n_regs = G_N_ELEMENTS(ich9_regs),
+    .init = init_ich9, .regs = ich9_regs, .n_regs = G_N_ELEMENTS(ich9_regs), .pin = tco_pin, .n_pins = 2,
 };
 DEVICE_TYPE(ich9_pm);
 

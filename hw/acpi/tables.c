@@ -6,7 +6,7 @@
 
 enum {
     HEADER = 36, CHECKSUM_AT = 9, LENGTH_AT = 4,
-    LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM,
+    LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM, LOADER_WRITE_POINTER,
     ZONE_HIGH = 1, ZONE_FSEG = 2, COMMAND_SIZE = 128, NAME = 56,
     RSDP_SIZE = 36, TABLES_PAD = 4096,
 };
@@ -16,7 +16,14 @@ enum {
 typedef struct Link {
     bool in_rsdp;               /* where the field is: the RSDP or the tables */
     unsigned at, size, target;
+    const char *file;           /* of the target; NULL: the tables */
 } Link;
+
+/* A further file that firmware places; with `tell` it says where. */
+typedef struct File {
+    const char *name, *tell;
+    unsigned align, tell_size;
+} File;
 
 typedef struct Sum {
     unsigned at, start, length;
@@ -26,6 +33,7 @@ typedef struct Sum {
 struct AcpiTables {
     GByteArray *blob, *rsdp;
     GArray *links, *sums, *roots;       /* Link, Sum, unsigned offsets listed in the root table */
+    GArray *files;                      /* File */
     char oem[15];
 };
 
@@ -37,6 +45,7 @@ AcpiTables *acpi_tables_new(void)
     t->links = g_array_new(false, false, sizeof(Link));
     t->sums = g_array_new(false, false, sizeof(Sum));
     t->roots = g_array_new(false, false, sizeof(unsigned));
+    t->files = g_array_new(false, false, sizeof(File));
     acpi_set_oem(t, NULL, NULL);
     return t;
 }
@@ -55,6 +64,7 @@ void acpi_tables_free(AcpiTables *t)
     g_array_unref(t->links);
     g_array_unref(t->sums);
     g_array_unref(t->roots);
+    g_array_unref(t->files);
     g_free(t);
 }
 
@@ -68,8 +78,27 @@ static void add_sum(AcpiTables *t, bool in_rsdp, unsigned at, unsigned start, un
 
 static void add_link(AcpiTables *t, bool in_rsdp, unsigned at, unsigned size, unsigned target)
 {
-    Link l = {in_rsdp, at, size, target};
+    Link l = {in_rsdp, at, size, target, NULL};
     g_array_append_val(t->links, l);
+}
+
+void acpi_pointer_to_file(AcpiTables *t, unsigned at, unsigned size, const char *file, unsigned align)
+{
+    Link l = {false, at, size, 0, file};
+    File f = {.name = file, .align = align};
+    g_array_append_val(t->links, l);
+    g_array_append_val(t->files, f);
+}
+
+void acpi_write_pointer(AcpiTables *t, const char *dest, const char *file, unsigned size)
+{
+    for (unsigned i = 0; i < t->files->len; i++) {
+        File *f = &g_array_index(t->files, File, i);
+        if (!strcmp(f->name, file)) {
+            f->tell = dest;
+            f->tell_size = size;
+        }
+    }
 }
 
 void acpi_pointer(AcpiTables *t, unsigned at, unsigned size, unsigned target)
@@ -147,6 +176,7 @@ typedef struct __attribute__((packed)) Command {
         struct __attribute__((packed)) { char file[NAME]; uint32_t align; uint8_t zone; } allocate;
         struct __attribute__((packed)) { char dest[NAME], src[NAME]; uint32_t at; uint8_t size; } pointer;
         struct __attribute__((packed)) { char file[NAME]; uint32_t at, start, length; } checksum;
+        struct __attribute__((packed)) { char dest[NAME], src[NAME]; uint32_t at, from; uint8_t size; } tell;
         uint8_t pad[COMMAND_SIZE - 4];
     };
 } Command;
@@ -162,10 +192,20 @@ static void allocate(GByteArray *out, const char *file, uint32_t align, uint8_t 
     append(out, &c, sizeof(c));
 }
 
+static void tell(GByteArray *out, const File *f)
+{
+    Command c = {.type = GUINT32_TO_LE(LOADER_WRITE_POINTER), .tell = {.size = f->tell_size}};
+    g_strlcpy(c.tell.dest, f->tell, NAME);
+    g_strlcpy(c.tell.src, f->name, NAME);
+    append(out, &c, sizeof(c));
+}
+
 void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
     allocate(out, RSDP_FILE, 16, ZONE_FSEG);
+    for (unsigned i = 0; i < t->files->len; i++)
+        allocate(out, g_array_index(t->files, File, i).name, g_array_index(t->files, File, i).align, ZONE_HIGH);
     allocate(out, TABLES_FILE, 64, ZONE_HIGH);
     for (unsigned i = 0; i < t->links->len; i++) {
         const Link *l = &g_array_index(t->links, Link, i);
@@ -173,7 +213,7 @@ void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
         Command c = {.type = GUINT32_TO_LE(LOADER_POINTER),
                      .pointer = {.at = GUINT32_TO_LE(l->at), .size = l->size}};
         g_strlcpy(c.pointer.dest, file_of(l->in_rsdp), NAME);
-        g_strlcpy(c.pointer.src, TABLES_FILE, NAME);
+        g_strlcpy(c.pointer.src, l->file ? l->file : TABLES_FILE, NAME);
         append(out, &c, sizeof(c));
     }
     for (unsigned i = 0; i < t->sums->len; i++) {
@@ -184,6 +224,9 @@ void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
         g_strlcpy(c.checksum.file, file_of(s->in_rsdp), NAME);
         append(out, &c, sizeof(c));
     }
+    for (unsigned i = 0; i < t->files->len; i++)
+        if (g_array_index(t->files, File, i).tell)
+            tell(out, &g_array_index(t->files, File, i));
     g_autofree uint8_t *padded = g_malloc0(t->blob->len + TABLES_PAD);
     memcpy(padded, t->blob->data, t->blob->len);
     fw_cfg_add_file(fw_cfg, TABLES_FILE, padded,
@@ -211,6 +254,8 @@ uint64_t acpi_to_memory(AcpiTables *t, AddressSpace *as, uint64_t base)
     append(blob, t->blob->data, t->blob->len);
     for (unsigned i = 0; i < t->links->len; i++) {
         const Link *l = &g_array_index(t->links, Link, i);
+        if (l->file)
+            continue;
         bytes_store((l->in_rsdp ? rsdp : blob)->data + l->at, tables + l->target, l->size);
     }
     for (unsigned i = 0; i < t->sums->len; i++) {

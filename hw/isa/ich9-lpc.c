@@ -4,18 +4,19 @@
  */
 #include "hw/fw_cfg.h"
 #include "hw/pc-pci.h"
+#include "hw/watchdog.h"
 
 enum {
     PMBASE = 0x40, ACPI_CNTL = 0x44, PIRQA = 0x60, PIRQE = 0x68, RCBA = 0xf0, GEN_PMCON_1 = 0xa0,
     ACPI_ENABLE = 0x80, PIRQ_OFF = 0x80, RCBA_ENABLE = 1, RCBA_SIZE = 0x4000, LINES = 8,
     APM = 0xb2, RESET_AT = 1, RESET_CPU = 4, ACPI_ON = 2, ACPI_OFF = 3, GPE_AT = 0x20, TCO_AT = 0x60,
-    SMI_LOCK = 0x10, SMI_GLOBAL = 1, SMI_BROADCAST = 1,
+    GCS = 0x3410, SMI_LOCK = 0x10, SMI_GLOBAL = 1, SMI_BROADCAST = 1,
 };
 
 typedef struct Lpc {
     PciDevice pci;
     Irq isa[16], gsi[LINES];
-    Device *pm;
+    Device *pm, *tco;
     MemRegion *pm_io, *apm_io, *rcba;
     uint16_t pm_at;             /* 0: not mapped */
     uint32_t last_base;         /* of the PM block, and whether it decodes, as the guest has set them */
@@ -26,7 +27,7 @@ typedef struct Lpc {
     FwCfg *fw_cfg;
     uint64_t smi_features;      /* that firmware has asked for and got */
     bool smi_settled;
-    bool broadcast;
+    bool broadcast, no_reboot;
     AcpiSleepProps sleep;
 } Lpc;
 
@@ -109,9 +110,14 @@ static uint64_t read_rcba(void *opaque, uint64_t at, unsigned size)
         static const uint16_t routes[] = {0x3210, 0x7654, 0x3210, 0x3210, 0x3210, 0x3210, 0x3210};
         return routes[(at - 0x3140) / 2];
     }
-    return 0;
+    return at == GCS ? ich9_tco_gcs(((Lpc *)opaque)->tco) : 0;
 }
-static void write_rcba(void *opaque, uint64_t at, uint64_t v, unsigned size) { }
+
+static void write_rcba(void *opaque, uint64_t at, uint64_t v, unsigned size)
+{
+    if (at == GCS)
+        ich9_tco_set_gcs(((Lpc *)opaque)->tco, v);
+}
 static const MemOps rcba_ops = {read_rcba, write_rcba, 2, 2};
 
 /* ---- APM ports, reset control ---- */
@@ -241,7 +247,7 @@ static const PciInfo info = {
     PCI_REGS(regs),
 };
 static const Field fields[] = {
-    IRQ(Lpc, isa), IRQ(Lpc, gsi), HOST(Lpc, pm), HOST(Lpc, pm_io), HOST(Lpc, apm_io), HOST(Lpc, rcba),
+    IRQ(Lpc, isa), IRQ(Lpc, gsi), HOST(Lpc, pm), HOST(Lpc, tco), HOST(Lpc, pm_io), HOST(Lpc, apm_io), HOST(Lpc, rcba),
     HOST(Lpc, pm_at), HOST(Lpc, last_base),
     HOST(Lpc, last_control), HOST(Lpc, rcba_at), SAVED(Lpc, apm), SAVED(Lpc, reset_control),
     PROP(Lpc, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
@@ -250,6 +256,7 @@ static const Field fields[] = {
     ACPI_SLEEP_PROPS(Lpc, sleep),
     PROP(Lpc, broadcast, "x-smi-broadcast", PROP_BOOL, .init = true,
          .desc = "SMIs can go to all CPUs"),
+    PROP(Lpc, no_reboot, "noreboot", PROP_BOOL, .desc = "The watchdog has no consequences"),
 };
 static const DeviceType lpc = {
     .name = "ICH9-LPC", .parent = "pci-device", .desc = "ICH9 LPC bridge", .size = sizeof(Lpc),
@@ -276,6 +283,9 @@ PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *c)
     s->pm_io = mem_container(o, "ich9-pm", 0x80);
     mem_add(s->pm_io, 0, s->pm->mmio, 0);
     mem_add(s->pm_io, GPE_AT, acpi_pm_gpe_region(s->pm), 1);
+    s->tco = ich9_tco_new(vm, device_pin(s->pm, ACPI_PM_PIN_TCO_SMI), device_pin(s->pm, ACPI_PM_PIN_TCO_LOCK));
+    ich9_tco_strap(s->tco, s->no_reboot);
+    mem_add(s->pm_io, TCO_AT, s->tco->mmio, 1);
     s->apm_io = mem_io(o, "apm", 2, &apm_ops, s, &s->pci.dev);
     s->rcba = mem_io(o, "lpc-rcrb-mmio", RCBA_SIZE, &rcba_ops, s, &s->pci.dev);
     mem_add(vm->io_root, APM, s->apm_io, 0);

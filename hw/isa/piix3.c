@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* PIIX3 ISA bridge and PIIX4 power management function. Datasheets: Intel 290550, 290562. */
+#include "hw/i2c.h"
 #include "hw/pc-pci.h"
 
 enum {
     PIRQA = 0x60, PIRQ_OFF = 0x80, LINES = 4, RESET_AT = 1, RESET_CPU = 4,
     PMBASE = 0x40, DEVACTB = 0x58, PMREGMISC = 0x80, SMBBASE = 0x90, SMBHSTCFG = 0xd2, PM_ENABLE = 1,
-    APM = 0xb2, ACPI_ON = 0xf1, ACPI_OFF = 0xf0, GPE_BASE = 0xafe0,
+    SMB_ENABLE = 1, SMB_IRQ = 0xe, SMB_IRQ9 = 8, APM = 0xb2, ACPI_ON = 0xf1, ACPI_OFF = 0xf0, GPE_BASE = 0xafe0,
 };
 #define APMC_ENABLE (1u << 25)
 
@@ -104,9 +105,11 @@ PciDevice *piix3_new(PciBus *root, const PcSouthConfig *c)
 
 typedef struct Piix4 {
     PciDevice pci;
-    Device *pm;
+    Device *pm, *smbus;
+    Irq isa9;                   /* the SMBus's, if the guest has chosen it */
     MemRegion *apm_io;
-    uint16_t pm_at;
+    uint16_t pm_at, smbus_at;   /* 0: not mapped */
+    bool smbus_asks;
     uint8_t apm[2];
     bool smm;
     bool root_hotplug, bridge_hotplug;  /* by ACPI */
@@ -126,6 +129,27 @@ static void update_pm(PciDevice *p, uint32_t old, uint32_t v)
         mem_add(p->dev.object.vm->io_root, at, s->pm->mmio, 0);
     s->pm_at = at;
     mem_transaction_commit(p->dev.object.vm);
+}
+
+static void update_smbus(PciDevice *p, uint32_t old, uint32_t v)
+{
+    Piix4 *s = (Piix4 *)p;
+    uint8_t config = pci_get8(p, SMBHSTCFG);
+    uint16_t at = config & SMB_ENABLE ? pci_get32(p, SMBBASE) & 0xfff0 : 0;
+    irq_set(&s->isa9, s->smbus_asks && (config & SMB_IRQ) == SMB_IRQ9);
+    if (!s->smbus || at == s->smbus_at)
+        return;
+    if (s->smbus_at)
+        mem_remove(s->smbus->mmio);
+    if (at)
+        mem_add(p->dev.object.vm->io_root, at, s->smbus->mmio, 0);
+    s->smbus_at = at;
+}
+
+static void smbus_pin(Device *d, uint32_t n, bool level)
+{
+    ((Piix4 *)d)->smbus_asks = level;
+    update_smbus((PciDevice *)d, 0, 0);
 }
 
 static uint64_t read_apm(void *opaque, uint64_t at, unsigned size) { return ((Piix4 *)opaque)->apm[at]; }
@@ -149,8 +173,10 @@ static const PciReg pm_regs[] = {
     {.at = DEVACTB, .width = 4, .name = "DEVACTB", .writable = 0xffffffff, .wrote = update_apm},
     {.at = 0x5f, .width = 1, .name = "DEVRESD", .value = 0x90},
     {.at = PMREGMISC, .width = 1, .name = "PMREGMISC", .writable = 1, .wrote = update_pm},
-    {.at = SMBBASE, .width = 4, .name = "SMBBA", .value = 0xb101, .writable = 0xfff0},
-    {.at = SMBHSTCFG, .width = 1, .name = "SMBHSTCFG", .value = 0x09, .writable = 0x0f},
+    {.at = SMBBASE, .width = 4, .name = "SMBBA", .value = 0xb101, .writable = 0xfff0,
+     .wrote = update_smbus},
+    {.at = SMBHSTCFG, .width = 1, .name = "SMBHSTCFG", .value = 0x09, .writable = 0x0f,
+     .wrote = update_smbus},
 };
 
 static void pm_apply(Device *d)
@@ -158,6 +184,7 @@ static void pm_apply(Device *d)
     Piix4 *s = (Piix4 *)d;
     if (s->pm)
         update_pm(&s->pci, 0, 0);
+    update_smbus(&s->pci, 0, 0);
 }
 
 static void pm_reset(Device *d)
@@ -173,7 +200,8 @@ static const PciInfo piix4_info = {
     PCI_REGS(pm_regs),
 };
 static const Field piix4_fields[] = {
-    HOST(Piix4, pm), HOST(Piix4, apm_io), HOST(Piix4, pm_at), SAVED(Piix4, apm), HOST(Piix4, smm),
+    HOST(Piix4, pm), HOST(Piix4, smbus), IRQ(Piix4, isa9), HOST(Piix4, smbus_at), SAVED(Piix4, smbus_asks),
+    HOST(Piix4, apm_io), HOST(Piix4, pm_at), SAVED(Piix4, apm), HOST(Piix4, smm),
     PROP(Piix4, root_hotplug, "acpi-root-pci-hotplug", PROP_BOOL, .init = true,
          .desc = "ACPI lets devices come and go on the root bus"),
     PROP(Piix4, bridge_hotplug, "acpi-pci-hotplug-with-bridge-support", PROP_BOOL, .init = true,
@@ -183,7 +211,7 @@ static const Field piix4_fields[] = {
 static const DeviceType piix4 = {
     .name = "PIIX4_PM", .parent = "pci-device", .desc = "PIIX4 power management", .size = sizeof(Piix4),
     .category = DEVICE_BRIDGE, .pci = &piix4_info, FIELDS(piix4_fields), .reset = pm_reset,
-    .restored = pm_apply,
+    .restored = pm_apply, .pin = smbus_pin, .n_pins = 1,
 };
 DEVICE_TYPE(piix4);
 
@@ -201,6 +229,11 @@ PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *c)
     s->apm_io = mem_io(&s->pci.dev.object, "apm", 2, &apm_ops, s, &s->pci.dev);
     mem_add(vm->io_root, APM, s->apm_io, 0);
     mem_add(vm->io_root, GPE_BASE, acpi_pm_gpe_region(s->pm), 0);
+    if (c->smbus) {
+        irq_connect(&s->isa9, c->smbus_irq);
+        s->smbus = smbus_block_new(vm, "piix4-smbus-block", device_pin(&s->pci.dev, 0));
+        smbus_eeproms_new(smbus_block_bus(s->smbus));
+    }
     if (!device_realize(&s->pci.dev, &root->bus, &error))
         g_error("PIIX4_PM: %s", error->message);
     return &s->pci;

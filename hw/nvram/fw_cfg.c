@@ -176,6 +176,8 @@ void fw_cfg_on_select(FwCfg *s, const char *name, void (*select)(void *opaque), 
     }
 }
 
+bool fw_cfg_has_file(FwCfg *s, const char *name) { return find_name(s, name); }
+
 const void *fw_cfg_file(FwCfg *s, const char *name, size_t *n)
 {
     Blob *b = find_name(s, name);

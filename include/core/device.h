@@ -161,6 +161,10 @@ const DeviceType *device_type_find(const char *name, GError **error);
 const char *device_type_bus(const DeviceType *t);
 /* -global DRIVER.PROPERTY=VALUE: for all devices of the type made from now on. */
 void device_global(Vm *vm, const char *driver, const char *property, const char *value);
+/* Defaults of a versioned board, where types' own have changed since; -global overrides them. Ended by an empty
+ * row. Before the machine is built. */
+typedef struct DeviceCompat { const char *driver, *property, *value; } DeviceCompat;
+void device_compat(Vm *vm, const DeviceCompat *rows);
 /* Whether all -global values fit the types that they name: boards' own devices take them for granted. */
 bool device_globals_check(Vm *vm, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* A -global that no device has used, as "driver.property", or NULL. The caller frees. */

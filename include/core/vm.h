@@ -144,8 +144,10 @@ struct MachineType {
     uint64_t default_ram;
     unsigned max_cpus, default_cpus;
     const char *default_nic;
+    const DeviceCompat *compat;         /* what devices were like in this version; NULL: as they are */
     const char *default_display;        /* -vga's name of the card unless another is asked; NULL: none */
     int drive_interface;                /* DRIVE_* of -drive without if=; 0: DRIVE_VIRTIO */
+    unsigned parallel_ports;            /* that the board makes for -parallel */
     unsigned ide_units;                 /* drives on each IDE bus; 0: 2 */
     const char *default_disk;           /* what -drive if=virtio makes; NULL: virtio-blk-device */
     bool (*build)(Machine *m, GError **error);  /* makes RAM, CPUs, chips; loads firmware and kernel */
@@ -179,6 +181,7 @@ struct Machine {
     void *fw_cfg;
     GPtrArray *images;                  /* what machines/loader.c puts into memory at each reset */
     GPtrArray *files;                   /* GBytes: files they are parts of */
+    GPtrArray *parallels;               /* the same for -parallel */
     GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
 };
 const MachineType *machine_find(const char *arch, const char *name);

@@ -94,6 +94,11 @@ void acpi_set_oem(AcpiTables *t, const char *id, const char *table_id);
 void acpi_end(AcpiTables *t, unsigned start, bool listed);
 /* A pointer field of `size` bytes at `at` to offset `target` of the tables' blob. */
 void acpi_pointer(AcpiTables *t, unsigned at, unsigned size, unsigned target);
+/* The same to a further fw_cfg file, which firmware puts into memory of its own (at a multiple of `align`). Names
+ * are static. Machines without firmware have no such files. */
+void acpi_pointer_to_file(AcpiTables *t, unsigned at, unsigned size, const char *file, unsigned align);
+/* Firmware writes where it has put `file`, which was named before, into the first `size` bytes of `dest`. */
+void acpi_write_pointer(AcpiTables *t, const char *dest, const char *file, unsigned size);
 /* Root tables (XSDT and RSDP revision 2, or RSDT and RSDP 0), then delivery. */
 void acpi_finish(AcpiTables *t, bool xsdt);
 /* As fw_cfg files for firmware: etc/acpi/tables, etc/acpi/rsdp, etc/table-loader. */

@@ -45,6 +45,7 @@ void fw_cfg_set_file(FwCfg *s, const char *name, const void *data);
 void fw_cfg_on_select(FwCfg *s, const char *name, void (*select)(void *opaque), void *opaque);
 /* A path that firmware tries before all devices: an option ROM that loads -kernel. */
 void fw_cfg_boot_first(FwCfg *s, const char *path);
+bool fw_cfg_has_file(FwCfg *s, const char *name);
 const void *fw_cfg_file(FwCfg *s, const char *name, size_t *n);
 
 #endif

@@ -31,8 +31,9 @@ typedef struct PcSouthConfig {
     Pin isa[16];                /* where lines routed to ISA interrupts end */
     Pin gsi[8];                 /* q35: PIRQA-H at the I/O APIC */
     Pin sci;
+    Pin smbus_irq;              /* pc: ISA line 9 */
     Pin smi, smi_caller;        /* to all CPUs, to the one whose access raises it */
-    bool smm;
+    bool smm, smbus;
     Bus *isa_bus;
 } PcSouthConfig;
 /* ICH9 LPC at 1f.0 with the PM block. */
@@ -40,6 +41,8 @@ PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *config);
 /* The files in which firmware finds and asks for SMI features (etc/smi/). */
 struct FwCfg;
 void ich9_lpc_smi_files(PciDevice *lpc, struct FwCfg *fw_cfg);
+/* The ICH9's SMBus at 1f.3 with memories for modules' descriptions. */
+void ich9_smb_new(PciBus *root);
 /* PIIX3 ISA bridge at 01.0 and PIIX4 PM at 01.3. */
 PciDevice *piix3_new(PciBus *root, const PcSouthConfig *config);
 PciDevice *piix4_pm_new(PciBus *root, const PcSouthConfig *config);
@@ -57,7 +60,9 @@ typedef struct AcpiPmConfig {
     bool no_s3;
     int s4_type;                /* sleep type that means S4; -1: none */
 } AcpiPmConfig;
-/* Registers in d->mmio (0x80 bytes), mapped by its owner. */
+/* Registers in d->mmio (0x80 bytes), mapped by its owner. ich9 has inputs of the watchdog's: an SMI (an edge);
+ * SMI_EN's bit for it is locked (a level). */
+enum { ACPI_PM_PIN_TCO_SMI, ACPI_PM_PIN_TCO_LOCK };
 Device *acpi_pm_new(Vm *vm, const AcpiPmConfig *config);
 /* Sleep types of the states that the guest may enter; -1: not that state. */
 typedef struct AcpiSleep { int s3, s4; } AcpiSleep;

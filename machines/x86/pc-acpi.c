@@ -4,6 +4,7 @@
  * together from parts: the host bridge with its windows and interrupt routing, the chips behind the ISA
  * bridge, and what devices on the buses say of themselves.
  */
+#include "hw/vmgenid.h"
 #include "machines/x86/pc.h"
 
 enum {
@@ -165,13 +166,24 @@ static uint64_t property(Device *d, const char *name)
     return n;
 }
 
+static void add_parallel(Aml *isa, Device *d, unsigned n)
+{
+    g_autofree char *name = g_strdup_printf("LPT%u", n);
+    Aml *port = isa_device(name, "PNP0400", property(d, "iobase"), 8, property(d, "irq"));
+    name_int(port, "_UID", n);
+    name_int(port, "_STA", 15);
+    aml_append(isa, port);
+}
+
 static void add_isa_devices(Aml *isa, const Pc *s)
 {
     aml_append(isa, isa_device("RTC", "PNP0B00", 0x70, 8, 8));
     if (s->i8042)
         add_keyboard(isa);
-    for (unsigned i = 0, com = 0; i < s->isa->devices->len; i++) {
+    for (unsigned i = 0, com = 0, lpt = 0; i < s->isa->devices->len; i++) {
         Device *d = g_ptr_array_index(s->isa->devices, i);
+        if (object_is_a(&d->object, "isa-parallel"))
+            add_parallel(isa, d, ++lpt);
         if (!object_is_a(&d->object, "isa-serial"))
             continue;
         g_autofree char *name = g_strdup_printf("COM%u", ++com);
@@ -307,6 +319,7 @@ AcpiTables *pc_acpi_tables(Pc *s)
     acpi_madt(t, &madt);
     pc_numa_tables(s, t);
     acpi_nfit(t, s->m.vm);
+    vmgenid_table(t, s->m.vm);
     if (s->hpet)
         acpi_hpet(t, HPET_BASE, HPET_ID);
     if (s->kind->q35)

@@ -83,8 +83,9 @@ bool pc_begin(Pc *s, GError **error)
 void pc_south_config(Pc *s, PcSouthConfig *c)
 {
     *c = (PcSouthConfig){.sci = x86_isa_line(&s->irq, LINE_SCI, 9),
+                         .smbus_irq = x86_isa_line(&s->irq, LINE_ISA, 9),
                          .smi = x86_all_cpus(&s->irq, X86_PIN_SMI),
-                         .smi_caller = x86_all_cpus(&s->irq, X86_SMI_CALLER), .smm = pc_has_smm(s),
+                         .smi_caller = x86_all_cpus(&s->irq, X86_SMI_CALLER), .smm = pc_has_smm(s), .smbus = s->smbus,
                          .isa_bus = s->isa};
     for (unsigned n = 0; n < 16; n++)
         c->isa[n] = x86_isa_line(&s->irq, LINE_PCI, n);
@@ -131,13 +132,19 @@ static bool make_usb(Pc *s, GError **error)
 static bool make_serials(Pc *s, GError **error)
 {
     for (unsigned n = 0; n < 4; n++) {
-        if (!machine_serial(&s->m, n))
-            continue;
-        Device *serial = device_new(s->m.vm, "isa-serial", error);
-        if (!serial || !machine_set_chardev(&s->m, serial, n, error) ||
-            !device_realize(serial, s->isa, error))
+        struct Chardev *chr = machine_serial(&s->m, n);
+        if (chr && !machine_make_port(&s->m, "isa-serial", chr, s->isa, error))
             return false;
     }
+    return true;
+}
+
+static bool make_parallels(Pc *s, GError **error)
+{
+    for (unsigned n = 0; n < MIN(s->m.parallels->len, PC_PARALLEL_PORTS); n++)
+        if (s->m.parallels->pdata[n] &&
+            !machine_make_port(&s->m, "isa-parallel", s->m.parallels->pdata[n], s->isa, error))
+            return false;
     return true;
 }
 
@@ -260,7 +267,7 @@ bool pc_finish_build(Pc *s, GError **error)
     set_cmos(s);
     add_fw_cfg(s);
     return (!s->disks || ide_add_drives(s->disks, s->kind->q35 ? 1 : 2, error)) && make_serials(s, error) &&
-           make_usb(s, error) && pc_firmware(s, error);
+           make_parallels(s, error) && make_usb(s, error) && pc_firmware(s, error);
 }
 
 /* ---- MachineType ---- */

@@ -11,11 +11,13 @@
 #include "machines/x86/boot.h"
 #include "machines/x86/interrupts.h"
 
+enum { PC_PARALLEL_PORTS = 3 };
+
 typedef struct Pc {
     Machine m;
     /* properties */
     int acpi, smm, vmport, pic_prop, pit_prop;          /* OnOffAuto */
-    bool hpet, i8042, sata, fd_bootchk, nvdimm, hmat;
+    bool hpet, i8042, sata, smbus, fd_bootchk, nvdimm, hmat;
     uint64_t max_low;
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
@@ -106,6 +108,7 @@ extern const char *const pc_archs[];
     PROP(Pc, pit_prop, "pit", PROP_ON_OFF_AUTO, .desc = "Enable i8254 PIT"),                        \
     PROP(Pc, hpet, "hpet", PROP_BOOL, .init = true, .desc = "Enable the HPET"),                     \
     PROP(Pc, sata, "sata", PROP_BOOL, .init = true, .desc = "Enable the board's disk controller"),  \
+    PROP(Pc, smbus, "smbus", PROP_BOOL, .init = true, .desc = "Enable the board's SMBus"),          \
     PROP(Pc, i8042, "i8042", PROP_BOOL, .init = true, .desc = "Enable the PS/2 controller"),        \
     PROP(Pc, nvdimm, "nvdimm", PROP_BOOL, .desc = "Set on/off to enable/disable NVDIMM instantiation"), \
     PROP(Pc, hmat, "hmat", PROP_BOOL, .desc = "Set on/off to enable/disable ACPI HMAT"),           \

@@ -23,6 +23,8 @@ static bool build(Machine *m, GError **error)
     s->south = s->pm_function = ich9_lpc_new(s->root, &south);
     if (s->sata)
         s->disks = ich9_ahci_new(s->root);
+    if (s->smbus)
+        ich9_smb_new(s->root);
     if (!pc_finish_build(s, error))
         return false;
     if (pc_has_smm(s))
@@ -31,6 +33,7 @@ static bool build(Machine *m, GError **error)
 }
 
 static const Field fields[] = {PC_FIELDS(Pc)};
+static const DeviceCompat before_8_0[] = {{"ICH9-LPC", "noreboot", "true"}, {0}};
 
 #define Q35(ident, version, ...)                                                                    \
     static const MachineType ident = {                                                              \
@@ -41,7 +44,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
         .default_display = "std",                                                                   \
         .default_nic = "e1000e", .default_disk = "virtio-blk-pci", .build = build,          \
-        .drive_interface = DRIVE_IDE, .ide_units = 1,                                                \
+        .parallel_ports = PC_PARALLEL_PORTS, .drive_interface = DRIVE_IDE, .ide_units = 1,                                                \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
         PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \
@@ -53,10 +56,10 @@ Q35(q35_9_2, "9.2");
 Q35(q35_9_0, "9.0");
 Q35(q35_8_2, "8.2");
 Q35(q35_8_0, "8.0");
-Q35(q35_7_2, "7.2");
-Q35(q35_7_1, "7.1");
-Q35(q35_7_0, "7.0");
-Q35(q35_6_2, "6.2");
-Q35(q35_6_0, "6.0");
-Q35(q35_5_2, "5.2");
-Q35(q35_4_2, "4.2");
+Q35(q35_7_2, "7.2", .compat = before_8_0);
+Q35(q35_7_1, "7.1", .compat = before_8_0);
+Q35(q35_7_0, "7.0", .compat = before_8_0);
+Q35(q35_6_2, "6.2", .compat = before_8_0);
+Q35(q35_6_0, "6.0", .compat = before_8_0);
+Q35(q35_5_2, "5.2", .compat = before_8_0);
+Q35(q35_4_2, "4.2", .compat = before_8_0);
