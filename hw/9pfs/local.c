@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* -fsdev local: a folder of the host as guests see it, with the models of ownership. */
 #include "hw/9pfs/local.h"
+#include "hw/9pfs/kept.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,8 +14,9 @@
 #include "util/error.h"
 #include "util/log.h"
 
-enum { PASSTHROUGH, NONE, MAPPED_XATTR, MULTI_WARN = 0, MULTI_REMAP, MULTI_FORBID, MAX_DEVICES = 0x7fff };
-static const char *const models[] = {"passthrough", "none", "mapped-xattr", "mapped"};
+enum { PASSTHROUGH, NONE, MAPPED_XATTR, MAPPED, MAPPED_FILE, MULTI_WARN = 0, MULTI_REMAP, MULTI_FORBID,
+       MAX_DEVICES = 0x7fff, MAX_ODD = 1 << 20 };
+static const char *const models[] = {"passthrough", "none", "mapped-xattr", "mapped", "mapped-file"};
 static const char *const multis[] = {"warn", "remap", "forbid", NULL};
 
 struct FsLocal {
@@ -26,6 +28,7 @@ struct FsLocal {
     int fd;
     dev_t device;
     GArray *devices;            /* dev_t: the further ones */
+    GHashTable *odd;            /* FileNumber: those that remap must number anew */
 };
 
 static int result(int r) { return r < 0 ? -errno : 0; }
@@ -71,9 +74,9 @@ FsNode *fs_root(FsLocal *fs)
     return fd < 0 ? NULL : node_new(NULL, fd);
 }
 
-static bool good_name(const char *name)
+static bool good_name(const FsLocal *fs, const char *name)
 {
-    return *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..") && strlen(name) <= NAME_MAX;
+    return !(fs->model == MAPPED_FILE && kept_is_name(name)) && *name && !strchr(name, '/') && strcmp(name, ".") && strcmp(name, "..") && strlen(name) <= NAME_MAX;
 }
 
 int fs_walk(FsLocal *fs, FsNode *dir, const char *name, FsNode **out)
@@ -82,7 +85,7 @@ int fs_walk(FsLocal *fs, FsNode *dir, const char *name, FsNode **out)
         *out = fs_ref(name[1] && dir->parent ? dir->parent : dir);
         return 0;
     }
-    if (!good_name(name))
+    if (!good_name(fs, name))
         return -ENOENT;
     int fd = openat(dir->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
@@ -91,69 +94,90 @@ int fs_walk(FsLocal *fs, FsNode *dir, const char *name, FsNode **out)
     return 0;
 }
 
-/* ---- attributes that are kept beside the file ---- */
-
-static const struct { const char *name; unsigned size; } kept[] = {
-    {"user.virtfs.uid", 4}, {"user.virtfs.gid", 4}, {"user.virtfs.mode", 4}, {"user.virtfs.rdev", 8},
-};
-enum { KEPT_UID, KEPT_GID, KEPT_MODE, KEPT_RDEV };
-
-static bool get_kept(const char *path, unsigned which, uint64_t *value)
-{
-    uint64_t v = 0;
-    if (getxattr(path, kept[which].name, &v, kept[which].size) != (ssize_t)kept[which].size)
-        return false;
-    *value = GUINT64_FROM_LE(v);
-    return true;
-}
-
-static int put_kept(const char *path, unsigned which, uint64_t value)
-{
-    value = GUINT64_TO_LE(value);
-    return result(setxattr(path, kept[which].name, &value, kept[which].size, 0));
-}
-
 int fs_stat(FsLocal *fs, FsNode *n, struct stat *st)
 {
-    uint64_t v;
     if (fstatat(n->fd, "", st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
     if (!mapped(fs) || S_ISLNK(st->st_mode))
         return 0;
-    ProcPath p = proc_path(n->fd);
-    if (get_kept(p.text, KEPT_UID, &v))
-        st->st_uid = (uid_t)v;
-    if (get_kept(p.text, KEPT_GID, &v))
-        st->st_gid = (gid_t)v;
-    if (get_kept(p.text, KEPT_MODE, &v))
-        st->st_mode = (mode_t)v;
-    if (get_kept(p.text, KEPT_RDEV, &v))
-        st->st_rdev = (dev_t)v;
+    KeptPlace p;
+    Kept k = {0};
+    if (!kept_find(&p, fs->model == MAPPED_FILE, fs->fd, n->fd))
+        kept_get(&p, &k);
+    kept_done(&p);
+    st->st_uid = k.has >> KEPT_UID & 1 ? (uid_t)k.value[KEPT_UID] : st->st_uid;
+    st->st_gid = k.has >> KEPT_GID & 1 ? (gid_t)k.value[KEPT_GID] : st->st_gid;
+    st->st_mode = k.has >> KEPT_MODE & 1 ? (mode_t)k.value[KEPT_MODE] : st->st_mode;
+    st->st_rdev = k.has >> KEPT_RDEV & 1 ? (dev_t)k.value[KEPT_RDEV] : st->st_rdev;
+    return 0;
+}
+
+/* ---- numbers ---- */
+
+typedef struct FileNumber {
+    uint64_t device, inode, number;
+} FileNumber;
+
+static guint hash_number(gconstpointer p)
+{
+    const FileNumber *f = p;
+    return (guint)((f->inode ^ f->device << 20) * 0x9e3779b97f4a7c15ull >> 32);
+}
+
+static gboolean same_file(gconstpointer a, gconstpointer b)
+{
+    const FileNumber *x = a, *y = b;
+    return x->device == y->device && x->inode == y->inode;
+}
+
+/* For what the parts of a number have no room for: numbers with the highest bit, one after the other. */
+static int odd_number(FsLocal *fs, const struct stat *st, uint64_t *path)
+{
+    FileNumber wanted = {st->st_dev, st->st_ino, 0}, *f;
+    if (!fs->odd)
+        fs->odd = g_hash_table_new_full(hash_number, same_file, g_free, NULL);
+    f = g_hash_table_lookup(fs->odd, &wanted);
+    if (!f) {
+        if (g_hash_table_size(fs->odd) >= MAX_ODD)
+            return -EOVERFLOW;
+        f = g_memdup2(&wanted, sizeof(wanted));
+        f->number = 1ull << 63 | g_hash_table_size(fs->odd);
+        g_hash_table_insert(fs->odd, f, f);
+    }
+    *path = f->number;
+    return 0;
+}
+
+static int remap(FsLocal *fs, const struct stat *st, uint64_t *path)
+{
+    unsigned i = 0;
+    if (st->st_ino >> 48)
+        return odd_number(fs, st, path);
+    if (st->st_dev == fs->device)
+        return 0;
+    while (i < fs->devices->len && g_array_index(fs->devices, dev_t, i) != st->st_dev)
+        i++;
+    if (i >= MAX_DEVICES)
+        return odd_number(fs, st, path);
+    if (i == fs->devices->len)
+        g_array_append_val(fs->devices, st->st_dev);
+    *path |= (uint64_t)(i + 1) << 48;
     return 0;
 }
 
 int fs_qid_path(FsLocal *fs, const struct stat *st, uint64_t *path)
 {
     *path = st->st_ino;
+    if (fs->multidevs == MULTI_REMAP)
+        return remap(fs, st, path);
     if (st->st_dev == fs->device)
         return 0;
     if (fs->multidevs == MULTI_FORBID)
         return -ENODEV;
-    if (fs->multidevs == MULTI_WARN) {
-        if (!fs->warned)
-            log_write("warning: fsdev '%s': more than one device is shared, so the guest may take different files "
+    if (!fs->warned)
+        log_write("warning: fsdev '%s': more than one device is shared, so the guest may take different files "
                       "for one; multidevs=remap avoids that\n", fs->object.name);
-        fs->warned = true;
-        return 0;
-    }
-    unsigned i = 0;
-    while (i < fs->devices->len && g_array_index(fs->devices, dev_t, i) != st->st_dev)
-        i++;
-    if (i == fs->devices->len && i < MAX_DEVICES)
-        g_array_append_val(fs->devices, st->st_dev);
-    if (i >= MAX_DEVICES || st->st_ino >> 48)
-        return -EOVERFLOW;
-    *path |= (uint64_t)(i + 1) << 48;
+    fs->warned = true;
     return 0;
 }
 
@@ -165,11 +189,12 @@ static int own(FsLocal *fs, int dir, const char *name, uint32_t mode, uint64_t r
         return -errno;
     ProcPath p = proc_path(fd);
     if (mapped(fs)) {
-        r = put_kept(p.text, KEPT_UID, c.uid);
-        r = r ? r : put_kept(p.text, KEPT_GID, c.gid);
-        r = r ? r : put_kept(p.text, KEPT_MODE, mode);
-        if (!r && rdev)
-            r = put_kept(p.text, KEPT_RDEV, rdev);
+        Kept k = {1 << KEPT_UID | 1 << KEPT_GID | 1 << KEPT_MODE | (rdev ? 1 << KEPT_RDEV : 0),
+                  {c.uid, c.gid, mode, rdev}};
+        KeptPlace at;
+        r = kept_find(&at, fs->model == MAPPED_FILE, fs->fd, fd);
+        r = r ? r : kept_put(&at, &k);
+        kept_done(&at);
     } else {
         r = result(fchownat(fd, "", c.uid, c.gid, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW));
         if ((!r || fs->model == NONE) && !S_ISLNK(mode))
@@ -208,7 +233,7 @@ int fs_create(FsLocal *fs, FsNode *dir, const char *name, int flags, uint32_t mo
 {
     if (fs->readonly)
         return -EROFS;
-    if (!good_name(name))
+    if (!good_name(fs, name))
         return -EINVAL;
     *fd = openat(dir->fd, name, flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY,
                  mapped(fs) ? fs->fmode : mode & 07777);
@@ -238,7 +263,7 @@ int fs_make(FsLocal *fs, FsNode *dir, const char *name, uint32_t mode, uint64_t 
     int r;
     if (fs->readonly)
         return -EROFS;
-    if (!good_name(name))
+    if (!good_name(fs, name))
         return -EINVAL;
     if (S_ISDIR(mode))
         r = result(mkdirat(dir->fd, name, mapped(fs) ? fs->dmode : mode & 07777));
@@ -277,24 +302,40 @@ int fs_link(FsLocal *fs, FsNode *n, FsNode *dir, const char *name)
 {
     if (fs->readonly)
         return -EROFS;
-    if (!good_name(name))
+    if (!good_name(fs, name))
         return -EINVAL;
     ProcPath p = proc_path(n->fd);
-    return result(linkat(AT_FDCWD, p.text, dir->fd, name, AT_SYMLINK_FOLLOW));
+    int r = result(linkat(AT_FDCWD, p.text, dir->fd, name, AT_SYMLINK_FOLLOW));
+    if (!r && fs->model == MAPPED_FILE)
+        r = undo(dir->fd, name, kept_link(fs->fd, n->fd, dir->fd, name), 0);
+    return r;
 }
 
 int fs_unlink(FsLocal *fs, FsNode *dir, const char *name, bool folder)
 {
     if (fs->readonly)
         return -EROFS;
-    return good_name(name) ? result(unlinkat(dir->fd, name, folder ? AT_REMOVEDIR : 0)) : -EINVAL;
+    if (!good_name(fs, name))
+        return -EINVAL;
+    if (folder && fs->model == MAPPED_FILE)
+        kept_before_rmdir(dir->fd, name);
+    int r = result(unlinkat(dir->fd, name, folder ? AT_REMOVEDIR : 0));
+    if (!r && fs->model == MAPPED_FILE)
+        kept_unlink(dir->fd, name);
+    return r;
 }
 
 int fs_rename(FsLocal *fs, FsNode *from, const char *old, FsNode *to, const char *name)
 {
     if (fs->readonly)
         return -EROFS;
-    return good_name(old) && good_name(name) ? result(renameat(from->fd, old, to->fd, name)) : -EINVAL;
+    if (!good_name(fs, old) || !good_name(fs, name))
+        return -EINVAL;
+    /* A folder that holds nothing but our notes is empty, and may be replaced. */
+    if (fs->model == MAPPED_FILE)
+        kept_before_rmdir(to->fd, name);
+    int r = result(renameat(from->fd, old, to->fd, name));
+    return r || fs->model != MAPPED_FILE ? r : kept_rename(from->fd, old, to->fd, name);
 }
 
 /* ---- changes ---- */
@@ -302,14 +343,14 @@ int fs_rename(FsLocal *fs, FsNode *from, const char *old, FsNode *to, const char
 static int change_mapped(FsLocal *fs, FsNode *n, const FsChange *c)
 {
     struct stat st;
-    ProcPath p = proc_path(n->fd);
+    KeptPlace p = {.dir = -1};
     int r = fs_stat(fs, n, &st);
-    if (!r && c->what & FS_MODE)
-        r = put_kept(p.text, KEPT_MODE, (st.st_mode & S_IFMT) | (c->mode & 07777));
-    if (!r && c->what & FS_UID)
-        r = put_kept(p.text, KEPT_UID, c->uid);
-    if (!r && c->what & FS_GID)
-        r = put_kept(p.text, KEPT_GID, c->gid);
+    Kept k = {(c->what & FS_MODE ? 1 << KEPT_MODE : 0) | (c->what & FS_UID ? 1 << KEPT_UID : 0) |
+              (c->what & FS_GID ? 1 << KEPT_GID : 0),
+              {[KEPT_UID] = c->uid, [KEPT_GID] = c->gid, [KEPT_MODE] = (st.st_mode & S_IFMT) | (c->mode & 07777)}};
+    r = r ? r : kept_find(&p, fs->model == MAPPED_FILE, fs->fd, n->fd);
+    r = r ? r : kept_put(&p, &k);
+    kept_done(&p);
     return r;
 }
 
@@ -352,7 +393,10 @@ int fs_change(FsLocal *fs, FsNode *n, const FsChange *c)
 
 /* ---- extended attributes ---- */
 
-static bool hidden(const FsLocal *fs, const char *name) { return mapped(fs) && g_str_has_prefix(name, "user.virtfs."); }
+static bool hidden(const FsLocal *fs, const char *name)
+{
+    return mapped(fs) && fs->model != MAPPED_FILE && g_str_has_prefix(name, "user.virtfs.");
+}
 
 static int xattr_file(FsLocal *fs, FsNode *n)
 {
@@ -441,13 +485,12 @@ static bool complete(Object *o, GError **error)
     while (fs->model < (int)G_N_ELEMENTS(models) && g_strcmp0(fs->model_text, models[fs->model]))
         fs->model++;
     if (fs->model == G_N_ELEMENTS(models))
-        return error_set(error, "fsdev '%s': security_model=%s: expected passthrough, none or mapped-xattr%s",
-                         o->name, fs->model_text ? fs->model_text : "",
-                         !g_strcmp0(fs->model_text, "mapped-file") ? " (mapped-file is not implemented yet)" : "");
+        return error_set(error, "fsdev '%s': security_model=%s: expected passthrough, none, mapped-xattr or "
+                         "mapped-file", o->name, fs->model_text ? fs->model_text : "");
     if (!parse_mode(fs->fmode_text, 0600, &fs->fmode, error) || !parse_mode(fs->dmode_text, 0700, &fs->dmode, error))
         return false;
     if (!mapped(fs) && (fs->fmode_text || fs->dmode_text))
-        return error_set(error, "fsdev '%s': fmode= and dmode= are for security_model=mapped-xattr", o->name);
+        return error_set(error, "fsdev '%s': fmode= and dmode= are for security_model=mapped-xattr and mapped-file", o->name);
     fs->fd = open(fs->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (fs->fd < 0 || fstat(fs->fd, &st) < 0)
         return error_set_errno(error, errno, "fsdev '%s': %s", o->name, fs->path);
@@ -466,6 +509,7 @@ static void finish(Object *o)
         close(fs->fd);
     if (fs->devices)
         g_array_unref(fs->devices);
+    g_clear_pointer(&fs->odd, g_hash_table_unref);
 }
 
 static const Field fields[] = {
@@ -476,10 +520,10 @@ static const Field fields[] = {
          .desc = "how the guest's owners and modes are kept"),
     PROP(FsLocal, multidevs, "multidevs", PROP_ENUM, .names = multis),
     PROP(FsLocal, readonly, "readonly", PROP_BOOL),
-    PROP(FsLocal, fmode_text, "fmode", PROP_STRING, .desc = "mode of new files (mapped-xattr)"),
-    PROP(FsLocal, dmode_text, "dmode", PROP_STRING, .desc = "mode of new folders (mapped-xattr)"),
+    PROP(FsLocal, fmode_text, "fmode", PROP_STRING, .desc = "mode of new files (mapped-*)"),
+    PROP(FsLocal, dmode_text, "dmode", PROP_STRING, .desc = "mode of new folders (mapped-*)"),
     HOST(FsLocal, warned), HOST(FsLocal, fmode), HOST(FsLocal, dmode), HOST(FsLocal, fd),
-    HOST(FsLocal, device), HOST(FsLocal, devices),
+    HOST(FsLocal, device), HOST(FsLocal, devices), HOST(FsLocal, odd),
 };
 static const ObjectType fsdev_local = {
     .name = "fsdev-local", .desc = "a folder for guests", .size = sizeof(FsLocal), .user_creatable = true,

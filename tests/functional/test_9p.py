@@ -53,10 +53,10 @@ def has_xattrs(folder):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason='needs root')
-@pytest.mark.parametrize('model,owner', [('passthrough', '12:34'), ('mapped-xattr', '12:34'),
+@pytest.mark.parametrize('model,owner', [('passthrough', '12:34'), ('mapped-xattr', '12:34'), ('mapped-file', '12:34'),
                                          pytest.param('none', '12:34', marks=pytest.mark.long)])
 def test_mount(tmp_path, model, owner):
-    if model.startswith('mapped') and not has_xattrs(tmp_path):
+    if model == 'mapped-xattr' and not has_xattrs(tmp_path):
         pytest.skip('no extended attributes here')
     shared, readonly = tmp_path / 'shared', tmp_path / 'readonly'
     (shared / 'tree').mkdir(parents=True)
@@ -88,3 +88,5 @@ def test_mount(tmp_path, model, owner):
         assert seen == sums
     mode = (shared / 'a' / 'd').lstat().st_mode
     assert stat.S_ISREG(mode) if model.startswith('mapped') else stat.S_ISCHR(mode)
+    if model == 'mapped-file':
+        assert 'virtfs.uid=12\n' in (shared / 'a' / '.virtfs_metadata' / 'g').read_text()

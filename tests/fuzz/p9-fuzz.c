@@ -104,12 +104,12 @@ static void check_and_remove(const char *top)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char *const models[] = {"none", "mapped-xattr"};
+    static const char *const models[] = {"none", "mapped-xattr", "mapped-file", "mapped-file"};
     FuzzInput in = {data, size};
     g_autoptr(GError) error = NULL;
     g_autofree char *top = make_folder(), *shared = g_build_filename(top, "shared", NULL);
     TestDevice *t = test_machine();
-    const char *props[] = {"path", shared, "security_model", models[fuzz_int(&in, 1) & 1], NULL};
+    const char *props[] = {"path", shared, "security_model", models[fuzz_int(&in, 1) & 3], NULL};
     g_assert_nonnull(object_add_user(t->vm, "fsdev-local", "fs", props, &error));
     VirtioGuest *g = virtio_guest_on(t, "virtio-9p-device", "fsdev", "fs", "mount_tag", "t", NULL);
     g_assert_true(virtio_guest_start(g, 1, 1));
