@@ -311,9 +311,9 @@ static void access_next(Emit *e, Access *x, int host, const IrNode *n, int r, in
 static void access_memory(Emit *e, IrRef i, Access *x, const IrNode *n, int r, int64_t k)
 {
     unsigned share = e->live.share[i];
-    const JitShare *s = &e->live.shares[share - 1];
+    const JitShare *s = share ? &e->live.shares[share - 1] : NULL;
     IrRef ref = JIT_SHARE_REF + share - 1;
-    if (!share || s->count < 2) {
+    if (!s || s->count < 2) {
         probe_at(e, &e->a, x);
         body(&e->a, n, x, r, k);
         return;
