@@ -9,7 +9,7 @@
 
 enum {
     SLOTS = 32, PINS = 4, HPET_BASE = 0xfed00000, HPET_ID = 0x8086a201, IOAPIC = X86_IOAPIC_BASE,
-    RESET_PORT = 0xcf9, RESET_VALUE = 0x0f, PM_BASE = 0x600, SMI_PORT = 0xb2, WAET_TIMER_OK = 2,
+    RESET_PORT = 0xcf9, RESET_VALUE = 0x0f, PM_BASE = 0x600, PM_BASE_REGISTER = 0x40, SMI_PORT = 0xb2, WAET_TIMER_OK = 2,
 };
 
 static void name_int(Aml *to, const char *name, uint64_t v) { aml_append(to, aml_name(name, aml_int(v))); }
@@ -292,6 +292,14 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     return start;
 }
 
+/* Where firmware has put the power management block: SeaBIOS at 0x600 always, OVMF elsewhere on pc. */
+static uint32_t pm_base(const Pc *s)
+{
+    uint32_t at = pci_get32(s->pm_function, PM_BASE_REGISTER) & 0xff80;
+
+    return at ? at : PM_BASE;
+}
+
 AcpiTables *pc_acpi_tables(Pc *s)
 {
     AcpiTables *t = acpi_tables_new();
@@ -303,7 +311,8 @@ AcpiTables *pc_acpi_tables(Pc *s)
     unsigned facs = acpi_facs(t), dsdt = make_dsdt(s, t, ecam, ecam_size);
     AcpiFadt fadt = {
         .revision = s->kind->q35 ? 3 : 1, .sci = 9, .smi_port = SMI_PORT, .acpi_on = s->kind->acpi_on,
-        .acpi_off = s->kind->acpi_off, .pm_base = PM_BASE, .gpe_base = s->kind->gpe_base,
+        .acpi_off = s->kind->acpi_off, .pm_base = pm_base(s),
+        .gpe_base = s->kind->q35 ? pm_base(s) + 0x20 : s->kind->gpe_base,
         .gpe_length = s->kind->gpe_length, .flags = s->kind->fadt_flags,
         .boot_flags = s->kind->q35 && s->i8042 ? 2 : 0, .reset_port = s->kind->q35 ? RESET_PORT : 0,
         .reset_value = RESET_VALUE,
