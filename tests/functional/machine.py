@@ -348,3 +348,17 @@ def wait_file(path, pattern, timeout=30):
         if time.monotonic() > deadline:
             raise Timeout(f'{path} has no {pattern!r} after {timeout} s; it holds:\n{text[-2000:]}')
         time.sleep(0.05)
+
+
+def wait_screen(machine, pattern, timeout=30):
+    """Waits until the text screen of a PC (80 x 25 at 0xb8000) holds a regular expression; returns its text."""
+    deadline, path = time.monotonic() + timeout * PATIENCE, machine.folder / 'screen'
+    while True:
+        machine.qmp('pmemsave', val=0xb8000, size=4000, filename=str(path))
+        cells = path.read_bytes()[::2].decode('cp437')
+        text = '\n'.join(cells[at:at + 80].rstrip('\0 ') for at in range(0, len(cells), 80))
+        if re.search(pattern, text):
+            return text
+        if time.monotonic() > deadline:
+            raise Timeout(f'no {pattern!r} on the screen after {timeout} s:\n{text}')
+        time.sleep(0.1)

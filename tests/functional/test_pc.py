@@ -103,12 +103,14 @@ def grub_disk(tmp_path_factory):
 OVMF = Path('/usr/share/OVMF')
 
 
-@pytest.mark.parametrize('board', ['q35', 'pc', 'q35 OVMF', *(pytest.param(b, marks=pytest.mark.long) for b in ['q35 usb', 'q35 OVMF usb'])])
+@pytest.mark.parametrize('board', ['q35', 'pc cd', 'q35 OVMF', 'pc OVMF cd', *(pytest.param(b, marks=pytest.mark.long) for b in
+                                   ['pc', 'q35 cd', 'q35 OVMF cd', 'q35 usb', 'q35 OVMF usb'])])
 def test_grub(tmp_path, grub_disk, board):
-    """Firmware starts GRUB from a virtio disk or a USB stick, GRUB starts Linux."""
+    """Firmware starts GRUB from a virtio disk, a CD or a USB stick, GRUB starts Linux."""
     args = ['-M', board.split()[0], '-m', 512, '-no-reboot',
             '-drive', f'if=none,id=disk,format=raw,readonly=on,file={grub_disk}',
             *(['-device', 'qemu-xhci', '-device', 'usb-storage,drive=disk,bootindex=0'] if 'usb' in board else
+              ['-device', 'ide-cd,drive=disk'] if 'cd' in board.split() else
               ['-device', 'virtio-blk-pci,drive=disk,bootindex=0'])]
     if 'OVMF' in board:
         if not OVMF.is_dir():
