@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 #include "block/internal.h"
+#include "block/nbd-server.h"
 
 extern const BlockDriver *const __start_myna_block_drivers[], *const __stop_myna_block_drivers[];
 
@@ -426,6 +427,8 @@ static BlockNode *parent_of(const BlockNode *n)
 /* Hangs in the machine's tree from the first node on; its end is the end of all nodes. */
 static void close_all(Object *o)
 {
+    if (nbd_server_find(o->vm))
+        nbd_server_free(nbd_server_find(o->vm));
     for (;;) {
         g_auto(GStrv) names = vm_service_ids(o->vm, "node");
         if (!names || !names[0])

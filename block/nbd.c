@@ -16,19 +16,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include "block/internal.h"
+#include "block/nbd-proto.h"
 #include "crypto/wire.h"
+#include "util/bytes.h"
 #include "util/fdstore.h"
 
-#define INIT_MAGIC 0x4e42444d41474943ull
-#define OPTION_MAGIC 0x49484156454f5054ull
-#define REPLY_MAGIC 0x0003e889045565a9ull
-#define REQUEST_MAGIC 0x25609513u
-#define SIMPLE_MAGIC 0x67446698u
-enum { OPT_EXPORT_NAME = 1, OPT_STARTTLS = 5, OPT_GO = 7, REP_ACK = 1, REP_INFO = 3, INFO_EXPORT = 0, REP_ERROR = 1u << 31 };
-enum { CMD_READ, CMD_WRITE, CMD_DISCONNECT, CMD_FLUSH, CMD_TRIM, CMD_ZEROES = 6 };
-enum { FIXED_NEWSTYLE = 1, NO_ZEROES = 2, READ_ONLY = 2, SEND_FLUSH = 4, SEND_FUA = 8, SEND_TRIM = 32, SEND_ZEROES = 64,
-       FLAG_FUA = 1, FLAG_NO_HOLE = 2 };
-enum { MAX_REQUEST = 32 << 20, MAX_REPLY = 1 << 16, CONNECT_MS = 3000 };
+enum { MAX_REPLY = 1 << 16, CONNECT_MS = 3000 };
 
 typedef struct Pending {
     uint64_t handle;
@@ -62,13 +55,6 @@ typedef struct Nbd {
 } Nbd;
 
 /* ---- connecting; blocks ---- */
-
-static void put16(uint8_t *p, uint16_t v) { v = GUINT16_TO_BE(v); memcpy(p, &v, 2); }
-static void put32(uint8_t *p, uint32_t v) { v = GUINT32_TO_BE(v); memcpy(p, &v, 4); }
-static void put64(uint8_t *p, uint64_t v) { v = GUINT64_TO_BE(v); memcpy(p, &v, 8); }
-static uint16_t get16(const uint8_t *p) { return p[0] << 8 | p[1]; }
-static uint32_t get32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return GUINT32_FROM_BE(v); }
-static uint64_t get64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return GUINT64_FROM_BE(v); }
 
 static int connect_to(const struct sockaddr *addr, socklen_t n, int *error)
 {
@@ -172,9 +158,9 @@ static bool write_all(Wire *w, const void *from, size_t n)
 static bool send_option(Wire *w, uint32_t option, const void *data, uint32_t n)
 {
     uint8_t h[16];
-    put64(h, OPTION_MAGIC);
-    put32(h + 8, option);
-    put32(h + 12, n);
+    put_be64(h, NBD_OPTION_MAGIC);
+    put_be32(h + 8, option);
+    put_be32(h + 12, n);
     return write_all(w, h, sizeof(h)) && write_all(w, data, n);
 }
 
@@ -182,10 +168,10 @@ static bool send_option(Wire *w, uint32_t option, const void *data, uint32_t n)
 static bool ask_by_name(Nbd *s, Wire *w, uint64_t *size, GError **error)
 {
     uint8_t b[10];
-    if (!send_option(w, OPT_EXPORT_NAME, s->export, strlen(s->export)) || !read_all(w, b, sizeof(b)))
+    if (!send_option(w, NBD_OPT_EXPORT_NAME, s->export, strlen(s->export)) || !read_all(w, b, sizeof(b)))
         return error_set(error, "the NBD server has no export '%s'", s->export);
-    *size = get64(b);
-    s->flags = get16(b + 8);
+    *size = get_be64(b);
+    s->flags = get_be16(b + 8);
     return true;
 }
 
@@ -193,29 +179,29 @@ static bool ask(Nbd *s, Wire *w, uint64_t *size, GError **error)
 {
     uint32_t n_name = strlen(s->export);
     g_autofree uint8_t *go = g_malloc0(n_name + 6), *data = g_malloc(MAX_REPLY + 1);
-    put32(go, n_name);
+    put_be32(go, n_name);
     memcpy(go + 4, s->export, n_name);
     bool told = false;
-    if (!send_option(w, OPT_GO, go, n_name + 6))
+    if (!send_option(w, NBD_OPT_GO, go, n_name + 6))
         return error_set(error, "the NBD server closed the connection");
     for (;;) {
         uint8_t h[20];
-        if (!read_all(w, h, sizeof(h)) || get64(h) != REPLY_MAGIC || get32(h + 8) != OPT_GO)
+        if (!read_all(w, h, sizeof(h)) || get_be64(h) != NBD_REPLY_MAGIC || get_be32(h + 8) != NBD_OPT_GO)
             return error_set(error, "the NBD server's answer makes no sense");
-        uint32_t type = get32(h + 12), n = get32(h + 16);
+        uint32_t type = get_be32(h + 12), n = get_be32(h + 16);
         if (n > MAX_REPLY || !read_all(w, data, n))
             return error_set(error, "the NBD server's answer is too long");
         data[n] = '\0';
-        if (type == (REP_ERROR | 1u))
+        if (type == (NBD_REP_ERROR | 1u))
             return ask_by_name(s, w, size, error);     /* it does not know the option */
-        if (type & REP_ERROR)
+        if (type & NBD_REP_ERROR)
             return error_set(error, "Requested export not available: %s", n ? (char *)data : s->export);
-        if (type == REP_INFO && n >= 12 && get16(data) == INFO_EXPORT) {
-            *size = get64(data + 2);
-            s->flags = get16(data + 10);
+        if (type == NBD_REP_INFO && n >= 12 && get_be16(data) == NBD_INFO_EXPORT) {
+            *size = get_be64(data + 2);
+            s->flags = get_be16(data + 10);
             told = true;
         }
-        if (type == REP_ACK)
+        if (type == NBD_REP_ACK)
             return told || error_set(error, "the NBD server did not tell the size");
     }
 }
@@ -223,9 +209,9 @@ static bool ask(Nbd *s, Wire *w, uint64_t *size, GError **error)
 static bool start_tls(Nbd *s, Wire *w, GError **error)
 {
     uint8_t h[20];
-    if (!send_option(w, OPT_STARTTLS, NULL, 0) || !read_all(w, h, sizeof(h)) || get64(h) != REPLY_MAGIC)
+    if (!send_option(w, NBD_OPT_STARTTLS, NULL, 0) || !read_all(w, h, sizeof(h)) || get_be64(h) != NBD_REPLY_MAGIC)
         return error_set(error, "the NBD server closed the connection");
-    if (get32(h + 12) != REP_ACK || get32(h + 16))
+    if (get_be32(h + 12) != NBD_REP_ACK || get_be32(h + 16))
         return error_set(error, "the NBD server has no TLS");
     bool ok = wire_start_tls(w, s->creds, s->tls_hostname, NULL, error) &&
               wire_shake_wait(w, CONNECT_MS * 3, error);
@@ -238,11 +224,11 @@ static bool negotiate(Nbd *s, Wire *w, GError **error)
 {
     uint8_t h[18], flags[4];
     uint64_t size = 0;
-    if (!read_all(w, h, sizeof(h)) || get64(h) != INIT_MAGIC)
+    if (!read_all(w, h, sizeof(h)) || get_be64(h) != NBD_INIT_MAGIC)
         return error_set(error, "'%s' is no NBD server", s->node.filename);
-    if (get64(h + 8) != OPTION_MAGIC || !(get16(h + 16) & FIXED_NEWSTYLE))
+    if (get_be64(h + 8) != NBD_OPTION_MAGIC || !(get_be16(h + 16) & NBD_FIXED_NEWSTYLE))
         return error_set(error, "the NBD server speaks only the old protocol");
-    put32(flags, FIXED_NEWSTYLE | (get16(h + 16) & NO_ZEROES));
+    put_be32(flags, NBD_FIXED_NEWSTYLE | (get_be16(h + 16) & NBD_NO_ZEROES));
     if (!write_all(w, flags, sizeof(flags)))
         return error_set(error, "the NBD server closed the connection");
     if ((s->creds && !start_tls(s, w, error)) || !ask(s, w, &size, error))
@@ -309,13 +295,13 @@ static ssize_t receive_data(Nbd *s, Pending *p)
 static void take_head(Nbd *s)
 {
     Pending *found = NULL;
-    uint64_t handle = get64(s->head + 8);
-    int error = get32(s->head + 4);
+    uint64_t handle = get_be64(s->head + 8);
+    int error = get_be32(s->head + 4);
     s->n_head = 0;
     for (unsigned i = 0; i < s->pending->len; i++)
         if (((Pending *)s->pending->pdata[i])->handle == handle)
             found = s->pending->pdata[i];
-    if (get32(s->head) != SIMPLE_MAGIC || !found)
+    if (get_be32(s->head) != NBD_SIMPLE_MAGIC || !found)
         lost(s);
     else if (!error && found->io && found->io->bytes)
         s->current = found;
@@ -405,19 +391,19 @@ static int once(Nbd *s, uint16_t command, uint16_t flags, uint64_t offset, uint6
 {
     uint8_t h[28];
     unsigned n = 1;
-    g_autofree struct iovec *iov = g_new(struct iovec, 1 + (command == CMD_WRITE ? io->n_iov : 0));
-    Pending p = {.handle = ++s->next_handle, .io = command == CMD_READ ? io : NULL, .fiber = fiber_self()};
+    g_autofree struct iovec *iov = g_new(struct iovec, 1 + (command == NBD_CMD_WRITE ? io->n_iov : 0));
+    Pending p = {.handle = ++s->next_handle, .io = command == NBD_CMD_READ ? io : NULL, .fiber = fiber_self()};
     if (s->fd < 0)
         return ENOTCONN;
     watch(s);
-    put32(h, REQUEST_MAGIC);
-    put16(h + 4, flags);
-    put16(h + 6, command);
-    put64(h + 8, p.handle);
-    put64(h + 16, offset);
-    put32(h + 24, bytes);
+    put_be32(h, NBD_REQUEST_MAGIC);
+    put_be16(h + 4, flags);
+    put_be16(h + 6, command);
+    put_be64(h + 8, p.handle);
+    put_be64(h + 16, offset);
+    put_be32(h + 24, bytes);
     iov[0] = (struct iovec){h, sizeof(h)};
-    if (command == CMD_WRITE) {
+    if (command == NBD_CMD_WRITE) {
         memcpy(iov + 1, io->iov, io->n_iov * sizeof(*iov));
         n += io->n_iov;
     }
@@ -474,12 +460,12 @@ static int request(Nbd *s, uint16_t command, uint16_t flags, uint64_t offset, ui
 
 static int in_pieces(Nbd *s, uint16_t command, const BlockIo *io)
 {
-    if (io->bytes <= MAX_REQUEST)
+    if (io->bytes <= NBD_MAX_REQUEST)
         return request(s, command, 0, io->offset, io->bytes, io);
     g_autofree struct iovec *iov = g_new(struct iovec, io->n_iov);
     for (uint64_t done = 0; done < io->bytes;) {
         BlockIo part;
-        block_io_part(io, done, MIN(io->bytes - done, MAX_REQUEST), iov, &part);
+        block_io_part(io, done, MIN(io->bytes - done, NBD_MAX_REQUEST), iov, &part);
         int err = request(s, command, 0, part.offset, part.bytes, &part);
         if (err)
             return err;
@@ -488,13 +474,13 @@ static int in_pieces(Nbd *s, uint16_t command, const BlockIo *io)
     return 0;
 }
 
-static int nbd_read(BlockNode *n, const BlockIo *io) { return in_pieces((Nbd *)n, CMD_READ, io); }
-static int nbd_write(BlockNode *n, const BlockIo *io) { return in_pieces((Nbd *)n, CMD_WRITE, io); }
+static int nbd_read(BlockNode *n, const BlockIo *io) { return in_pieces((Nbd *)n, NBD_CMD_READ, io); }
+static int nbd_write(BlockNode *n, const BlockIo *io) { return in_pieces((Nbd *)n, NBD_CMD_WRITE, io); }
 
 static int nbd_flush(BlockNode *n)
 {
     Nbd *s = (Nbd *)n;
-    return s->flags & SEND_FLUSH ? request(s, CMD_FLUSH, 0, 0, 0, NULL) : 0;
+    return s->flags & NBD_SEND_FLUSH ? request(s, NBD_CMD_FLUSH, 0, 0, 0, NULL) : 0;
 }
 
 static int ranges(Nbd *s, uint16_t command, uint16_t flags, uint64_t offset, uint64_t bytes)
@@ -511,15 +497,15 @@ static int ranges(Nbd *s, uint16_t command, uint16_t flags, uint64_t offset, uin
 static int nbd_discard(BlockNode *n, uint64_t offset, uint64_t bytes)
 {
     Nbd *s = (Nbd *)n;
-    return s->flags & SEND_TRIM ? ranges(s, CMD_TRIM, 0, offset, bytes) : 0;
+    return s->flags & NBD_SEND_TRIM ? ranges(s, NBD_CMD_TRIM, 0, offset, bytes) : 0;
 }
 
 static int nbd_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned flags)
 {
     Nbd *s = (Nbd *)n;
-    if (!(s->flags & SEND_ZEROES))
+    if (!(s->flags & NBD_SEND_ZEROES))
         return ENOTSUP;
-    return ranges(s, CMD_ZEROES, flags & BLOCK_MAY_UNMAP ? 0 : FLAG_NO_HOLE, offset, bytes);
+    return ranges(s, NBD_CMD_ZEROES, flags & BLOCK_MAY_UNMAP ? 0 : NBD_FLAG_NO_HOLE, offset, bytes);
 }
 
 /* ---- opening ---- */
@@ -570,7 +556,7 @@ static bool nbd_open(BlockNode *n, const BlockdevOptions *o, GError **error)
         g_clear_error(error);
         g_usleep(G_USEC_PER_SEC / 4);
     }
-    if (ok && s->flags & READ_ONLY && !n->read_only) {
+    if (ok && s->flags & NBD_READ_ONLY && !n->read_only) {
         n->read_only = o->has_auto_read_only && o->auto_read_only;
         ok = n->read_only || error_set(error, "request on write denied without write permission: the export is read-only");
         if (!ok)
@@ -580,7 +566,7 @@ static bool nbd_open(BlockNode *n, const BlockdevOptions *o, GError **error)
         free_all(s);
         return false;
     }
-    n->can_discard = s->flags & SEND_TRIM;
+    n->can_discard = s->flags & NBD_SEND_TRIM;
     return true;
 }
 
@@ -588,8 +574,8 @@ static void nbd_close(BlockNode *n)
 {
     Nbd *s = (Nbd *)n;
     uint8_t h[28] = {0};
-    put32(h, REQUEST_MAGIC);
-    put16(h + 6, CMD_DISCONNECT);
+    put_be32(h, NBD_REQUEST_MAGIC);
+    put_be16(h + 6, NBD_CMD_DISCONNECT);
     if (s->fd >= 0 && wire_send(s->wire, h, sizeof(h)) < 0)
         errno = 0;              /* it sees the end anyway */
     lost(s);

@@ -149,14 +149,14 @@ static int run_system(const char *argv0, const char *arch, int argc, char **argv
 }
 
 static const struct { const char *name, *word; int (*main)(int, char **); } tools[] = {
-    {"qemu-img", "img", img_main}, {"qemu-io", "io", io_main},
+    {"qemu-img", "img", img_main}, {"qemu-io", "io", io_main}, {"qemu-nbd", "nbd", nbd_main},
 };
 
 static int usage(const char *name)
 {
     g_printerr("usage: %s system ARCH [options]   (ARCH: x86_64, i386, riscv64, riscv32)\n"
-               "       %s img|io …   (tools for disk images)\n"
-               "Links named qemu-system-ARCH, qemu-img, qemu-io do the same; -help lists the options.\n", name, name);
+               "       %s img|io|nbd …   (tools for disk images)\n"
+               "Links named qemu-system-ARCH, qemu-img, qemu-io, qemu-nbd do the same; -help lists the options.\n", name, name);
     return 1;
 }
 

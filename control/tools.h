@@ -5,5 +5,6 @@
 
 int img_main(int argc, char **argv);                    /* qemu-img */
 int io_main(int argc, char **argv);                     /* qemu-io */
+int nbd_main(int argc, char **argv);                    /* qemu-nbd */
 
 #endif

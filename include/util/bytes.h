@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Little-endian numbers of 1 to 8 bytes, appended to an array and read out of bytes from elsewhere. */
+/* Numbers in bytes: little-endian ones of 1 to 8 bytes, appended and read in turn; big-endian ones at a place. */
 #ifndef UTIL_BYTES_H
 #define UTIL_BYTES_H
 
@@ -39,5 +39,13 @@ static inline uint64_t bytes_get(BytesReader *r, unsigned n)
     r->left -= n;
     return GUINT64_FROM_LE(v);
 }
+
+/* Big-endian, as in network protocols, at any alignment. */
+static inline void put_be16(uint8_t *p, uint16_t v) { v = GUINT16_TO_BE(v); memcpy(p, &v, 2); }
+static inline void put_be32(uint8_t *p, uint32_t v) { v = GUINT32_TO_BE(v); memcpy(p, &v, 4); }
+static inline void put_be64(uint8_t *p, uint64_t v) { v = GUINT64_TO_BE(v); memcpy(p, &v, 8); }
+static inline uint16_t get_be16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return GUINT16_FROM_BE(v); }
+static inline uint32_t get_be32(const uint8_t *p) { uint32_t v; memcpy(&v, p, 4); return GUINT32_FROM_BE(v); }
+static inline uint64_t get_be64(const uint8_t *p) { uint64_t v; memcpy(&v, p, 8); return GUINT64_FROM_BE(v); }
 
 #endif

@@ -163,16 +163,25 @@ def test_websocket():
 
 
 @pytest.mark.skipif(not shutil.which('qemu-nbd'), reason='qemu-nbd is not there')
-def test_nbd(certs, tmp_path):
-    """Blocks through TLS from Debian's server; a wrong name is refused."""
+@pytest.mark.parametrize('who', ['qemu', 'myna'])
+def test_nbd(certs, tmp_path, who):
+    """Blocks through TLS from Debian's server and ours; a wrong name is refused, and who comes without."""
     disk, port = tmp_path / 'disk', free_port()
     content = os.urandom(1 << 20)
     disk.write_bytes(content)
-    server = subprocess.Popen(['qemu-nbd', '-f', 'raw', '-p', str(port), '-b', '127.0.0.1', '-x', 'disk', '-t',
+    command = ['qemu-nbd'] if who == 'qemu' else [program('x86_64')[0], 'nbd']
+    server = subprocess.Popen([*command, '-f', 'raw', '-p', str(port), '-b', '127.0.0.1', '-x', 'disk', '-t',
                                '-e', '4', '--object', f'tls-creds-x509,id=t,endpoint=server,dir={certs}',
                                '--tls-creds', 't', disk])
     try:
         connect(port).close()
+        listed = subprocess.run(['qemu-nbd', '--list', '-b', '127.0.0.1', '-p', str(port)], capture_output=True,
+                                text=True, timeout=30)
+        assert listed.returncode == 1
+        listed = subprocess.run([program('x86_64')[0], 'nbd', '--list', '-b', '127.0.0.1', '-p', str(port), '--object',
+                                 f'tls-creds-x509,id=t,endpoint=client,dir={certs}', '--tls-creds', 't',
+                                 '--tls-hostname', 'localhost'], capture_output=True, text=True, timeout=30)
+        assert "export: 'disk'" in listed.stdout, listed.stderr
         node = f'driver=nbd,server.type=inet,server.host=127.0.0.1,server.port={port},export=disk,tls-creds=tls'
         with Machine('x86_64', '-M', 'none', *creds(certs, 'client'), '-blockdev', f'{node},node-name=n,'
                      'tls-hostname=localhost', qmp=True) as m:
