@@ -1,66 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Serving disks by NBD. Spec: doc/proto.md of the NBD project; newstyle negotiation, simple replies.
+ * Serving disks by NBD. Spec: doc/proto.md of the NBD project; newstyle negotiation, simple and structured
+ * replies, base:allocation.
  *
  * A fiber per client reads what it sends; a request that is done gets a fiber that answers, so many may be
  * under way, in any order. A client that is silent before it has chosen an export is cut off after a while.
  */
-#include "block/nbd-server.h"
+#include "block/nbd-serving.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-#include "block/fiber-lock.h"
 #include "block/internal.h"
 #include "block/nbd-proto.h"
-#include "crypto/wire.h"
 #include "qapi/qapi-events.h"
 #include "util/bytes.h"
 #include "util/log.h"
 
-enum { PATIENCE_MS = 10000, MAX_IN_FLIGHT = 16, MAX_OPTION = 65536, PREFERRED = 4096, EXPORT_NAME_PADDING = 124 };
+enum { PATIENCE_MS = 10000, MAX_IN_FLIGHT = 16, MAX_EXTENTS = 1024 };
 
-typedef struct Client Client;
-
-struct NbdExport {
-    NbdServer *server;
-    BlockNode *node;
-    char *id, *name, *description, *user;
-    bool writable, writethrough;
-    uint64_t offset, size;
-};
-
-struct NbdServer {
-    Object object;
-    Vm *vm;
-    int listener;
-    LoopFd *watch;
-    Object *creds;
-    char *authz;
-    unsigned max_connections;
-    void (*idle)(void *opaque);
-    void *opaque;
-    GPtrArray *exports, *clients;
-};
-
-struct Client {
-    NbdServer *server;
-    Wire *wire;
-    LoopFd *watch;
-    Fiber *reader, *writer;     /* what waits for the socket */
-    FiberLock sending;
-    FiberQueue room;            /* the reader, until requests are done */
-    NbdExport *export;
-    unsigned in_flight, timer;
-    bool secure, no_zeroes, closing;
-};
+typedef struct Extent {
+    uint32_t length, flags;     /* as they are sent */
+} Extent;
 
 typedef struct Request {
     BlockRequest r;             /* first: done() gets it */
     Client *c;
     uint64_t handle;
+    unsigned command;
     struct iovec iov;
-    bool flush_after;
+    bool flush_after, one_extent;
+    GArray *extents;            /* Extent: of a status request */
     int error;
 } Request;
 
@@ -84,7 +54,7 @@ static void ready(int fd, GIOCondition what, void *data)
         fiber_resume(reader);
 }
 
-static void wait_for(Client *c, bool writing)
+void nbd_wait_for(Client *c, bool writing)
 {
     *(writing ? &c->writer : &c->reader) = fiber_self();
     GIOCondition events = (c->reader ? G_IO_IN : 0) | (c->writer ? G_IO_OUT : 0);
@@ -98,13 +68,13 @@ static void wait_for(Client *c, bool writing)
 static bool may_go_on(Client *c, ssize_t n, bool writing)
 {
     if (n < 0 && errno == EAGAIN && !c->closing)
-        wait_for(c, writing);
+        nbd_wait_for(c, writing);
     else if (!(n < 0 && errno == EINTR))
         return false;
     return !c->closing;
 }
 
-static bool read_all(Client *c, void *to, size_t n)
+bool nbd_read_all(Client *c, void *to, size_t n)
 {
     for (char *p = to; n;) {
         ssize_t k = wire_recv(c->wire, p, n);
@@ -118,16 +88,16 @@ static bool read_all(Client *c, void *to, size_t n)
     return true;
 }
 
-static bool skip(Client *c, uint64_t n)
+bool nbd_skip(Client *c, uint64_t n)
 {
     char unused[4096];
     for (uint64_t k; n; n -= k)
-        if (!read_all(c, unused, k = MIN(n, sizeof(unused))))
+        if (!nbd_read_all(c, unused, k = MIN(n, sizeof(unused))))
             return false;
     return true;
 }
 
-static bool write_all(Client *c, const void *from, size_t n)
+bool nbd_write_all(Client *c, const void *from, size_t n)
 {
     const char *p = from;
     while (n) {
@@ -153,16 +123,10 @@ static void hang_up(Client *c)
 
 /* ---- exports ---- */
 
-static uint64_t size_of(const NbdExport *e)
+uint64_t nbd_export_size(const NbdExport *e)
 {
     uint64_t all = block_size(e->node), rest = all > e->offset ? all - e->offset : 0;
     return e->size ? MIN(e->size, rest) : rest;
-}
-
-static uint16_t flags_of(const NbdExport *e)
-{
-    uint16_t flags = NBD_HAS_FLAGS | NBD_SEND_FLUSH | NBD_SEND_FUA | NBD_MULTI_CONN;
-    return e->writable ? flags | NBD_SEND_TRIM | NBD_SEND_ZEROES : flags | NBD_READ_ONLY;
 }
 
 NbdExport *nbd_export_find(NbdServer *s, const char *name)
@@ -209,7 +173,8 @@ NbdExport *nbd_export_new(NbdServer *s, BlockNode *n, const NbdExportOptions *o,
         return NULL;
     }
     NbdExport *e = g_new0(NbdExport, 1);
-    *e = (NbdExport){.server = s, .node = n, .id = g_strdup(o->id), .name = g_strdup(o->name), .description = g_strdup(o->description),
+    *e = (NbdExport){.server = s, .node = n, .id = g_strdup(o->id), .name = g_strdup(o->name),
+                     .description = g_strdup(o->description),
                      .user = g_strdup_printf("NBD export '%s'", o->name), .writable = o->writable,
                      .writethrough = o->writethrough, .offset = o->offset, .size = o->size};
     if (block_take(n, e->user, BLOCK_USE_READ | (o->writable ? BLOCK_USE_WRITE : 0), BLOCK_USE_ALL, error)) {
@@ -235,174 +200,13 @@ void nbd_export_free(NbdExport *e)
     free_strings(e);
 }
 
-/* ---- negotiation ---- */
-
-static bool answer(Client *c, uint32_t option, uint32_t type, const void *data, uint32_t n)
-{
-    uint8_t h[20];
-    put_be64(h, NBD_REPLY_MAGIC);
-    put_be32(h + 8, option);
-    put_be32(h + 12, type);
-    put_be32(h + 16, n);
-    return write_all(c, h, sizeof(h)) && write_all(c, data, n);
-}
-
-static bool refuse(Client *c, uint32_t option, uint32_t why, const char *text)
-{
-    return answer(c, option, NBD_REP_ERROR | why, text, (uint32_t)strlen(text));
-}
-
-static bool list(Client *c)
-{
-    for (unsigned i = 0; i < c->server->exports->len; i++) {
-        const NbdExport *e = c->server->exports->pdata[i];
-        uint32_t n = (uint32_t)strlen(e->name), more = e->description ? (uint32_t)strlen(e->description) : 0;
-        g_autofree uint8_t *data = g_malloc(4 + n + more + 1);
-        put_be32(data, n);
-        memcpy(data + 4, e->name, n);
-        memcpy(data + 4 + n, e->description ? e->description : "", more);
-        if (!answer(c, NBD_OPT_LIST, NBD_REP_SERVER, data, 4 + n + more))
-            return false;
-    }
-    return answer(c, NBD_OPT_LIST, NBD_REP_ACK, NULL, 0);
-}
-
-static bool tell_text(Client *c, uint32_t option, uint16_t kind, const char *text)
-{
-    size_t n = strlen(text);
-    g_autofree uint8_t *data = g_malloc(2 + n);
-    put_be16(data, kind);
-    memcpy(data + 2, text, n);
-    return answer(c, option, NBD_REP_INFO, data, (uint32_t)(2 + n));
-}
-
-/* What was asked for, and always the size and flags. */
-static bool tell(Client *c, uint32_t option, const NbdExport *e, const uint8_t *wanted, unsigned n)
-{
-    uint8_t sizes[14], facts[12];
-    put_be16(sizes, NBD_INFO_BLOCK_SIZE);
-    put_be32(sizes + 2, 1);
-    put_be32(sizes + 6, PREFERRED);
-    put_be32(sizes + 10, NBD_MAX_REQUEST);
-    for (unsigned i = 0; i < n; i++) {
-        uint16_t kind = get_be16(wanted + 2 * i);
-        bool ok = kind == NBD_INFO_NAME ? tell_text(c, option, kind, e->name)
-                : kind == NBD_INFO_DESCRIPTION && e->description ? tell_text(c, option, kind, e->description)
-                : kind == NBD_INFO_BLOCK_SIZE ? answer(c, option, NBD_REP_INFO, sizes, sizeof(sizes)) : true;
-        if (!ok)
-            return false;
-    }
-    put_be16(facts, NBD_INFO_EXPORT);
-    put_be64(facts + 2, size_of(e));
-    put_be16(facts + 10, flags_of(e));
-    return answer(c, option, NBD_REP_INFO, facts, sizeof(facts)) && answer(c, option, NBD_REP_ACK, NULL, 0);
-}
-
-/* INFO and GO: a name, and what to tell of it. */
-static bool info(Client *c, uint32_t option, const uint8_t *data, uint32_t n)
-{
-    uint32_t n_name = n >= 6 ? get_be32(data) : UINT32_MAX;
-    if (n_name > n - 6)
-        return refuse(c, option, NBD_ERR_INVALID, "name longer than the option");
-    unsigned wanted = get_be16(data + 4 + n_name);
-    if (n - 6 - n_name != 2 * wanted)
-        return refuse(c, option, NBD_ERR_INVALID, "list of another length than the option");
-    g_autofree char *name = g_strndup((const char *)data + 4, n_name);
-    NbdExport *e = nbd_export_find(c->server, name);
-    if (!e) {
-        g_autofree char *text = g_strdup_printf("export '%s' not present", name);
-        return refuse(c, option, NBD_ERR_UNKNOWN, text);
-    }
-    if (!tell(c, option, e, data + 6 + n_name, wanted))
-        return false;
-    /* It may have been removed while we wrote. */
-    c->export = option == NBD_OPT_GO ? nbd_export_find(c->server, name) : NULL;
-    return option != NBD_OPT_GO || c->export;
-}
-
-static bool by_name(Client *c, const uint8_t *data, uint32_t n)
-{
-    uint8_t facts[10 + EXPORT_NAME_PADDING] = {0};
-    g_autofree char *name = g_strndup((const char *)data, n);
-    c->export = nbd_export_find(c->server, name);
-    if (!c->export)
-        return false;           /* there is no way to say it */
-    put_be64(facts, size_of(c->export));
-    put_be16(facts + 8, flags_of(c->export));
-    return write_all(c, facts, c->no_zeroes ? 10 : sizeof(facts));
-}
-
-static bool start_tls(Client *c)
-{
-    g_autoptr(GError) error = NULL;
-    if (!answer(c, NBD_OPT_STARTTLS, NBD_REP_ACK, NULL, 0) ||
-        !wire_start_tls(c->wire, c->server->creds, NULL, c->server->authz, &error))
-        return false;
-    for (int done; (done = wire_shake(c->wire, &error)) <= 0;) {
-        if (done < 0 || c->closing) {
-            log_write("NBD: a client's TLS: %s\n", error ? error->message : "ended");
-            return false;
-        }
-        wait_for(c, wire_events(c->wire) & G_IO_OUT);
-    }
-    c->secure = true;
-    return true;
-}
-
-static bool run_option(Client *c, uint32_t option, const uint8_t *data, uint32_t n)
-{
-    bool need_tls = c->server->creds && !c->secure;
-    if (option == NBD_OPT_ABORT)
-        return answer(c, option, NBD_REP_ACK, NULL, 0) && false;
-    if (need_tls && option == NBD_OPT_EXPORT_NAME)
-        return false;
-    if (need_tls && option != NBD_OPT_STARTTLS)
-        return refuse(c, option, NBD_ERR_TLS_REQD, "Option needs TLS");
-    switch (option) {
-    case NBD_OPT_EXPORT_NAME: return by_name(c, data, n);
-    case NBD_OPT_LIST: return n ? refuse(c, option, NBD_ERR_INVALID, "LIST has no data") : list(c);
-    case NBD_OPT_INFO: case NBD_OPT_GO: return info(c, option, data, n);
-    case NBD_OPT_STARTTLS:
-        if (n)
-            return refuse(c, option, NBD_ERR_INVALID, "STARTTLS has no data");
-        if (!c->server->creds || c->secure)
-            return refuse(c, option, c->secure ? NBD_ERR_INVALID : NBD_ERR_POLICY, "TLS is not configured, or in use");
-        return start_tls(c);
-    default: return refuse(c, option, NBD_ERR_UNSUP, "Unsupported option");
-    }
-}
-
-static bool negotiate(Client *c)
-{
-    uint8_t hello[18], flags[4];
-    put_be64(hello, NBD_INIT_MAGIC);
-    put_be64(hello + 8, NBD_OPTION_MAGIC);
-    put_be16(hello + 16, NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES);
-    if (!write_all(c, hello, sizeof(hello)) || !read_all(c, flags, sizeof(flags)))
-        return false;
-    uint32_t theirs = get_be32(flags);
-    if (!(theirs & NBD_FIXED_NEWSTYLE) || theirs & ~(NBD_FIXED_NEWSTYLE | NBD_NO_ZEROES))
-        return false;
-    c->no_zeroes = theirs & NBD_NO_ZEROES;
-    g_autofree uint8_t *data = g_malloc(MAX_OPTION);
-    while (!c->export) {
-        uint8_t h[16];
-        if (!read_all(c, h, sizeof(h)) || get_be64(h) != NBD_OPTION_MAGIC)
-            return false;
-        uint32_t option = get_be32(h + 8), n = get_be32(h + 12);
-        bool fits = n <= MAX_OPTION;
-        if (fits ? !read_all(c, data, n) || !run_option(c, option, data, n)
-                 : !skip(c, n) || !refuse(c, option, NBD_ERR_TOO_BIG, "option too long"))
-            return false;
-    }
-    return true;
-}
-
 /* ---- requests ---- */
 
 static void request_free(Request *q)
 {
     free(q->iov.iov_base);
+    if (q->extents)
+        g_array_unref(q->extents);
     g_free(q);
 }
 
@@ -416,17 +220,53 @@ static int known_error(int error)
     return error == EROFS ? EPERM : error == EDQUOT || error == EFBIG ? ENOSPC : error ? EIO : 0;
 }
 
-static void reply(void *data)
+static bool simple_reply(Client *c, const Request *q)
 {
-    Request *q = data;
-    Client *c = q->c;
     uint8_t h[16];
     put_be32(h, NBD_SIMPLE_MAGIC);
     put_be32(h + 4, (uint32_t)known_error(q->error));
     put_be64(h + 8, q->handle);
+    return nbd_write_all(c, h, sizeof(h)) &&
+           (q->error || q->command != NBD_CMD_READ || nbd_write_all(c, q->iov.iov_base, q->iov.iov_len));
+}
+
+/* The only chunk of its reply: a head of its own and what follows that. */
+static bool chunk(Client *c, const Request *q, uint16_t type, const void *head, uint32_t n_head, const void *data,
+                  uint32_t n)
+{
+    uint8_t h[20];
+    put_be32(h, NBD_STRUCTURED_MAGIC);
+    put_be16(h + 4, NBD_CHUNK_DONE);
+    put_be16(h + 6, type);
+    put_be64(h + 8, q->handle);
+    put_be32(h + 16, n_head + n);
+    return nbd_write_all(c, h, sizeof(h)) && nbd_write_all(c, head, n_head) && nbd_write_all(c, data, n);
+}
+
+static bool structured_reply(Client *c, const Request *q)
+{
+    uint8_t head[8];
+    if (q->error) {
+        put_be32(head, (uint32_t)known_error(q->error));
+        put_be16(head + 4, 0);
+        return chunk(c, q, NBD_CHUNK_ERROR, head, 6, NULL, 0);
+    }
+    if (q->command == NBD_CMD_STATUS) {
+        put_be32(head, NBD_ALLOCATION);
+        return chunk(c, q, NBD_CHUNK_STATUS, head, 4, q->extents->data, q->extents->len * sizeof(Extent));
+    }
+    if (q->command != NBD_CMD_READ || !q->iov.iov_len)
+        return chunk(c, q, NBD_CHUNK_NONE, NULL, 0, NULL, 0);
+    put_be64(head, q->r.offset - c->export->offset);
+    return chunk(c, q, NBD_CHUNK_DATA, head, 8, q->iov.iov_base, (uint32_t)q->iov.iov_len);
+}
+
+static void reply(void *data)
+{
+    Request *q = data;
+    Client *c = q->c;
     fiber_lock(&c->sending);
-    bool ok = !c->closing && write_all(c, h, sizeof(h)) &&
-              (q->error || q->r.op != BLOCK_READ || write_all(c, q->iov.iov_base, q->iov.iov_len));
+    bool ok = !c->closing && (c->structured ? structured_reply(c, q) : simple_reply(c, q));
     fiber_unlock(&c->sending);
     request_free(q);
     c->in_flight--;
@@ -438,6 +278,31 @@ static void reply(void *data)
 static void finished(void *data) { fiber_start(reply, data); }
 
 static void submit(void *data);
+
+/* A fiber on the node's loop; counts as a request of the node, whose shape may not change meanwhile. */
+static void look_up(void *data)
+{
+    Request *q = data;
+    BlockNode *n = q->c->export->node;
+    uint64_t at = q->r.offset, end = at + q->r.bytes;
+    n->in_flight++;
+    while (at < end && !q->error && q->extents->len < (q->one_extent ? 1 : MAX_EXTENTS)) {
+        BlockExtent e;
+        q->error = block_map(n, NULL, at, end - at, &e);
+        if (q->error)
+            break;
+        uint32_t flags = (e.flags & EXTENT_DATA ? 0 : NBD_STATE_HOLE) | (e.flags & EXTENT_ZERO ? NBD_STATE_ZERO : 0);
+        Extent x = {GUINT32_TO_BE((uint32_t)e.bytes), GUINT32_TO_BE(flags)};
+        Extent *last = q->extents->len ? &g_array_index(q->extents, Extent, q->extents->len - 1) : NULL;
+        if (last && last->flags == x.flags)
+            last->length = GUINT32_TO_BE(GUINT32_FROM_BE(last->length) + (uint32_t)e.bytes);
+        else
+            g_array_append_val(q->extents, x);
+        at += e.bytes;
+    }
+    n->in_flight--;
+    loop_post(q->c->server->vm->loop, finished, q);
+}
 
 /* On the node's loop. */
 static void done(BlockRequest *r, int error)
@@ -458,26 +323,32 @@ static void submit(void *data)
 {
     Request *q = data;
     BlockNode *n = q->c->export->node;
-    if (loop_is_home(block_loop(n)))
-        block_submit(n, &q->r);
-    else
+    if (!loop_is_home(block_loop(n)))
         loop_post(block_loop(n), submit, q);
+    else if (q->command == NBD_CMD_STATUS)
+        fiber_start(look_up, q);
+    else
+        block_submit(n, &q->r);
 }
 
-static int check(const NbdExport *e, unsigned command, unsigned flags, uint64_t offset, uint32_t n)
+static int check(const Client *c, unsigned command, unsigned flags, uint64_t offset, uint32_t n)
 {
+    const NbdExport *e = c->export;
     bool write = command == NBD_CMD_WRITE || command == NBD_CMD_TRIM || command == NBD_CMD_ZEROES;
-    unsigned allowed = NBD_FLAG_FUA | (command == NBD_CMD_ZEROES ? NBD_FLAG_NO_HOLE : 0);
-    uint64_t size = size_of(e);
+    unsigned allowed = NBD_FLAG_FUA | (command == NBD_CMD_ZEROES ? NBD_FLAG_NO_HOLE : 0) |
+                       (command == NBD_CMD_READ && c->structured ? NBD_FLAG_DF : 0) |
+                       (command == NBD_CMD_STATUS ? NBD_FLAG_REQ_ONE : 0);
+    uint64_t size = nbd_export_size(e);
     if (write && !e->writable)
         return EPERM;
-    if (flags & ~allowed || command > NBD_CMD_ZEROES || command == NBD_CMD_DISCONNECT || command == NBD_CMD_CACHE)
+    if (flags & ~allowed || command > NBD_CMD_STATUS || command == NBD_CMD_DISCONNECT || command == NBD_CMD_CACHE)
         return EINVAL;
     if (command == NBD_CMD_FLUSH)
         return 0;
-    if (command == NBD_CMD_READ && n > NBD_MAX_REQUEST)
+    if ((command == NBD_CMD_READ && n > NBD_MAX_REQUEST) || (command == NBD_CMD_STATUS && (!c->has_meta || !n)))
         return EINVAL;
-    return offset > size || n > size - offset ? command == NBD_CMD_WRITE || command == NBD_CMD_ZEROES ? ENOSPC : EINVAL : 0;
+    bool outside = offset > size || n > size - offset;
+    return !outside ? 0 : command == NBD_CMD_WRITE || command == NBD_CMD_ZEROES ? ENOSPC : EINVAL;
 }
 
 static Request *make_request(Client *c, unsigned command, unsigned flags, uint64_t offset, uint32_t n)
@@ -491,6 +362,10 @@ static Request *make_request(Client *c, unsigned command, unsigned flags, uint64
     bool data = command == NBD_CMD_READ || command == NBD_CMD_WRITE, flush = command == NBD_CMD_FLUSH;
     bool fua = (flags & NBD_FLAG_FUA || e->writethrough) && command != NBD_CMD_READ && !flush;
     q->c = c;
+    q->command = command;
+    q->one_extent = flags & NBD_FLAG_REQ_ONE;
+    if (command == NBD_CMD_STATUS)
+        q->extents = g_array_new(FALSE, FALSE, sizeof(Extent));
     q->r = (BlockRequest){.op = command <= NBD_CMD_ZEROES ? ops[command] : BLOCK_FLUSH, .done = done, .iov = &q->iov,
                           .n_iov = data, .offset = flush ? 0 : e->offset + offset, .bytes = flush ? 0 : n};
     q->flush_after = fua && command == NBD_CMD_TRIM;
@@ -506,7 +381,7 @@ static Request *make_request(Client *c, unsigned command, unsigned flags, uint64
 static bool serve_one(Client *c)
 {
     uint8_t h[28];
-    if (!read_all(c, h, sizeof(h)) || get_be32(h) != NBD_REQUEST_MAGIC)
+    if (!nbd_read_all(c, h, sizeof(h)) || get_be32(h) != NBD_REQUEST_MAGIC)
         return false;
     unsigned flags = get_be16(h + 4), command = get_be16(h + 6);
     uint64_t offset = get_be64(h + 16);
@@ -515,10 +390,10 @@ static bool serve_one(Client *c)
         return false;
     Request *q = make_request(c, command, flags, offset, n);
     q->handle = get_be64(h + 8);
-    q->error = check(c->export, command, flags, offset, n);
+    q->error = check(c, command, flags, offset, n);
     if (!q->error && q->r.n_iov && !q->iov.iov_base)
         q->error = ENOMEM;
-    if (command == NBD_CMD_WRITE && !(q->iov.iov_base ? read_all(c, q->iov.iov_base, n) : skip(c, n))) {
+    if (command == NBD_CMD_WRITE && !(q->iov.iov_base ? nbd_read_all(c, q->iov.iov_base, n) : nbd_skip(c, n))) {
         request_free(q);
         return false;
     }
@@ -562,6 +437,7 @@ static void client_free(Client *c)
     bool served = c->export;
     loop_fd_free(c->watch);
     wire_free(c->wire);
+    g_free(c->meta);
     g_ptr_array_remove_fast(s->clients, c);
     g_free(c);
     watch_listener(s);
@@ -574,7 +450,7 @@ static void client_free(Client *c)
 static void serve(void *data)
 {
     Client *c = data;
-    bool ok = negotiate(c);
+    bool ok = nbd_negotiate(c);
     cancel_timer(c);
     while (ok && !c->closing)
         ok = serve_one(c);

@@ -133,6 +133,7 @@ static bool describe(Wire *w, const char *name, Reply *r)
         return false;
     }
     uint32_t sizes[3] = {0};
+    r->type = 0;
     while (next_reply(w, r) && r->type == NBD_REP_INFO) {
         uint16_t kind = r->n >= 2 ? get_be16(r->data) : UINT16_MAX;
         if (kind == NBD_INFO_EXPORT && r->n >= 12) {
@@ -145,6 +146,29 @@ static bool describe(Wire *w, const char *name, Reply *r)
     }
     if (sizes[0]) {
         printf("  min block: %u\n  opt block: %u\n  max block: %u\n", sizes[0], sizes[1], sizes[2]);
+    }
+    return r->type == NBD_REP_ACK || r->type & NBD_REP_ERROR;
+}
+
+/* What a server tells of its metadata, once it may answer in a structured way. */
+static bool print_contexts(Wire *w, const char *name, Reply *r)
+{
+    uint32_t n = (uint32_t)strlen(name);
+    g_autofree uint8_t *ask = g_malloc(8 + n);
+    g_autoptr(GString) text = g_string_new(NULL);
+    unsigned count = 0;
+
+    put_be32(ask, n);
+    memcpy(ask + 4, name, n);
+    put_be32(ask + 4 + n, 0);
+    if (!option(w, NBD_OPT_LIST_META, ask, 8 + n)) {
+        return false;
+    }
+    for (r->type = 0; next_reply(w, r) && r->type == NBD_REP_META && r->n >= 4; count++) {
+        g_string_append_printf(text, "   %s\n", (char *)r->data + 4);
+    }
+    if (count) {
+        printf("  available meta contexts: %u\n%s", count, text->str);
     }
     return r->type == NBD_REP_ACK || r->type & NBD_REP_ERROR;
 }
@@ -167,8 +191,10 @@ static bool list_all(Wire *w, GError **error)
         g_ptr_array_add(words, g_strndup((char *)r->data + 4 + n, r->n - 4 - n));
     }
     if (r->type != NBD_REP_ACK) {
-        return error_set(error, "the server does not list its exports: %s", r->type & NBD_REP_ERROR ? (char *)r->data : "");
+        return error_set(error, "the server does not list its exports: %s",
+                         r->type & NBD_REP_ERROR ? (char *)r->data : "");
     }
+    bool structured = option(w, NBD_OPT_STRUCTURED, NULL, 0) && next_reply(w, r) && r->type == NBD_REP_ACK;
     printf("exports available: %u\n", names->len);
     for (unsigned i = 0; i < names->len; i++) {
         const char *text = words->pdata[i];
@@ -176,7 +202,7 @@ static bool list_all(Wire *w, GError **error)
         if (*text) {
             printf("  description: %s\n", text);
         }
-        if (!describe(w, names->pdata[i], r)) {
+        if (!describe(w, names->pdata[i], r) || (structured && !print_contexts(w, names->pdata[i], r))) {
             return error_set(error, "the server closed the connection");
         }
     }

@@ -2,6 +2,7 @@
 """Disks served by NBD: by qemu-nbd's command line and by QMP, to Debian's tools and to our own."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -61,7 +62,8 @@ def test_requests(tmp_path, raw, client):
         back = tmp_path / 'back'
         run('qemu-img', 'convert', '-f', 'raw', '-O', 'raw', uri, back)
         assert back.read_bytes() == raw.read_bytes()
-        assert 'not present' in run(MYNA, 'io', '-f', 'raw', '-c', 'length', f'nbd+unix:///none?socket={sock}', status=1)
+        assert 'not present' in run(MYNA, 'io', '-f', 'raw', '-c', 'length', f'nbd+unix:///none?socket={sock}',
+                                    status=1)
 
 
 def test_read_only_part_and_end(tmp_path, raw):
@@ -81,9 +83,26 @@ def test_list_is_the_same(tmp_path, raw):
     sock = tmp_path / 's'
     with serve(sock, '-f', 'raw', '-t', '-x', 'one', '-D', 'some words', raw):
         ours = run(MYNA, 'nbd', '--list', '-k', sock)
-        assert ours == run('qemu-nbd', '--list', '-k', sock).replace('  available meta contexts: 0\n', '')
+        assert ours == run('qemu-nbd', '--list', '-k', sock)
         assert "export: 'one'" in ours and 'description: some words' in ours and 'size:  2097152' in ours
     assert 'qemu-nbd: ' in run(MYNA, 'nbd', '--list', '-k', sock, status=1)
+
+
+def test_holes_are_told(tmp_path):
+    image, sock = tmp_path / 'image', tmp_path / 's'
+    run(MYNA, 'img', 'create', '-q', '-f', 'qcow2', image, '8M')
+    run(MYNA, 'io', '-f', 'qcow2', '-c', 'write 1M 1M', '-c', 'write -z 4M 64k', image)
+    with serve(sock, '-f', 'qcow2', '-r', '-t', '-o', '512k', image):
+        uri = f'nbd+unix://?socket={sock}'
+        mapped = json.loads(run('qemu-img', 'map', '--output=json', '-f', 'raw', uri))
+        assert [(e['start'] >> 10, e['length'] >> 10, e['data'], e['zero']) for e in mapped] == [
+            (0, 512, False, True), (512, 1024, True, False), (1536, 6144, False, True)]
+        small = tmp_path / 'small'
+        run('qemu-img', 'convert', '-f', 'raw', '-O', 'qcow2', uri, small)
+        assert small.stat().st_size < 2 << 20
+        if shutil.which('nbdinfo'):
+            assert 'base:allocation' in run('nbdinfo', uri)
+            assert 'hole,zero' in run('nbdinfo', '--map', uri)
 
 
 def test_snapshot_and_fork(tmp_path):
@@ -136,6 +155,8 @@ def test_odd_clients(tmp_path, raw):
         assert reply(s)[1] == 0x80000003
         option(s, 5)
         assert reply(s)[1] == 0x80000002
+        option(s, 10, struct.pack('>II', 0, 0))                 # before structured replies
+        assert reply(s)[1] == 0x80000003
         option(s, 1)
         assert len(s.recv(10, socket.MSG_WAITALL)) == 10
         assert request(s, 0, 2 << 20, 1) == 22
@@ -144,6 +165,20 @@ def test_odd_clients(tmp_path, raw):
         assert request(s, 99, 0, 0) == 22
         assert request(s, 0, 0, 0, flags=0x8000) == 22
         s.sendall(struct.pack('>IHHQQI', 0x25609513, 0, 1, 1, 0, 4096) + b'half')
+        s.close()
+        s = connect()
+        option(s, 8)
+        assert reply(s)[1] == 1
+        option(s, 10, struct.pack('>III', 0, 1, 99) + b'base')
+        assert reply(s)[1] == 0x80000003
+        option(s, 10, struct.pack('>III', 0, 1, 15) + b'base:allocation')
+        assert reply(s)[1:] == (4, b'\0\0\0\1base:allocation') and reply(s)[1] == 1
+        option(s, 7, struct.pack('>IH', 0, 0))
+        assert reply(s)[1] == 3 and reply(s)[1] == 1
+        s.sendall(struct.pack('>IHHQQI', 0x25609513, 0, 7, 42, 3 << 20, 1))
+        assert struct.unpack('>IHHQIIH', s.recv(26, socket.MSG_WAITALL)) == (0x668e33ef, 1, 0x8001, 42, 6, 22, 0)
+        s.sendall(struct.pack('>IHHQQI', 0x25609513, 8, 7, 42, 0, 1 << 20))
+        assert struct.unpack('>IHHQIII', s.recv(28, socket.MSG_WAITALL))[:6] == (0x668e33ef, 1, 5, 42, 12, 1)
         s.close()
         s = connect()
         option(s, 7, b'', 1 << 20)
