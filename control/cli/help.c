@@ -330,6 +330,21 @@ bool help_netdev(const char *text)
     return true;
 }
 
+static bool is_tpm(const ObjectType *t, const Config *c) { return object_type_is_a(t, "tpm-backend") && !t->abstract; }
+
+bool help_tpmdev(const char *text)
+{
+    if (!is_help(text))
+        return false;
+    g_autoptr(GPtrArray) found = collect(is_tpm, NULL);
+    g_print("Supported TPM types (choose only one):\n");
+    for (unsigned i = 0; i < found->len; i++) {
+        const ObjectType *t = g_ptr_array_index(found, i);
+        g_print("%12s   %s\n", t->name + strlen("tpm-"), t->desc);
+    }
+    return true;
+}
+
 static bool is_card(const ObjectType *t, const Config *c)
 {
     return is_pluggable(t, c) && ((const DeviceType *)t)->category == DEVICE_NETWORK;

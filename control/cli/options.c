@@ -326,6 +326,18 @@ static bool add_fsdev(Parse *p, const char *arg)
                                            : error_set(p->error, "-fsdev %s: only the kind 'local' is implemented", arg);
 }
 
+/* A TPM's back end is one, too. */
+static bool add_tpmdev(Parse *p, const char *arg)
+{
+    g_autofree char *text = g_strconcat("tpm-", arg, NULL);
+    if (help_tpmdev(arg))
+        return finished(p);
+    if (g_str_has_prefix(arg, "passthrough"))
+        return error_set(p->error, "-tpmdev %s: the host's TPM cannot be handed through; use emulator with swtpm", arg);
+    return g_str_has_prefix(arg, "emulator,") ? add(&p->c->objects, text)
+                                              : error_set(p->error, "-tpmdev %s: Parameter 'type' expects a TPM backend type: emulator", arg);
+}
+
 /* Takes "NAME=value" out of an option's text (in which ",," stands for a comma); NULL: not there. */
 static char *take_part(GString *text, const char *name)
 {

@@ -123,6 +123,18 @@ static void show_iothreads(Hmp *hmp, const Json *list)
     }
 }
 
+static void show_tpm(Hmp *hmp, const Json *list)
+{
+    if (json_length(list) > 0) {
+        hmp_print(hmp, "TPM device:\n");
+    }
+    for (size_t i = 0; i < json_length(list); i++) {
+        const Json *t = json_at(list, i), *how = json_get(t, "options");
+        hmp_print(hmp, " tpm%zu: model=%s\n  \\ %s: type=%s,chardev=%s\n", i, text(t, "model"), text(t, "id"),
+                  text(how, "type"), text(json_get(how, "data"), "chardev"));
+    }
+}
+
 static void show_memory_size(Hmp *hmp, const Json *v)
 {
     hmp_print(hmp, "base memory: %" I64 "\n", integer(v, "base-memory"));
@@ -551,6 +563,7 @@ static const HmpCommand items[] = {
     { "info ramblock", "", "", "show the blocks of guest memory", .run = run_ramblock },
     { "info iothreads", "", "", "show iothreads", .qmp = "query-iothreads",
       .show = show_iothreads },
+    { "info tpm", "", "", "show the TPM device", .qmp = "query-tpm", .show = show_tpm },
     { "info chardev", "", "", "show the character devices", .qmp = "query-chardev",
       .show = show_chardev },
     { "info mice", "", "", "show which guest mouse is receiving events", .qmp = "query-mice",

@@ -4,6 +4,7 @@
  * together from parts: the host bridge with its windows and interrupt routing, the chips behind the ISA
  * bridge, and what devices on the buses say of themselves.
  */
+#include "hw/tpm.h"
 #include "hw/vmgenid.h"
 #include "machines/x86/pc.h"
 
@@ -277,6 +278,7 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
     if (s->hpet)
         add_hpet(sb);
     add_fw_cfg(sb);
+    tpm_aml(sb, s->m.vm);
     if (s->kind->q35)
         add_ecam(sb, ecam, ecam_size);
     aml_append(b, sb);
@@ -329,6 +331,7 @@ AcpiTables *pc_acpi_tables(Pc *s)
     pc_numa_tables(s, t);
     acpi_nfit(t, s->m.vm);
     vmgenid_table(t, s->m.vm);
+    tpm_table(t, s->m.vm);
     if (s->hpet)
         acpi_hpet(t, HPET_BASE, HPET_ID);
     if (s->kind->q35)
