@@ -4,7 +4,10 @@
 #include "hw/virtio/balloon.h"
 #include "tests/lib/virtio-guest.h"
 
-enum { INFLATE, DEFLATE, STATS, PAGE = 4096, NUM_PAGES = VMMIO_CONFIG, ACTUAL = VMMIO_CONFIG + 4 };
+enum { INFLATE, DEFLATE, STATS, PAGE = 4096, NUM_PAGES = VMMIO_CONFIG, ACTUAL = VMMIO_CONFIG + 4,
+       HINTS = 3, HINT_COMMAND = VMMIO_CONFIG + 8, POISON = VMMIO_CONFIG + 12 };
+#define F_HINTS (1ull << 3)
+#define F_POISON (1ull << 4)
 #define F_STATS (1ull << 1)
 
 static VirtioGuest *balloon(void)
@@ -83,11 +86,72 @@ static void test_stats(void)
     offer_stats(b, at, 78);
 }
 
+typedef struct Hinted {
+    uint64_t bytes;
+    unsigned ends;
+} Hinted;
+
+static void count(void *opaque, void *host, uint64_t bytes) { ((Hinted *)opaque)->bytes += bytes; }
+static void end(void *opaque) { ((Hinted *)opaque)->ends++; }
+
+static void offer_number(VirtioGuest *g, uint64_t at, uint32_t id)
+{
+    GuestUsed u;
+    virtio_guest_poke(g, at, &id, sizeof(id));
+    virtio_guest_offer(g, HINTS, (GuestBuffer[]){{at, 4, false}}, 1);
+    virtio_guest_kick(g, HINTS);
+    g_assert_true(virtio_guest_used(g, HINTS, &u));
+}
+
+static void offer_pages(VirtioGuest *g, uint64_t at, unsigned bytes)
+{
+    GuestUsed u;
+    virtio_guest_offer(g, HINTS, (GuestBuffer[]){{at, bytes, true}}, 1);
+    virtio_guest_kick(g, HINTS);
+    g_assert_true(virtio_guest_used(g, HINTS, &u));
+}
+
+static void test_hints(void)
+{
+    g_autoptr(VirtioGuest) g = virtio_guest("virtio-balloon-device", "free-page-hint", "on", NULL);
+    VirtioBalloon *b = balloon_find(g->t->vm);
+    Hinted seen = {0};
+    BalloonHints listener = {count, end, &seen};
+    g_assert_false(balloon_hints_start(b, &listener));          /* there is no driver yet */
+    g_assert_true(virtio_guest_start(g, F_STATS | F_HINTS | F_POISON, 4));
+    uint64_t at = virtio_guest_room(g, 16), page = virtio_guest_room(g, PAGE);
+    virtio_guest_set(g, POISON, 0xaaaaaaaa);
+    g_assert_cmphex(virtio_guest_reg(g, POISON), ==, 0xaaaaaaaa);
+    offer_pages(g, page, PAGE);                                 /* nobody asked */
+    g_assert_true(balloon_hints_start(b, &listener));
+    uint32_t id = virtio_guest_reg(g, HINT_COMMAND);
+    g_assert_cmphex(id, >=, 0x80000000);
+    offer_number(g, at, id - 1);                                /* of another question */
+    offer_pages(g, page, PAGE);
+    g_assert_cmpuint(seen.bytes, ==, 0);
+    offer_number(g, at, id);
+    offer_pages(g, page, PAGE);
+    offer_pages(g, page, PAGE);
+    g_assert_cmpuint(seen.bytes, ==, 2 * PAGE);
+    offer_number(g, at, 0);
+    g_assert_cmpuint(seen.ends, ==, 1);
+    g_assert_true(balloon_hints_start(b, &listener));
+    g_assert_cmphex(virtio_guest_reg(g, HINT_COMMAND), ==, id + 1);
+    offer_number(g, at, id + 1);
+    balloon_hints_stop(b, false);
+    g_assert_cmphex(virtio_guest_reg(g, HINT_COMMAND), ==, 0);
+    offer_pages(g, page, PAGE);
+    balloon_hints_stop(b, true);
+    g_assert_cmphex(virtio_guest_reg(g, HINT_COMMAND), ==, 1);
+    g_assert_cmpuint(seen.bytes, ==, 2 * PAGE);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virtio-balloon/pages", test_pages);
     g_test_add_func("/virtio-balloon/target", test_target);
     g_test_add_func("/virtio-balloon/stats", test_stats);
+    g_test_add_func("/virtio-balloon/hints", test_hints);
     return g_test_run();
 }
