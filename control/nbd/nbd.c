@@ -39,7 +39,8 @@ static const struct option long_options[] = {
     {"offset", required_argument, NULL, 'o'}, {"read-only", no_argument, NULL, 'r'},
     {"connect", required_argument, NULL, 'c'}, {"disconnect", no_argument, NULL, 'd'}, {"list", no_argument, NULL, 'L'},
     {"snapshot", no_argument, NULL, 's'}, {"load-snapshot", required_argument, NULL, 'l'},
-    {"nocache", no_argument, NULL, 'n'}, {"cache", required_argument, NULL, CACHE}, {"aio", required_argument, NULL, AIO},
+    {"nocache", no_argument, NULL, 'n'}, {"cache", required_argument, NULL, CACHE},
+    {"aio", required_argument, NULL, AIO},
     {"discard", required_argument, NULL, DISCARD}, {"detect-zeroes", required_argument, NULL, ZEROES},
     {"shared", required_argument, NULL, 'e'}, {"format", required_argument, NULL, 'f'},
     {"persistent", no_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
@@ -217,7 +218,8 @@ static void tell_parent(Program *p)
 static bool serve(Program *p, GError **error)
 {
     NbdExportOptions o = {.name = p->name ? p->name : "", .description = p->description, .writable = !p->read_only,
-                          .writethrough = !g_strcmp0(p->m.cache, "writethrough") || !g_strcmp0(p->m.cache, "directsync")};
+                          .writethrough = !g_strcmp0(p->m.cache, "writethrough") ||
+                                          !g_strcmp0(p->m.cache, "directsync")};
     NbdServerOptions server = {.max_connections = p->shared, .authz = p->tls_authz, .idle = idle, .opaque = p};
     if (p->tls_creds && !(server.creds = tls_creds_find(p->m.vm, p->tls_creds, true, error)))
         return false;

@@ -216,6 +216,35 @@ def test_nbd(tmp_path):
     assert raw.read_bytes()[4 << 20:5 << 20] == bytes(1 << 20)
 
 
+@pytest.mark.long
+def test_snapshots_while_a_guest_writes(tmp_path):
+    """On an I/O thread; what the guest wrote is whole, and so is the image after each of many."""
+    image = tmp_path / 'image'
+    tool('qemu', 'img', 'create', '-q', '-f', 'qcow2', image, '96M')
+    args = ['-drive', f'if=none,id=disk,file={image},discard=unmap', '-object', 'iothread,id=t', '-device',
+            'virtio-blk-pci,drive=disk,iothread=t']
+    made = 0
+    with linux('cloud', 'disk', *args, append='myna.phase=write myna.mkfs=1 myna.mb=32', board='q35', qmp=True) as m:
+        m.wait('MYNA-INIT', 60)
+        while m.process.poll() is None and 'MYNA-PASS' not in m.serial.text and made < 200:
+            m.qmp('blockdev-snapshot-internal-sync', device='disk', name=f's{made}')
+            made += 1
+            if made > 3:
+                m.qmp('blockdev-snapshot-delete-internal-sync', device='disk', name=f's{made - 4}')
+            time.sleep(0.05)
+        passed(m, 'disk', 120)
+        assert m.status() == 0
+    assert made > 3
+    tool('qemu', 'img', 'check', image)
+    tool('myna', 'img', 'check', image)
+    for number in range(made - 3, made):
+        tool('qemu', 'img', 'snapshot', '-d', f's{number}', image)
+    tool('qemu', 'img', 'check', image)
+    with linux('cloud', 'disk', *args, append='myna.phase=verify', board='q35') as m:
+        passed(m, 'disk', 120)
+        assert m.status() == 0
+
+
 def test_guest_on_qcow2(tmp_path):
     base, top = tmp_path / 'base', tmp_path / 'top'
     tool('qemu', 'img', 'create', '-q', '-f', 'qcow2', base, '96M')
