@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The small chips of q35 and pc in use by Linux."""
+
+import subprocess
+
+import pytest
+
+from machine import GUESTS, SOURCE, Machine, guest_file, passed
+
+MODULES = 'i2c_i801,at24,parport_pc,lp,lpc_ich,iTCO_wdt'
+GUID = '324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87'
+
+
+@pytest.fixture(scope='module')
+def initramfs(tmp_path_factory):
+    if not (GUESTS / 'amd64' / 'modules' / 'i2c_i801.ko').exists():
+        pytest.skip('the kernel lacks modules: run scripts/fetch-guests standard')
+    path = tmp_path_factory.mktemp('platform') / 'initramfs.cpio'
+    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules', MODULES,
+                    '-o', path], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
+@pytest.mark.parametrize('board', ['q35', 'pc'])
+def test_linux(tmp_path, initramfs, board):
+    q35, paper = board == 'q35', tmp_path / 'paper'
+    append = 'console=ttyS0 quiet myna.test=platform' + (' myna.watchdog=3' if q35 else '')
+    with Machine('x86_64', '-M', board, '-m', 256, '-kernel', guest_file('amd64/vmlinuz'), '-initrd', initramfs,
+                 '-append', append, '-parallel', f'file:{paper}', '-device', 'vmgenid,guid=auto,id=generation',
+                 '-action', 'watchdog=poweroff', qmp=True) as m:
+        if q35:
+            assert [m.line(r'MYNA-EEPROM (0x..) (\d+)', timeout=90).groups() for _ in range(2)] == \
+                [('0x50', '256'), ('0x57', '256')]
+            passed(m, 'smbus')
+        passed(m, 'parport')
+        m.line('MYNA-VMGENID')
+        old = m.qmp('query-vm-generation-id')['guid']
+        m.qmp('qom-set', path='generation', property='guid', value=GUID)
+        assert m.qmp('query-vm-generation-id')['guid'] == GUID != old
+        passed(m, 'vmgenid')
+        if q35:
+            assert m.line(r'MYNA-WATCHDOG (\w+)').group(1) == 'iTCO_wdt'
+            assert m.qmp.event('WATCHDOG', timeout=40)['data'] == {'action': 'poweroff'}
+        else:
+            passed(m, 'platform')
+        assert m.status() == 0
+        assert 'EEPROM 0x60' not in m.serial.text           # nobody is there
+    assert paper.read_text() == 'hello, printer\n'
