@@ -82,10 +82,12 @@ BlockDeviceInfoList *qmp_query_named_block_nodes(Vm *vm, bool has_flat, bool fla
 
 /* ---- drives ---- */
 
-/* What the guest's device is called: its id, or its place. */
+/* What the guest's device is called: its id, or its place; a virtio device behind its transport has no id of its own. */
 static char *device_name(const Drive *d)
 {
-    return d->device && d->device->id ? g_strdup(d->device->id) : drive_device_name(d);
+    bool wrapped = d->device && d->device->object.parent && d->device->object.parent->type->wraps;
+
+    return d->device && d->device->id && !wrapped ? g_strdup(d->device->id) : drive_device_name(d);
 }
 
 /* A node that no device uses has no drive to speak of. */

@@ -332,7 +332,7 @@ static bool realize(Device *d, GError **error)
             s->control_out = virtio_add_queue(&s->v, 32, serve_control_out);
         }
     }
-    s->bus = bus_new(d, &serial_bus, "virtio-serial-bus.[*]");
+    s->bus = bus_new(d, &serial_bus, NULL);
     return true;
 }
 

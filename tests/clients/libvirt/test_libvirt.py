@@ -43,10 +43,8 @@ DOMAIN = '''<domain type='qemu'>
 class Libvirt:
     """virsh at the system's daemon; one domain, whose files are in `folder`."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.emulator = folder / 'qemu-system-x86_64'
-        self.emulator.symlink_to(os.environ.get('MYNA') or SOURCE / 'build' / 'myna')
+    def __init__(self, folder, emulator):
+        self.folder, self.emulator = folder, emulator
 
     def __call__(self, *argv, fails=False):
         done = subprocess.run(['virsh', '-c', 'qemu:///system', *map(str, argv)], text=True,
@@ -75,16 +73,26 @@ class Libvirt:
             time.sleep(0.2)
 
 
+@pytest.fixture(scope='module')
+def emulator():
+    """One path for all tests: libvirt asks each new program for its capabilities at length."""
+    with tempfile.TemporaryDirectory(prefix='myna-libvirt-', dir='/var/tmp') as folder:
+        os.chmod(folder, 0o755)         # libvirt runs the emulator as another user
+        program = Path(folder) / 'qemu-system-x86_64'
+        program.symlink_to(os.environ.get('MYNA') or SOURCE / 'build' / 'myna')
+        yield program
+
+
 @pytest.fixture
-def libvirt():
+def libvirt(emulator):
     if not shutil.which('virsh') or not shutil.which('libvirtd'):
         pytest.skip('libvirt (libvirt-daemon-system, libvirt-clients) is not there')
     if subprocess.run(['virsh', '-c', 'qemu:///system', 'list'], stdout=subprocess.DEVNULL,
                       stderr=subprocess.DEVNULL).returncode:
         pytest.skip('libvirtd does not run (virtlogd -d; libvirtd -d)')
     with tempfile.TemporaryDirectory(prefix='myna-libvirt-', dir='/var/tmp') as folder:
-        os.chmod(folder, 0o755)         # libvirt runs the emulator as another user
-        yield Libvirt(Path(folder))
+        os.chmod(folder, 0o755)
+        yield Libvirt(Path(folder), emulator)
     for verb in 'destroy', 'undefine':
         subprocess.run(['virsh', '-c', 'qemu:///system', verb, 'myna-test'],
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -159,5 +167,69 @@ def test_grow(libvirt, machine):
     while "<memory model='dimm'" in libvirt('dumpxml', 'myna-test'):
         assert time.monotonic() < end
         time.sleep(0.5)
+    libvirt('destroy', 'myna-test')
+    libvirt('undefine', 'myna-test')
+
+
+USB = {
+    'piix3-uhci': ('pc', "<controller type='usb' index='0' model='piix3-uhci'/>"),
+    'qemu-xhci': ('q35', "<controller type='usb' index='0' model='qemu-xhci' ports='15'/>"),
+    'ich9-ehci1': ('q35', """<controller type='usb' index='0' model='ich9-ehci1'/>
+        <controller type='usb' index='0' model='ich9-uhci1'><master startport='0'/></controller>
+        <controller type='usb' index='0' model='ich9-uhci2'><master startport='2'/></controller>
+        <controller type='usb' index='0' model='ich9-uhci3'><master startport='4'/></controller>"""),
+}
+TABLET = "<input type='tablet' bus='usb'/>"
+
+
+@pytest.mark.parametrize('model', list(USB))
+def test_usb(libvirt, model):
+    """The controllers that libvirt adds, its tablet, a stick that comes and goes."""
+    machine, controllers = USB[model]
+    libvirt.define(machine, lambda xml: xml.replace("<controller type='usb' model='none'/>", controllers + TABLET))
+    libvirt('start', 'myna-test')
+
+    def info_usb():
+        return libvirt('qemu-monitor-command', 'myna-test', '--hmp', 'info usb')
+
+    assert 'Product QEMU USB Tablet, ID: input0' in info_usb()
+    for _ in range(2):
+        libvirt('attach-disk', 'myna-test', libvirt.folder / 'b.img', 'sda', '--targetbus', 'usb', '--driver', 'qemu',
+                '--subdriver', 'raw')
+        assert 'QEMU USB HARDDRIVE' in info_usb()
+        libvirt('detach-disk', 'myna-test', 'sda')
+        assert 'sda' not in libvirt('domblklist', 'myna-test')
+        assert 'QEMU USB HARDDRIVE' not in info_usb()
+    libvirt('destroy', 'myna-test')
+    libvirt('undefine', 'myna-test')
+
+
+@pytest.mark.parametrize('machine', ['q35', 'pc'])
+def test_virt_install(libvirt, machine):
+    """What virt-install writes for a Debian guest, with VNC in place of SPICE; GRUB comes from the disk."""
+    if not shutil.which('virt-install'):
+        pytest.skip('virt-install (virtinst) is not there')
+    image = libvirt.folder / 'disk.img'
+    shutil.copyfile(GUESTS / 'grub' / 'grub-rescue-cdrom.iso', image)
+    xml = subprocess.run(
+        ['virt-install', '--connect', 'qemu:///system', '--virt-type', 'qemu', '--arch', 'x86_64', '--machine', machine,
+         '--name', 'myna-test', '--memory', '256', '--vcpus', '2', '--osinfo', 'debian11', '--import', '--disk',
+         f'path={image},format=raw', '--network', 'user', '--graphics', 'vnc', '--boot',
+         f'emulator={libvirt.emulator}', '--print-xml'],
+        check=True, stdout=subprocess.PIPE, text=True, timeout=120).stdout
+    (libvirt.folder / 'domain.xml').write_text(xml)
+    libvirt('define', libvirt.folder / 'domain.xml')
+    libvirt('start', 'myna-test')
+    assert '/dev/pts/' in libvirt('ttyconsole', 'myna-test')
+    end = time.monotonic() + 60
+    while 'rd.bytes=0' in (text := libvirt('domstats', 'myna-test', '--block')) or 'rd.bytes' not in text:
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    libvirt('screenshot', 'myna-test', libvirt.folder / 'shot')
+    assert 'org.qemu.guest_agent.0' in libvirt('dumpxml', 'myna-test')
+    assert 'Product QEMU USB Tablet, ID: input' in libvirt('qemu-monitor-command', 'myna-test', '--hmp', 'info usb')
+    libvirt('reset', 'myna-test')
+    libvirt('suspend', 'myna-test')
+    libvirt('resume', 'myna-test')
     libvirt('destroy', 'myna-test')
     libvirt('undefine', 'myna-test')
