@@ -102,8 +102,9 @@ bool config_make_video(Vm *vm, const Config *c, GError **error)
 /* ---- displays ---- */
 
 typedef struct Find {
-    const char *name;           /* NULL: any with a window that can be opened here */
+    const char *name;           /* NULL: those with a window that can be opened here */
     const DisplayType *found;
+    GPtrArray *all;             /* … */
 } Find;
 
 static void look(const ObjectType *t, void *data)
@@ -112,8 +113,10 @@ static void look(const ObjectType *t, void *data)
     const DisplayType *d = (const DisplayType *)t;
     if (t->abstract || !object_type_is_a(t, "display"))
         return;
-    if (f->name ? !strcmp(d->display, f->name) : !f->found && d->by_default && d->by_default())
+    if (f->name && !strcmp(d->display, f->name))
         f->found = d;
+    else if (!f->name && d->by_default && d->by_default())
+        g_ptr_array_add(f->all, (gpointer)d);
 }
 
 static void print_name(const ObjectType *t, void *data)
@@ -160,11 +163,14 @@ static bool start_display(Vm *vm, const Config *c, const DisplayType *t, const J
 /* A window where there is a desktop, else a VNC server for this host's users, as with QEMU. */
 static bool default_display(Vm *vm, Config *c, GError **error)
 {
-    Find f = {NULL};
+    g_autoptr(GPtrArray) windows = g_ptr_array_new();
+    Find f = {.all = windows};
     g_autofree char *where = NULL;
     object_type_foreach(look, &f);
-    if (f.found && start_display(vm, c, f.found, NULL, NULL))
-        return true;
+    for (unsigned i = 0; i < windows->len; i++) {
+        if (start_display(vm, c, windows->pdata[i], NULL, NULL))
+            return true;
+    }
     if (!vnc_add(vm, "localhost:0,to=99,id=default", c->layout, error))
         return false;
     where = vnc_where(vm);

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Displays of this host: text consoles, the terminal, a window without a screen; video cards by name."""
 
+import array
 import os
 import pty
 import re
 import select
+import shutil
+import struct
 import subprocess
 import sys
 import time
@@ -15,7 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'lib'))
 
 import rfb
-from machine import Machine, program, wait_file
+from machine import PATIENCE, Machine, guest_file, program, wait_file
 from test_vnc import free_display, picture
 
 pytestmark = pytest.mark.myna
@@ -59,7 +62,7 @@ def test_default_card():
 
 
 def test_mistakes():
-    for args, name in (['-vga', 'qxl'], 'qxl'), (['-vga', 'vritio'], 'virtio'), (['-display', 'gtk'], 'gtk'), \
+    for args, name in (['-vga', 'qxl'], 'qxl'), (['-vga', 'vritio'], 'virtio'), (['-display', 'dbus'], 'dbus'), \
                       (['-display', 'sld'], 'sld'), (['-M', 'microvm', '-vga', 'std'], 'no place'):
         result = said(*args)
         assert result.returncode == 1 and name in result.stderr
@@ -126,3 +129,56 @@ def test_sdl(tmp_path):
                              'none', '-monitor', 'stdio'], input='info status\nquit\n', capture_output=True,
                             text=True, timeout=30, env=env)
     assert result.returncode == 0 and 'running' in result.stdout, result.stderr
+
+
+@pytest.fixture
+def screen(tmp_path):
+    """An X server without a screen: its name, and a function that counts the pixels of a colour on it."""
+    if not shutil.which('Xvfb') or not shutil.which('xdotool'):
+        pytest.skip('Xvfb and xdotool (Debian packages xvfb, xdotool) are not there')
+    end, number = os.pipe()
+    server = subprocess.Popen(['Xvfb', '-displayfd', str(number), '-screen', '0', '1024x768x24', '-nolisten', 'tcp',
+                               '-fbdir', tmp_path], pass_fds=[number], stderr=subprocess.DEVNULL)
+    os.close(number)
+
+    def count(colour):
+        data = (tmp_path / 'Xvfb_screen0').read_bytes()         # as xwd writes it
+        start = struct.unpack_from('>I', data)[0] + 12 * struct.unpack_from('>I', data, 76)[0]
+        pixels = array.array('I', data[start:start + 4 * 1024 * 768])
+        return sum(pixel & 0xffffff == colour for pixel in pixels)
+    with os.fdopen(end) as told:
+        yield ':' + told.readline().strip(), count
+    server.kill()
+    server.wait()
+
+
+@pytest.mark.parametrize('window', ['gtk', 'sdl'])
+def test_window(screen, window):
+    """A window on a screen: the guest's picture is in it, and keys reach the guest."""
+    if not available(window):
+        pytest.skip(f'no {window} in this build')
+    display, count = screen
+    env = {**os.environ, 'DISPLAY': display, 'GDK_BACKEND': 'x11', 'SDL_VIDEODRIVER': 'x11', 'NO_AT_BRIDGE': '1'}
+    emulator = subprocess.Popen([*program('x86_64'), '-M', 'pc', '-m', '32', '-nodefaults', '-vga', 'std', '-display',
+                                 window, '-name', 'seen', '-kernel', guest_file('memtest/memtest86+x64.bin')],
+                                env=env, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    def windows():
+        return subprocess.run(['xdotool', 'search', '--name', 'Myna .seen'], env=env, capture_output=True, text=True,
+                              timeout=30).stdout.split()
+
+    def until(condition, seconds=30):
+        end = time.monotonic() + seconds * PATIENCE
+        while not condition():
+            assert emulator.poll() is None, emulator.stderr.read()
+            assert time.monotonic() < end, [hex(c) + f': {count(c)}' for c in (0, 0xaa, 0xaaaaaa)]
+            time.sleep(0.2)
+    try:
+        until(lambda: windows() and count(0xaa) > 200000)       # memtest's blue
+        subprocess.run(['xdotool', 'windowfocus', windows()[-1], 'key', 'F1'], env=env, check=True, timeout=30)
+        until(lambda: count(0xaa) < 200000)                     # its settings cover much of it
+        subprocess.run(['xdotool', 'key', 'F10'], env=env, check=True, timeout=30)
+        until(lambda: count(0xaa) > 200000)
+    finally:
+        emulator.kill()
+        emulator.wait()
