@@ -19,6 +19,7 @@ typedef struct CpuHotplug {
     uint8_t command;
     uint8_t pending[ACPI_CPU_MAX];      /* INSERTING, REMOVING, TO_FIRMWARE */
     uint32_t ost_event[ACPI_CPU_MAX];
+    bool ejected[ACPI_CPU_MAX];         /* it is gone for the guest, and soon for us */
 } CpuHotplug;
 
 static bool in_range(const CpuHotplug *s) { return s->selector < s->slots.n; }
@@ -43,7 +44,7 @@ static uint64_t read_block(Device *d, uint64_t at, unsigned size)
 {
     CpuHotplug *s = (CpuHotplug *)d;
     if (at == FLAGS && in_range(s))
-        return s->pending[s->selector] | (selected(s) ? ENABLED : 0);
+        return s->pending[s->selector] | (selected(s) && !s->ejected[s->selector] ? ENABLED : 0);
     return at == DATA && in_range(s) ? read_data(s) : 0;    /* by a 0 firmware finds the end */
 }
 
@@ -65,6 +66,9 @@ static void eject(Device *d, void *n)
 {
     CpuHotplug *s = (CpuHotplug *)d;
     s->slots.eject(s->slots.opaque, GPOINTER_TO_UINT(n));
+    device_lock(d);
+    s->ejected[GPOINTER_TO_UINT(n)] = false;
+    device_unlock(d);
 }
 
 static void write_flags(CpuHotplug *s, uint8_t v)
@@ -74,6 +78,7 @@ static void write_flags(CpuHotplug *s, uint8_t v)
     s->pending[s->selector] &= ~(v & (INSERTING | REMOVING));
     if (v & EJECT && selected(s) && s->slots.eject) {
         s->pending[s->selector] &= ~TO_FIRMWARE;
+        s->ejected[s->selector] = true;
         device_post(&s->dev, eject, GUINT_TO_POINTER(s->selector), NULL);
     } else if (v & TO_FIRMWARE && selected(s)) {
         s->pending[s->selector] ^= TO_FIRMWARE;
@@ -121,7 +126,7 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
 
 static const Field fields[] = {
     HOST(CpuHotplug, slots), SAVED(CpuHotplug, selector), SAVED(CpuHotplug, command),
-    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event),
+    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event), HOST(CpuHotplug, ejected),
 };
 static void restored(Device *d)
 {

@@ -85,8 +85,10 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
         post_report(s, v);
     } else if (at == FLAGS) {
         s->flags[n] &= ~(v & (INSERTING | REMOVING));
-        if (v & EJECT && s->flags[n] & ENABLED)
+        if (v & EJECT && s->flags[n] & ENABLED) {
+            s->flags[n] &= ~ENABLED;            /* as the guest, which asks at once, is to see */
             device_post(d, eject, GUINT_TO_POINTER(n), NULL);
+        }
     }
 }
 
