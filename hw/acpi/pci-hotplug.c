@@ -331,6 +331,9 @@ static void add_fixed(const PciHotplugBlock *s, Aml *to, Aml *scan, const PciDev
     Aml *d = slot_device(p->devfn);
     if (p->acpi_index)
         aml_append(d, dsm(aml_int(p->acpi_index)));
+    /* The system may run the bridge's own controller: for roots without _OSC (PCI Firmware 3.2, 4.8). */
+    if (below && pci_find_capability(p, PCI_CAP_SHPC))
+        aml_append(d, aml_method("OSHP", 0, false));
     if (below) {
         g_autofree char *path = g_strdup_printf("^S%02X.PCNT", p->devfn);
         add_bus(s, d, below);

@@ -358,6 +358,70 @@ static void ports(void)
     g_assert_cmphex(v, ==, 0xffffffff);
 }
 
+/* ---- a bridge's hot plug controller ---- */
+
+enum {
+    SHPC_SELECT = 2, SHPC_DATA = 4, SHPC_CONFIG = 0xc, SHPC_PROG_IF = 0x13, SHPC_COMMAND = 0x14, SHPC_STATUS = 0x16,
+    SHPC_LOCATOR = 0x18, SHPC_ENABLE = 0x20, SHPC_SLOT = 0x24, SHPC_COMMAND_DONE = 1 << 16,
+};
+
+static unsigned command(Rig *r, unsigned slot, unsigned code)
+{
+    store(r, BAR + SHPC_COMMAND, 2, slot << 8 | code);
+    g_assert_cmphex(load(r, BAR + SHPC_LOCATOR, 4) & 1, ==, 1);
+    store(r, BAR + SHPC_ENABLE, 4, SHPC_COMMAND_DONE);
+    g_assert_cmphex(load(r, BAR + SHPC_LOCATOR, 4) & 1, ==, 0);
+    return load(r, BAR + SHPC_STATUS, 2);
+}
+
+static void shpc(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    g_autoptr(GError) error = NULL;
+    PciDevice *b = pci_draft(r->t->vm, "pci-bridge", 4, 0);
+    g_assert_true(object_set_string(&b->dev.object, "shpc", "on", &error));
+    g_assert_true(device_realize(&b->dev, &r->bus->bus, &error));
+    PciBus *below = g_ptr_array_index(b->dev.buses, 0);
+    unsigned cap = pci_find_capability(b, PCI_CAP_SHPC);
+    g_assert_cmphex(cap, !=, 0);
+    set_cfg(r, b, PCI_BAR0, 4, BAR);
+    set_cfg(r, b, PCI_COMMAND, 2, ALL);
+    set_cfg(r, b, cap + SHPC_SELECT, 1, SHPC_CONFIG / 4);
+    g_assert_cmphex(cfg(r, b, cap + SHPC_DATA, 4), ==, 0xe001011f);
+    g_assert_cmphex(load(r, BAR + SHPC_CONFIG, 4), ==, 0xe001011f);
+    g_assert_cmphex(load(r, BAR + SHPC_PROG_IF, 1), ==, 1);
+    g_assert_cmphex(load(r, BAR + SHPC_SLOT, 4), ==, 0x7f000d3f);       /* empty, latch open, all off and masked */
+    store(r, BAR + SHPC_ENABLE, 4, 0);
+    g_assert_cmphex(command(r, 1, 0x02), ==, 2);        /* the latch is open */
+    g_assert_cmphex(command(r, 0, 0x02), ==, 4);
+    g_assert_cmphex(command(r, 1, 0x4a), ==, 4);
+    g_assert_cmphex(command(r, 0, 0x41), ==, 8);
+    g_assert_cmphex(command(r, 0, 0x40), ==, 0);
+
+    /* A card: presence, latch, button; enabled, asked to go, off. */
+    set_cfg(r, b, cap + SHPC_SELECT, 1, SHPC_SLOT / 4);
+    set_cfg(r, b, cap + SHPC_DATA, 4, 0);               /* unmasks */
+    PciDevice *card = pci_draft(r->t->vm, "edu", 1, 0);
+    card->dev.hotplugged = true;
+    g_assert_true(device_realize(&card->dev, &below->bus, &error));
+    g_assert_cmphex(load(r, BAR + SHPC_SLOT, 4), ==, 0x000d003f);
+    g_assert_cmphex(load(r, BAR + SHPC_LOCATOR, 4), ==, 2);
+    g_assert_cmphex(((Sink *)r->sink)->levels, ==, 1);
+    g_assert_cmphex(cfg(r, b, cap + 3, 1), ==, 4);
+    store(r, BAR + SHPC_SLOT, 4, 0x1f << 16);
+    g_assert_cmphex(((Sink *)r->sink)->levels, ==, 0);
+    g_assert_cmphex(command(r, 1, 0x36), ==, 0);
+    g_assert_cmphex(load(r, BAR + SHPC_SLOT, 4), ==, 0x00000036);
+    g_assert_true(device_unplug_request(&card->dev, &error));
+    g_assert_cmphex(load(r, BAR + SHPC_SLOT, 4), ==, 0x00040036);
+    g_assert_cmphex(command(r, 1, 0x08), ==, 0);
+    g_assert_false(device_unplug_request(&card->dev, &error));
+    g_clear_error(&error);
+    g_assert_cmphex(command(r, 1, 0x0f), ==, 0);
+    g_assert_null(below->slot[8]);
+    g_assert_cmphex(load(r, BAR + SHPC_SLOT, 4), ==, 0x000d0d3f);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -373,5 +437,6 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/dma", dma);
     g_test_add_func("/pci/slots", slots);
     g_test_add_func("/pci/ports", ports);
+    g_test_add_func("/pci/shpc", shpc);
     return g_test_run();
 }
