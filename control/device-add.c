@@ -2,9 +2,12 @@
 /* -device, device_add, -object, object-add: from options to things in the tree. */
 #include "control/device-add.h"
 #include <string.h>
+#include "hw/pci-look.h"
+#include "net/failover.h"
 #include "qapi/keyval.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/suggest.h"
 
 /* ---- properties from JSON ---- */
@@ -90,32 +93,92 @@ static bool find_bus(Vm *vm, const DeviceType *t, const char *name, Bus **bus, G
     return true;
 }
 
-static Device *add_device(Vm *vm, const Json *options, bool hot, GError **error)
+static bool add_device(Vm *vm, const Json *options, bool hot, GError **error);
+
+/* ---- cards that the guest is not to see yet ---- */
+
+typedef struct Hidden {
+    Json *options;
+    char *id;
+} Hidden;
+
+static void drop_hidden(void *data)
+{
+    Hidden *h = data;
+    json_unref(h->options);
+    g_free(h->id);
+    g_free(h);
+}
+
+static void show_hidden(Vm *vm, void *data)
+{
+    Hidden *h = data;
+    g_autoptr(GError) error = NULL;
+    if (!add_device(vm, h->options, true, &error))
+        log_write("warning: failover: '%s' cannot be plugged: %s\n", h->id, error->message);
+    drop_hidden(h);
+}
+
+static bool may_be_plugged_later(Vm *vm, const Json *options, const DeviceType *t, GError **error)
+{
+    Bus *bus;
+    if (!t->hotpluggable || !object_type_is_a((const ObjectType *)t, "pci-device"))
+        return error_set(error, "Primary device must be hotpluggable: '%s' is not", t->name);
+    if (!find_bus(vm, t, json_get_text(options, "bus"), &bus, error))
+        return false;
+    return pci_look_takes_hotplug(bus) || error_set(error, "Primary device must be on a bus that supports hotplugging:"
+                                                 " '%s' does not", bus->object.name);
+}
+
+/* Whether the card waits for its standby's driver; false with an error: it cannot be one of a pair. */
+static bool hide(Vm *vm, const Json *options, const DeviceType *t, GError **error)
+{
+    const char *pair = json_get_text(options, "failover_pair_id"), *id = json_get_text(options, "id");
+    if (!pair)
+        return false;
+    FailoverStandby *f = vm_service_find(vm, FAILOVER_STANDBY, pair);
+    if (!id)
+        return error_set(error, "Device with failover_pair_id needs to have id");
+    if (!f)
+        return error_set(error, "failover_pair_id=%s: no virtio-net with that id and failover=on; it comes first", pair);
+    if (f->hidden)
+        return error_set(error, "Cannot attach more than one primary device to '%s': '%s' and '%s'", pair,
+                         ((Hidden *)f->hidden)->id, id);
+    if (!may_be_plugged_later(vm, options, t, error) || f->agreed)
+        return false;
+    Hidden *h = g_new(Hidden, 1);
+    *h = (Hidden){json_ref((Json *)options), g_strdup(id)};
+    f->hidden = h;
+    f->show = show_hidden;
+    f->drop = drop_hidden;
+    return true;
+}
+
+static bool add_device(Vm *vm, const Json *options, bool hot, GError **error)
 {
     static const char *const skip[] = {"driver", "id", "bus", NULL};
     const char *driver = json_get_text(options, "driver"), *id = json_get_text(options, "id");
-    if (!driver) {
-        error_set(error, "Parameter 'driver' is missing");
-        return NULL;
-    }
+    if (!driver)
+        return error_set(error, "Parameter 'driver' is missing");
     const DeviceType *t = device_type_find(driver, error);
     if (!t)
-        return NULL;
-    if (!t->pluggable) {
-        error_set(error, "Device '%s' is part of a machine and can't be added", driver);
-        return NULL;
-    }
-    if (id && object_child(vm->peripheral, id)) {
-        error_set(error, "Duplicate device ID '%s'", id);
-        return NULL;
-    }
-    if (hot && !t->hotpluggable) {
-        error_set(error, "Device '%s' can't be plugged into a machine that has been built", driver);
-        return NULL;
+        return false;
+    if (!t->pluggable)
+        return error_set(error, "Device '%s' is part of a machine and can't be added", driver);
+    if (id && object_child(vm->peripheral, id))
+        return error_set(error, "Duplicate device ID '%s'", id);
+    if (hot && !t->hotpluggable)
+        return error_set(error, "Device '%s' can't be plugged into a machine that has been built", driver);
+    g_autoptr(GError) unfit = NULL;
+    if (hide(vm, options, t, &unfit))
+        return true;
+    if (unfit) {
+        g_propagate_error(error, g_steal_pointer(&unfit));
+        return false;
     }
     Device *d = device_new(vm, t->name, error);
     if (!d)
-        return NULL;
+        return false;
     Bus *bus;
     d->hotplugged = hot;
     d->id = g_strdup(id);
@@ -123,29 +186,29 @@ static Device *add_device(Vm *vm, const Json *options, bool hot, GError **error)
     if ((!object_is_a(&d->object, "cpu") || cpu_adopt((Cpu *)d, error)) &&
         object_set_json(&d->object, options, skip, error) &&
         find_bus(vm, t, json_get_text(options, "bus"), &bus, error))
-        return device_realize(d, bus, error) ? d : NULL;
+        return device_realize(d, bus, error);
     object_unref(&d->object);
-    return NULL;
+    return false;
 }
 
-Device *device_add(Vm *vm, const Json *options, GError **error)
+bool device_add(Vm *vm, const Json *options, GError **error)
 {
     return add_device(vm, options, false, error);
 }
 
-Device *device_hotplug(Vm *vm, const Json *options, GError **error)
+bool device_hotplug(Vm *vm, const Json *options, GError **error)
 {
     return add_device(vm, options, true, error);
 }
 
-Device *device_add_option(Vm *vm, const char *text, GError **error)
+bool device_add_option(Vm *vm, const char *text, GError **error)
 {
     bool is_json;
     g_autoptr(Json) options = keyval_or_json(text, "driver", KEYVAL_LEGACY, &is_json, error);
-    Device *d = options ? device_add(vm, options, error) : NULL;
-    if (!d)
+    bool ok = options && device_add(vm, options, error);
+    if (!ok)
         g_prefix_error(error, "-device %s: ", text);
-    return d;
+    return ok;
 }
 
 /* ---- objects ---- */

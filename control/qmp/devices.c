@@ -7,7 +7,7 @@
 
 bool qmp_device_add(Vm *vm, Json *arguments, GError **error)
 {
-    return device_hotplug(vm, arguments, error) != NULL;
+    return device_hotplug(vm, arguments, error);
 }
 
 bool qmp_device_del(Vm *vm, const char *id, GError **error)

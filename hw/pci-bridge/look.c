@@ -54,6 +54,11 @@ static void look_at_regions(const PciDevice *p, PciLook *l)
     }
 }
 
+bool pci_look_takes_hotplug(Bus *bus)
+{
+    return object_is_a(&bus->object, "PCI") && ((PciBus *)bus)->hotplug;
+}
+
 bool pci_look_at(const PciBus *bus, unsigned devfn, PciLook *l)
 {
     const PciDevice *p = devfn < PCI_FUNCTIONS ? bus->slot[devfn] : NULL;

@@ -39,6 +39,16 @@ static bool add_express(PciDevice *p, GError **error)
            pcie_add_express(p, root ? PCIE_INTEGRATED : PCIE_ENDPOINT, 0, 0, error);
 }
 
+/* What a standby takes the place of: a card that goes alone. */
+static bool may_be_primary(const PciDevice *p, GError **error)
+{
+    enum { NETWORK = 2 };
+    if (device_type(&p->dev)->category != DEVICE_NETWORK && p->info->class >> 16 != NETWORK)
+        return error_set(error, "failover primary device is not an Ethernet device");
+    return (!(p->devfn & 7) && !p->multifunction) ||
+           error_set(error, "failover: primary device must be in its own PCI slot");
+}
+
 static bool has_index(Object *o, void *data)
 {
     const PciDevice *p = data;
@@ -49,8 +59,8 @@ static bool realize(Device *d, GError **error)
 {
     PciDevice *p = (PciDevice *)d;
     const PciInfo *info = p->info;
-    if (p->failover)
-        return error_set(error, "%s: failover_pair_id= is not implemented yet", d->object.type->name);
+    if (p->failover && !may_be_primary(p, error))
+        return false;
     if (p->acpi_index && object_walk(&d->object.vm->root, has_index, p))
         return error_set(error, "a PCI device with acpi-index = %u already exist", p->acpi_index);
     p->config_size = info->express && p->bus->express ? PCIE_CONFIG_SIZE : PCI_CONFIG_SIZE;
@@ -144,7 +154,7 @@ static const Field fields[] = {
          .desc = "Whether the slot has more functions"),
     PROP(PciDevice, acpi_index, "acpi-index", PROP_U32, .desc = "Number that ACPI tells of the card, for its name"),
     PROP(PciDevice, failover, "failover_pair_id", PROP_STRING,
-         .desc = "Standby virtio-net that this card replaces"),
+         .desc = "The virtio-net with failover=on that stands in for this card"),
 };
 static const DeviceType pci_device = {
     .name = "pci-device", .desc = "Any PCI function", .size = sizeof(PciDevice), .abstract = true,

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio-net.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/log.h"
 
@@ -300,6 +301,36 @@ static const NetClientOps nic_ops = {
     .receive = receive, .resume = resume, .lends_queues = true, .link_changed = link_changed, .rx_filter = net_rx_filter_info,
 };
 
+/* ---- the standby of a pair ---- */
+
+static void show_primary(Device *d, void *unused)
+{
+    FailoverStandby *f = &((VirtioNet *)d)->standby;
+    if (f->hidden)
+        f->show(d->object.vm, g_steal_pointer(&f->hidden));
+}
+
+static void agree(VirtioNet *s)
+{
+    s->standby.agreed = true;
+    qapi_event_failover_negotiated(s->v.dev.object.vm, s->pair[0].nic.name);
+    device_post(&s->v.dev, show_primary, NULL, NULL);
+}
+
+static void begin_pair(VirtioNet *s)
+{
+    if (s->wanted & F_STANDBY)
+        vm_service_add(s->v.dev.object.vm, FAILOVER_STANDBY, s->pair[0].nic.name, &s->standby);
+}
+
+static void end_pair(VirtioNet *s)
+{
+    if (s->wanted & F_STANDBY)
+        vm_service_remove(s->v.dev.object.vm, FAILOVER_STANDBY, s->pair[0].nic.name);
+    if (s->standby.hidden)
+        s->standby.drop(g_steal_pointer(&s->standby.hidden));
+}
+
 /* ---- life ---- */
 
 static void start(VirtioDevice *v)
@@ -315,6 +346,8 @@ static void start(VirtioDevice *v)
     net_apply_pairs(s);
     if (s->vhost)
         net_vhost_start(s, pairs_known(s));
+    if (virtio_has(v, F_STANDBY))
+        agree(s);
 }
 
 /* A driver without the control queue gets everything. */
@@ -413,10 +446,12 @@ static bool realize(Device *d, GError **error)
         p->tx = virtio_add_queue(&s->v, s->tx_queue_size, serve);
     }
     virtio_add_queue(&s->v, CTRL_SIZE, serve);
-    if (!netdev_outside(s->netdev) || net_vhost_open(s, error))
-        return true;
-    detach(s);
-    return false;
+    if (netdev_outside(s->netdev) && !net_vhost_open(s, error)) {
+        detach(s);
+        return false;
+    }
+    begin_pair(s);
+    return true;
 }
 
 static void unrealize(Device *d)
@@ -425,6 +460,7 @@ static void unrealize(Device *d)
     if (!s->pair)
         return;
     virtio_stop(&s->v);
+    end_pair(s);
     detach(s);
 }
 
@@ -457,6 +493,7 @@ static const Field fields[] = {
     PROP(VirtioNet, wanted, "mq", PROP_BIT, .bit = 22, .desc = "All queues of the back end"),
     PROP(VirtioNet, wanted, "hash", PROP_BIT, .bit = 57, .desc = "Tell the driver hashes of packets"),
     PROP(VirtioNet, wanted, "rss", PROP_BIT, .bit = 60, .desc = "Hashes choose queues"),
+    PROP(VirtioNet, wanted, "failover", PROP_BIT, .bit = 62, .desc = "The standby of the card that names it"),
     PROP(VirtioNet, speed, "speed", PROP_I32, .init = (uint64_t)-1),
     PROP(VirtioNet, duplex, "duplex", PROP_STRING),
     PROP(VirtioNet, tx_mode, "tx", PROP_STRING),
@@ -469,6 +506,7 @@ static const Field fields[] = {
     SAVED(VirtioNet, used_pairs, .init = 1), SAVED(VirtioNet, rss), SAVED(VirtioNet, hash_types),
     SAVED(VirtioNet, rss_mask), SAVED(VirtioNet, rss_table), SAVED(VirtioNet, rss_default),
     SAVED(VirtioNet, rss_key), HOST(VirtioNet, header), HOST(VirtioNet, vhost),
+    HOST(VirtioNet, standby),
 };
 static const DeviceType virtio_net = {
     .name = "virtio-net-device",

@@ -10,6 +10,7 @@
 #define HW_VIRTIO_VIRTIO_NET_H
 
 #include "hw/virtio/virtio.h"
+#include "net/failover.h"
 #include "net/net.h"
 
 #define F_CSUM (1ull << 0)
@@ -36,6 +37,7 @@
 #define F_CTRL_MAC_ADDR (1ull << 23)
 #define F_HASH_REPORT (1ull << 57)
 #define F_RSS (1ull << 60)
+#define F_STANDBY (1ull << 62)
 #define F_SPEED_DUPLEX (1ull << 63)
 #define OFFLOADS_TO_GUEST (F_GUEST_CSUM | F_GUEST_TSO4 | F_GUEST_TSO6 | F_GUEST_ECN | F_GUEST_UFO)
 /* Only with a back end that does them. */
@@ -81,6 +83,7 @@ struct VirtioNet {
     uint32_t hash_types, rss_mask;
     uint16_t rss_table[NET_RSS_TABLE], rss_default;
     uint8_t rss_key[NET_RSS_KEY];
+    FailoverStandby standby;    /* with F_STANDBY wanted */
     struct VhostUser *vhost;    /* serves the pairs; NULL: we do */
     unsigned header;            /* bytes before each packet in the driver's buffers */
 };

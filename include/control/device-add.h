@@ -6,12 +6,13 @@
 #include "core/vm.h"
 #include "util/json.h"
 
-/* options: {"driver": …, "id": …, "bus": …, property: value, …}; scalars may be strings. */
-Device *device_add(Vm *vm, const Json *options, GError **error);
+/* A card with failover_pair_id= may stay hidden for now (net/failover.h).
+ * options: {"driver": …, "id": …, "bus": …, property: value, …}; scalars may be strings. */
+bool device_add(Vm *vm, const Json *options, GError **error);
 /* The same while the machine may run: only types that can be plugged then. */
-Device *device_hotplug(Vm *vm, const Json *options, GError **error);
+bool device_hotplug(Vm *vm, const Json *options, GError **error);
 /* "virtio-blk-device,drive=d0" or JSON text. */
-Device *device_add_option(Vm *vm, const char *text, GError **error);
+bool device_add_option(Vm *vm, const char *text, GError **error);
 /* -object: the same as object-add, from "memory-backend-ram,id=m0,…" or JSON text. */
 bool user_object_add_option(Vm *vm, const char *text, GError **error);
 /* Sets properties from JSON scalars; `skip` is a NULL-terminated list of names to leave out. */

@@ -28,6 +28,8 @@ struct PciBus *pci_look_root(Vm *vm, unsigned n);
 unsigned pci_look_number(const struct PciBus *bus);
 /* slot << 3 | function of a realized "pci-device". */
 unsigned pci_look_devfn(const Device *d);
+/* Whether functions may come to a PCI bus while the machine runs. */
+bool pci_look_takes_hotplug(Bus *bus);
 /* The function at a place; false: none. */
 bool pci_look_at(const struct PciBus *bus, unsigned devfn, PciLook *look);
 
