@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio memory device: memory that the guest takes and gives back in blocks. Spec: virtio 1.2, 5.15. */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "hw/mem.h"
 #include "hw/virtio/virtio.h"
 #include "qapi/qapi-events.h"
@@ -104,12 +106,29 @@ static uint32_t in_range(const VirtioMem *s, const Range *r)
     return n;
 }
 
+/* Host pages for what the guest is about to use; false: the host has none left. */
+static bool populate(const VirtioMem *s, const Range *r)
+{
+    char *from = (char *)mem_host(s->m.region) + r->addr;
+    if (madvise(from, r->bytes, MADV_POPULATE_WRITE) == 0)
+        return true;
+    if (errno != EINVAL)
+        return false;
+    for (uint64_t i = 0; i < r->bytes; i += PAGE)       /* a kernel before 5.14: nobody uses these yet */
+        ((volatile char *)from)[i] = 0;
+    return true;
+}
+
 static unsigned set_plugged(VirtioMem *s, const Range *r, bool plug)
 {
     if (in_range(s, r) != (plug ? 0 : r->n))
         return ERROR;
     if (plug && s->m.in_use + r->bytes > s->requested)
         return NACK;
+    if (plug && s->prealloc && !populate(s, r)) {
+        mem_discard(s->v.dev.object.vm, s->m.region, r->addr, r->bytes);
+        return BUSY;
+    }
     if (!plug && !mem_discard(s->v.dev.object.vm, s->m.region, r->addr, r->bytes))
         return BUSY;
     memset(s->plugged + r->first, plug, r->n);
@@ -187,7 +206,7 @@ static bool check_sizes(VirtioMem *s, GError **error)
     if (s->requested % s->block_size || s->requested > s->m.size)
         return error_set(error, "'requested-size' has to be multiples of 'block-size' (0x%" PRIx64 ") up to the size of the memory "
                          "backend (0x%" PRIx64 ")", s->block_size, s->m.size);
-    return !s->prealloc || error_set(error, "prealloc=on is not implemented: give the memory backend prealloc=on");
+    return true;
 }
 
 static bool realize(Device *d, GError **error)
