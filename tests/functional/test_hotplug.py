@@ -156,6 +156,23 @@ def test_memory(board, times):
         no_acpi_errors(m)
 
 
+def test_memory_kept():
+    """Linux has put into a DIMM what cannot move, and says that it stays."""
+    with shell_on('q35', memory='512,slots=2,maxmem=2G', append='memhp_default_state=online_kernel') as m:
+        sh = Shell(m)
+        base = int(re.search(r'(\d+)\s*$', sh(f'echo {MEMORY}')).group(1))
+        m.qmp('object-add', qom_type='memory-backend-ram', id='mem1', size=128 << 20)
+        m.qmp('device_add', driver='pc-dimm', id='dimm1', memdev='mem1')
+        wait_memory(sh, f'-gt {base + 100000}')
+        sh('mkdir /tmp/d; n=0; while [ $n -lt 3000 ]; do : >/tmp/d/$n; n=$((n+1)); done')
+        m.qmp('device_del', id='dimm1')
+        data = m.qmp.event('DEVICE_UNPLUG_GUEST_ERROR', 60)['data']
+        assert data == {'device': 'dimm1', 'path': '/machine/peripheral/dimm1'}
+        device, = m.qmp('query-memory-devices')
+        assert device['data']['id'] == 'dimm1'
+        sh('true')
+
+
 def test_memory_refusals():
     with linux('cloud', 'shell', '-S', '-object', 'memory-backend-ram,id=a,size=256M', '-device', 'pc-dimm,memdev=a,id=d1',
                board='q35', memory='256,slots=2,maxmem=640M', qmp=True) as m:
@@ -280,6 +297,34 @@ def test_pci(tmp_path, place, times):
         no_acpi_errors(m)
 
 
+SHPC = {
+    'pc': ('pc', ['-device', 'pci-bridge,id=b,chassis_nr=1,shpc=on']),
+    'pc-alone': ('pc', ['-global', 'PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off', '-device',
+                        'pci-bridge,id=b,chassis_nr=1,shpc=on']),
+    'q35': ('q35', ['-device', 'pcie-root-port,id=p,chassis=1', '-device', 'pcie-pci-bridge,id=b,bus=p,shpc=on']),
+}
+
+
+@pytest.mark.parametrize('place', ['pc', 'q35', pytest.param('pc-alone', marks=pytest.mark.long)])
+def test_shpc(place):
+    """By the bridge's own controller; each time the button takes its five seconds."""
+    board, args = SHPC[place]
+    with linux('standard', 'shell', *args, board=board, qmp=True, append='shpchp.shpchp_debug=1') as m:
+        sh = Shell(m)
+        sh('load virtio_pci virtio_net af_packet; [ -d /sys/bus/pci/drivers/shpchp/0000:* ]; ls /sys/bus/pci/slots')
+        for _ in range(2):
+            m.qmp('netdev_add', type='user', id='n')
+            m.qmp('device_add', driver='virtio-net-pci', id='net', netdev='n', romfile='', bus='b', addr='4')
+            sh('n=0; until [ -e /sys/class/net/eth0 ] || [ $n = 300 ]; do usleep 50000; n=$((n+1)); done;'
+               ' ip link set eth0 up && ip addr add 10.0.2.15/24 dev eth0 && ping -c 2 10.0.2.2')
+            m.qmp('device_del', id='net')
+            assert m.qmp.event('DEVICE_DELETED', 60)['data']['device'] == 'net'
+            m.qmp('netdev_del', id='n')
+            m.qmp.events.clear()
+            sh('[ ! -e /sys/class/net/eth0 ]')
+        no_acpi_errors(m)
+
+
 @pytest.mark.parametrize('board', BOARDS)
 def test_expander(tmp_path, board):
     """A second root bus, with devices that work, near its NUMA node."""
@@ -307,11 +352,17 @@ def test_expander(tmp_path, board):
 
 # ---- virtio memory ----
 
+def shmem_kib(m):
+    """What the emulator has of its shared memory, the guest's virtio memory among it."""
+    status = open(f'/proc/{m.process.pid}/status').read()
+    return int(re.search(r'RssShmem:\s+(\d+)', status).group(1))
+
+
 @pytest.mark.parametrize('board', BOARDS)
 def test_virtio_mem(board):
     """The guest takes what is asked for, and gives it back."""
     with linux('cloud', 'shell', '-object', 'memory-backend-memfd,id=vm0,size=1G', '-device',
-               'virtio-mem-pci,id=vmem0,memdev=vm0,requested-size=0', board=board, memory='512,maxmem=2G',
+               'virtio-mem-pci,id=vmem0,memdev=vm0,requested-size=0,prealloc=on', board=board, memory='512,maxmem=2G',
                append='memhp_default_state=online_movable', qmp=True) as m:
         def data():
             device, = m.qmp('query-memory-devices')
@@ -334,9 +385,11 @@ def test_virtio_mem(board):
         base = int(re.search(r'(\d+)\s*$', sh(f'echo {MEMORY}')).group(1))
         resize(512)
         wait_memory(sh, f'-gt {base + 450000}')
+        assert shmem_kib(m) > 500 << 10
         with pytest.raises(QmpError, match='still plugged'):
             m.qmp('device_del', id='vmem0')
         resize(128)
+        assert shmem_kib(m) < 300 << 10
         resize(0)
         wait_memory(sh, f'-lt {base + 1000}')
 
