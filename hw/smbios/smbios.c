@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* SMBIOS structures. Spec: DMTF DSP0134 3.6; types by their chapter 7 numbers. */
 #include "hw/smbios.h"
+#include "hw/pci.h"
 #include "hw/smbios/options.h"
 #include "util/bytes.h"
+#include "util/error.h"
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    BIOS = 0, SYSTEM = 1, BOARD = 2, CHASSIS = 3, PROCESSOR = 4, OEM_STRINGS = 11, MEMORY_ARRAY = 16, MEMORY_DEVICE = 17,
-    MAPPED_ADDRESS = 19, BOOT = 32, END = 127, H_SYSTEM = 0x100, H_BOARD = 0x200, H_OEM = 0xe00, H_CHASSIS = 0x300, H_CPU = 0x400,
+    BIOS = 0, SYSTEM = 1, BOARD = 2, CHASSIS = 3, PROCESSOR = 4, PORT = 8, SLOT = 9, OEM_STRINGS = 11, MEMORY_ARRAY = 16, MEMORY_DEVICE = 17,
+    MAPPED_ADDRESS = 19, BOOT = 32, ONBOARD = 41, END = 127, H_SYSTEM = 0x100, H_BOARD = 0x200, H_OEM = 0xe00, H_CHASSIS = 0x300, H_CPU = 0x400, H_PORT = 0x800,
+    H_SLOT = 0x900, H_ONBOARD = 0x2900,
     H_ARRAY = 0x1000, H_DIMM = 0x1100, H_MAP = 0x1300, H_BOOT = 0x2000, H_END = 0x7f00,
-    ANCHOR_2 = 31, ANCHOR_3 = 24,
+    FAMILY_2 = 0xfe, ANCHOR_2 = 31, ANCHOR_3 = 24,
 };
 #define DIMM_MAX (16ull << 30)
 
@@ -165,12 +168,13 @@ static void add_chassis(Table *t, const SmbiosConfig *c)
 static void add_processor(Table *t, const SmbiosConfig *c, unsigned n)
 {
     g_autofree char *socket = g_strdup_printf("%s %u", smbios_text(t->vm, PROCESSOR, "sock_pfx", "CPU"), n);
+    uint64_t family = smbios_number(t->vm, PROCESSOR, "processor-family", 1);
     begin(t, PROCESSOR, H_CPU + n);
     text(t, socket);
-    byte(t, 3);                 /* a central processor of another family */
-    byte(t, 1);
+    byte(t, 3);                 /* a central processor */
+    byte(t, MIN(family, FAMILY_2));
     said(t, PROCESSOR, "manufacturer", c->manufacturer);
-    zeros(t, 8);
+    number(t, smbios_number(t->vm, PROCESSOR, "processor-id", 0), 8);
     said(t, PROCESSOR, "version", c->cpu_version ? c->cpu_version : c->version);
     byte(t, 0);
     number(t, 0, 2);
@@ -188,7 +192,7 @@ static void add_processor(Table *t, const SmbiosConfig *c, unsigned n)
     byte(t, MIN(c->cores, 255));
     byte(t, MIN(c->cores * c->threads, 255));
     number(t, 2, 2);
-    number(t, 1, 2);
+    number(t, family, 2);
     number(t, c->cores, 2);
     number(t, c->cores, 2);
     number(t, c->cores * c->threads, 2);
@@ -251,30 +255,134 @@ static void add_range(Table *t, unsigned n, uint64_t base, uint64_t size)
     end(t);
 }
 
-static void add_all(Table *t, Vm *vm, const SmbiosConfig *c)
+/* ---- what only options make ---- */
+
+static void add_port(Table *t, const Json *o, unsigned n)
+{
+    begin(t, PORT, H_PORT + n);
+    text(t, json_get_text(o, "internal_reference"));
+    byte(t, 0);                 /* no connector inside */
+    text(t, json_get_text(o, "external_reference"));
+    byte(t, smbios_number_in(o, "connector_type", 0));
+    byte(t, smbios_number_in(o, "port_type", 0));
+    end(t);
+}
+
+/* Segment, bus, function of pcidev=. Buses behind bridges get their numbers from firmware, later. */
+static bool add_place(Table *t, const SmbiosConfig *c, const Json *o, unsigned type, GError **error)
+{
+    const char *id = json_get_text(o, "pcidev");
+    Object *d = id ? object_resolve(t->vm, id, "pci-device", NULL) : NULL;
+    if (id && !d)
+        return error_set(error, "-smbios type=%u: no PCI device '%s'", type, id);
+    if (d && ((PciDevice *)d)->bus != c->root)
+        return error_set(error, "-smbios type=%u: PCI device '%s' is not on the root bus", type, id);
+    number(t, d ? 0 : 0xffff, 2);
+    byte(t, d ? 0 : 0xff);
+    byte(t, d ? ((PciDevice *)d)->devfn : 0xff);
+    return true;
+}
+
+static bool add_slot(Table *t, const SmbiosConfig *c, const Json *o, unsigned n, GError **error)
+{
+    begin(t, SLOT, H_SLOT + n);
+    text(t, json_get_text(o, "slot_designation"));
+    byte(t, smbios_number_in(o, "slot_type", 0));
+    byte(t, smbios_number_in(o, "slot_data_bus_width", 0));
+    byte(t, smbios_number_in(o, "current_usage", 0));
+    byte(t, smbios_number_in(o, "slot_length", 0));
+    number(t, smbios_number_in(o, "slot_id", 0), 2);
+    byte(t, smbios_number_in(o, "slot_characteristics1", 0));
+    byte(t, smbios_number_in(o, "slot_characteristics2", 0));
+    bool ok = add_place(t, c, o, SLOT, error);
+    end(t);
+    return ok;
+}
+
+static bool add_onboard(Table *t, const SmbiosConfig *c, const Json *o, unsigned n, GError **error)
+{
+    enum { ENABLED = 0x80 };
+    begin(t, ONBOARD, H_ONBOARD + n);
+    text(t, json_get_text(o, "designation"));
+    byte(t, smbios_kind(o) | ENABLED);
+    byte(t, smbios_number_in(o, "instance", 1));
+    bool ok = add_place(t, c, o, ONBOARD, error);
+    end(t);
+    return ok;
+}
+
+static bool add_slots(Table *t, const SmbiosConfig *c, GError **error)
+{
+    Json *ports = smbios_structures(t->vm, PORT), *slots = smbios_structures(t->vm, SLOT);
+    for (unsigned i = 0; ports && i < json_length(ports); i++)
+        add_port(t, json_at(ports, i), i);
+    for (unsigned i = 0; slots && i < json_length(slots); i++)
+        if (!add_slot(t, c, json_at(slots, i), i, error))
+            return false;
+    return true;
+}
+
+static bool add_onboards(Table *t, const SmbiosConfig *c, GError **error)
+{
+    Json *all = smbios_structures(t->vm, ONBOARD);
+    for (unsigned i = 0; all && i < json_length(all); i++)
+        if (!add_onboard(t, c, json_at(all, i), i, error))
+            return false;
+    return true;
+}
+
+static void add_files(Table *t)
+{
+    unsigned structures, largest;
+    const GByteArray *files = smbios_files(t->vm, &structures, &largest);
+    g_byte_array_append(t->out, files->data, files->len);
+    t->structures += structures;
+    t->largest = MAX(t->largest, largest);
+}
+
+/* ---- all ---- */
+
+static void add_memory(Table *t, const SmbiosConfig *c)
 {
     unsigned dimms = (c->ram_size + DIMM_MAX - 1) / DIMM_MAX;
-    if (c->uefi || smbios_given(vm, BIOS))
-        add_bios(t);
-    add_system(t, c, vm->uuid);
-    if (smbios_given(vm, BOARD))
-        add_board(t, c);
-    add_chassis(t, c);
-    for (unsigned i = 0; i < c->sockets; i++)
-        add_processor(t, c, i);
-    if (smbios_given(vm, OEM_STRINGS))
-        add_oem_strings(t);
-    add_memory_array(t, c, dimms);
-    for (unsigned i = 0; i < dimms; i++)
+    if (!smbios_in_file(t->vm, MEMORY_ARRAY))
+        add_memory_array(t, c, dimms);
+    for (unsigned i = 0; i < dimms && !smbios_in_file(t->vm, MEMORY_DEVICE); i++)
         add_dimm(t, c, i, MIN(DIMM_MAX, c->ram_size - i * DIMM_MAX));
-    for (unsigned i = 0; i < G_N_ELEMENTS(c->ram); i++)
+    for (unsigned i = 0; i < G_N_ELEMENTS(c->ram) && !smbios_in_file(t->vm, MAPPED_ADDRESS); i++)
         if (c->ram[i].size)
             add_range(t, i, c->ram[i].base, c->ram[i].size);
-    begin(t, BOOT, H_BOOT);
-    zeros(t, 7);
-    end(t);
+}
+
+static bool add_all(Table *t, const SmbiosConfig *c, GError **error)
+{
+    Vm *vm = t->vm;
+    add_files(t);
+    if ((c->uefi && !smbios_in_file(vm, BIOS)) || smbios_given(vm, BIOS))
+        add_bios(t);
+    if (!smbios_in_file(vm, SYSTEM))
+        add_system(t, c, vm->uuid);
+    if (smbios_given(vm, BOARD))
+        add_board(t, c);
+    if (!smbios_in_file(vm, CHASSIS))
+        add_chassis(t, c);
+    for (unsigned i = 0; i < c->sockets && !smbios_in_file(vm, PROCESSOR); i++)
+        add_processor(t, c, i);
+    if (!add_slots(t, c, error))
+        return false;
+    if (smbios_given(vm, OEM_STRINGS))
+        add_oem_strings(t);
+    add_memory(t, c);
+    if (!smbios_in_file(vm, BOOT)) {
+        begin(t, BOOT, H_BOOT);
+        zeros(t, 7);
+        end(t);
+    }
+    if (!add_onboards(t, c, error))
+        return false;
     begin(t, END, H_END);
     end(t);
+    return true;
 }
 
 static uint8_t checksum(const uint8_t *p, unsigned n)
@@ -312,12 +420,18 @@ static void add_anchor(FwCfg *fw_cfg, const Table *t, bool wide)
     fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-anchor", a, wide ? ANCHOR_3 : ANCHOR_2);
 }
 
-void smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *c, bool wide, FwCfg *fw_cfg)
+bool smbios_to_fw_cfg(Vm *vm, const SmbiosConfig *c, SmbiosEntry entry, FwCfg *fw_cfg, GError **error)
 {
     Table t = {.out = g_byte_array_new(), .strings = g_ptr_array_new(), .vm = vm};
-    add_all(&t, vm, c);
-    fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-tables", t.out->data, t.out->len);
-    add_anchor(fw_cfg, &t, wide);
+    bool ok = add_all(&t, c, error), large = t.out->len > UINT16_MAX;
+    if (ok && large && entry == SMBIOS_32)
+        ok = error_set(error, "SMBIOS 2.1 table length %u exceeds %u: use smbios-entry-point-type=64", t.out->len,
+                       UINT16_MAX);
+    if (ok) {
+        fw_cfg_add_file(fw_cfg, "etc/smbios/smbios-tables", t.out->data, t.out->len);
+        add_anchor(fw_cfg, &t, entry == SMBIOS_64 || (large && entry == SMBIOS_AUTO));
+    }
     g_byte_array_unref(t.out);
     g_ptr_array_unref(t.strings);
+    return ok;
 }

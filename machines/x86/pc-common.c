@@ -190,7 +190,9 @@ static void add_e820(Pc *s)
     fw_cfg_add_file(s->fw_cfg, "etc/e820", map, sizeof(map[0]) * (s->high_size ? 3 : 2));
 }
 
-static void add_smbios(Pc *s)
+const char *const pc_smbios_entries[] = {"auto", "32", "64", NULL};
+
+static bool add_smbios(Pc *s, GError **error)
 {
     const CpuTopology *t = &s->m.smp;
     SmbiosConfig c = {
@@ -198,8 +200,9 @@ static void add_smbios(Pc *s)
         .version = s->m.type_->machine, .sockets = MAX(t->sockets, 1),
         .cores = MAX(t->dies, 1) * MAX(t->clusters, 1) * MAX(t->cores, 1), .threads = MAX(t->threads, 1),
         .ram = {{0, s->low_size}, {1ull << 32, s->high_size}}, .ram_size = s->m.ram_size,
+        .root = s->root,
     };
-    smbios_to_fw_cfg(s->m.vm, &c, false, s->fw_cfg);
+    return smbios_to_fw_cfg(s->m.vm, &c, s->smbios_entry, s->fw_cfg, error);
 }
 
 static void add_fw_cfg(Pc *s)
@@ -215,7 +218,6 @@ static void add_fw_cfg(Pc *s)
     if (s->hpet)
         fw_cfg_add(s->fw_cfg, FW_CFG_HPET, &hpet, sizeof(hpet));
     add_e820(s);
-    add_smbios(s);
     fw_cfg_add_file(s->fw_cfg, "etc/system-states", states, sizeof(states));
 }
 
@@ -289,6 +291,8 @@ bool pc_ready(Machine *m, GError **error)
     static const char *const files[] = {"etc/acpi/rsdp", "etc/acpi/tables", "etc/table-loader"};
     Pc *s = (Pc *)m;
     pc_expanders_fw_cfg(s);
+    if (!add_smbios(s, error))
+        return false;
     if (s->pci_hotplug)
         acpi_pci_hotplug_ready(s->pci_hotplug);
     if (pc_has_acpi(s)) {

@@ -21,6 +21,7 @@ typedef struct Pc {
     uint64_t max_low;
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
+    int smbios_entry;           /* SmbiosEntry */
     void *pcspk_audiodev;
     /* parts */
     X86Interrupts irq;
@@ -50,6 +51,7 @@ typedef struct PcKind {
 
 extern const PcKind pc_kind_i440fx, pc_kind_q35;
 
+extern const char *const pc_smbios_entries[];
 bool pc_begin(Pc *s, GError **error);
 void pc_south_config(Pc *s, PcSouthConfig *config);
 bool pc_finish_build(Pc *s, GError **error);
@@ -118,6 +120,8 @@ extern const char *const pc_archs[];
     PROP(Pc, pflash0, "pflash0", PROP_STRING, .desc = "Node name or ID of the first flash drive"),  \
     PROP(Pc, pflash1, "pflash1", PROP_STRING, .desc = "Node name or ID of the second flash drive"), \
     PROP(Pc, pcspk_audiodev, "pcspk-audiodev", PROP_AUDIODEV, .desc = "Where the PC speaker sounds"), \
+    PROP(Pc, smbios_entry, "smbios-entry-point-type", PROP_ENUM, .names = pc_smbios_entries,         \
+         .desc = "SMBIOS Entry Point type [32, 64, auto]"),                                            \
     PROP(Pc, oem_id, "x-oem-id", PROP_STRING, .desc = "OEM id in ACPI tables"),                     \
     PROP(Pc, oem_table_id, "x-oem-table-id", PROP_STRING, .desc = "OEM table id in ACPI tables")
 
