@@ -8,7 +8,7 @@ enum {
     HEADER = 36, CHECKSUM_AT = 9, LENGTH_AT = 4,
     LOADER_ALLOCATE = 1, LOADER_POINTER, LOADER_CHECKSUM, LOADER_WRITE_POINTER,
     ZONE_HIGH = 1, ZONE_FSEG = 2, COMMAND_SIZE = 128, NAME = 56,
-    RSDP_SIZE = 36, TABLES_PAD = 4096,
+    RSDP_SIZE = 36, TABLES_PAD = 4096, TABLES_GROW = 16384,
 };
 #define TABLES_FILE "etc/acpi/tables"
 #define RSDP_FILE "etc/acpi/rsdp"
@@ -227,10 +227,11 @@ void acpi_to_fw_cfg(AcpiTables *t, FwCfg *fw_cfg)
     for (unsigned i = 0; i < t->files->len; i++)
         if (g_array_index(t->files, File, i).tell)
             tell(out, &g_array_index(t->files, File, i));
-    g_autofree uint8_t *padded = g_malloc0(t->blob->len + TABLES_PAD);
+    /* Firmware reads the directory once, but the tables grow when it has placed PCI's windows. */
+    size_t size = (t->blob->len + TABLES_GROW) / TABLES_PAD * TABLES_PAD;
+    g_autofree uint8_t *padded = g_malloc0(size);
     memcpy(padded, t->blob->data, t->blob->len);
-    fw_cfg_add_file(fw_cfg, TABLES_FILE, padded,
-                    (t->blob->len + TABLES_PAD - 1) / TABLES_PAD * TABLES_PAD);
+    fw_cfg_add_file(fw_cfg, TABLES_FILE, padded, size);
     fw_cfg_add_file(fw_cfg, RSDP_FILE, t->rsdp->data, t->rsdp->len);
     fw_cfg_add_file(fw_cfg, "etc/table-loader", out->data, out->len);
 }
