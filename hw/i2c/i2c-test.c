@@ -99,6 +99,22 @@ static void test_blocks(void)
     blocks("piix4-smbus-block");
 }
 
+/* With I2C_EN, the length is told to the host only. */
+static void test_plain(void)
+{
+    g_autoptr(TestDevice) t = rig("ich9-smbus-block");
+    smbus_block_plain(t->dev, true);
+    test_write(t, "AUX_CTL", 2);
+    test_read(t, "HST_CNT");
+    test_write(t, "HOST_BLOCK_DB", 0xb0);
+    test_write(t, "HOST_BLOCK_DB", 0xb1);
+    test_write(t, "HST_D0", 2);
+    g_assert_cmphex(run(t, 0x54, false, 0x30, BLOCK), ==, STATUS_DONE);
+    g_assert_cmphex(run(t, 0x54, true, 0x30, WORD_DATA), ==, STATUS_DONE);
+    g_assert_cmphex(test_read(t, "HST_D0"), ==, 0xb0);
+    g_assert_cmphex(test_read(t, "HST_D1"), ==, 0xb1);
+}
+
 static void fill(TestDevice *t)
 {
     for (unsigned i = 0; i < 4; i++) {
@@ -162,6 +178,7 @@ int main(int argc, char **argv)
     g_test_add_func("/smbus/bytes", test_bytes);
     g_test_add_func("/smbus/interrupt", test_interrupt);
     g_test_add_func("/smbus/blocks", test_blocks);
+    g_test_add_func("/smbus/plain", test_plain);
     g_test_add_func("/smbus/polled", test_polled);
     g_test_add_func("/smbus/interrupted", test_interrupted);
     g_test_add_func("/smbus/kill", test_kill);

@@ -3,7 +3,7 @@
 #include "hw/i2c.h"
 #include "hw/pc-pci.h"
 
-enum { HOSTC = 0x40, HOST_ENABLE = 1, BAR = 4, WINDOW = 0x40 };
+enum { HOSTC = 0x40, HOST_ENABLE = 1, I2C_ENABLE = 4, BAR = 4, WINDOW = 0x40 };
 
 typedef struct Smb {
     PciDevice pci;
@@ -15,7 +15,10 @@ static void update(PciDevice *p, uint32_t old, uint32_t v)
 {
     Smb *s = (Smb *)p;
     bool on = pci_get8(p, HOSTC) & HOST_ENABLE;
-    if (!s->block || on == s->shown)
+    if (!s->block)
+        return;
+    smbus_block_plain(s->block, pci_get8(p, HOSTC) & I2C_ENABLE);
+    if (on == s->shown)
         return;
     if (on)
         mem_add(pci_bar_region(p, BAR), 0, s->block->mmio, 0);
@@ -28,7 +31,7 @@ static void apply(Device *d) { update((PciDevice *)d, 0, 0); }
 static void interrupt(Device *d, uint32_t n, bool level) { pci_intx((PciDevice *)d, level); }
 
 static const PciReg regs[] = {
-    {.at = HOSTC, .width = 1, .name = "HOSTC", .writable = HOST_ENABLE, .wrote = update},
+    {.at = HOSTC, .width = 1, .name = "HOSTC", .writable = HOST_ENABLE | I2C_ENABLE, .wrote = update},
 };
 static const PciInfo info = {
     .vendor = 0x8086, .device = 0x2930, .class = 0x0c0500, .revision = 2, .pin = 2, .no_hotplug = true,

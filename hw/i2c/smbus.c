@@ -26,6 +26,7 @@ typedef struct Smbus {
     bool waiting;               /* for the guest's next look */
     bool last;                  /* the byte that has come was to be the last */
     bool has_aux;               /* ich9: buffer switch, semaphore, byte-wise blocks */
+    bool plain;                 /* I2C_EN: blocks are written without their length, calls without a command */
     I2cBus *bus;
 } Smbus;
 
@@ -55,10 +56,19 @@ static bool receive(Smbus *s, unsigned n)
     return true;
 }
 
+static bool send_data(Smbus *s, unsigned n)
+{
+    return (n < 1 || i2c_send(s->bus, s->data0)) && (n < 2 || i2c_send(s->bus, s->data1));
+}
+
 static bool transmit(Smbus *s, unsigned n)
 {
-    return begin(s, false) && i2c_send(s->bus, s->command) && (n < 1 || i2c_send(s->bus, s->data0)) &&
-           (n < 2 || i2c_send(s->bus, s->data1));
+    return begin(s, false) && i2c_send(s->bus, s->command) && send_data(s, n);
+}
+
+static bool call(Smbus *s)
+{
+    return (s->plain ? begin(s, false) && send_data(s, 2) : transmit(s, 2)) && receive(s, 2);
 }
 
 static bool data(Smbus *s, unsigned n, bool read)
@@ -108,7 +118,7 @@ static bool open_block(Smbus *s, bool counted)
         return ok;
     if (s->reading)
         s->data0 = i2c_recv(s->bus);
-    else if (!i2c_send(s->bus, s->data0))
+    else if (!s->plain && !i2c_send(s->bus, s->data0))
         return false;
     s->count = s->data0;
     return s->count > 0 && s->count <= BLOCK_MAX;
@@ -138,7 +148,7 @@ static void run(Smbus *s)
     case BYTE: end(s, read ? receive(s, 1) : transmit(s, 0)); break;
     case BYTE_DATA: end(s, data(s, 1, read)); break;
     case WORD_DATA: end(s, data(s, 2, read)); break;
-    case PROCESS_CALL: end(s, transmit(s, 2) && receive(s, 2)); break;
+    case PROCESS_CALL: end(s, call(s)); break;
     case BLOCK: block(s, read, true); break;
     case I2C_READ:
         if (s->has_aux) {
@@ -252,7 +262,7 @@ static const Reg ich9_regs[] = {
 static const Field fields[] = {
     IRQ(Smbus, irq), SAVED(Smbus, status), SAVED(Smbus, control), SAVED(Smbus, buffer), SAVED(Smbus, index),
     SAVED(Smbus, count), SAVED(Smbus, blocks), SAVED(Smbus, reading), SAVED(Smbus, waiting), SAVED(Smbus, last),
-    HOST(Smbus, has_aux), HOST(Smbus, bus),
+    HOST(Smbus, has_aux), HOST(Smbus, plain), HOST(Smbus, bus),
 };
 static const DeviceType smbus = {
     .name = "smbus-block", .desc = "SMBus host controller", .size = sizeof(Smbus), .abstract = true,
@@ -284,4 +294,5 @@ Device *smbus_block_new(Vm *vm, const char *type, Pin irq)
     return &s->dev;
 }
 
+void smbus_block_plain(Device *d, bool plain) { ((Smbus *)d)->plain = plain; }
 I2cBus *smbus_block_bus(Device *d) { return ((Smbus *)d)->bus; }

@@ -37,6 +37,8 @@ void i2c_resume(I2cBus *bus, uint8_t address);
 /* "ich9-smbus-block" or "piix4-smbus-block": registers in d->mmio, with a bus "i2c". */
 Device *smbus_block_new(Vm *vm, const char *type, Pin irq);
 I2cBus *smbus_block_bus(Device *block);
+/* I2C_EN of the ICH9's configuration: devices that know nothing of SMBus. */
+void smbus_block_plain(Device *block, bool plain);
 /* Eight empty memories (256 bytes) at 0x50-0x57, where modules describe themselves. */
 void smbus_eeproms_new(I2cBus *bus);
 
