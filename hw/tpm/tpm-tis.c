@@ -338,12 +338,12 @@ static void restored(Device *d)
 }
 
 #define EACH .count = TPM_LOCALITIES, .stride = TPM_LOCALITY_SIZE
-#define EACH_IN(m) .offset = offsetof(Tis, m), .size = 4, .member = #m, EACH
 static const Reg regs[] = {
     REG(0x00, "TPM_ACCESS", RW, .width = 1, EACH, .read_at = read_access, .wrote_at = write_access),
     REG(0x08, "TPM_INT_ENABLE", RW, EACH, .read_at = read_int_enable, .wrote_at = write_int_enable),
     REG(0x0c, "TPM_INT_VECTOR", RO, .width = 1, EACH, .read_at = read_vector),
-    REG(0x10, "TPM_INT_STATUS", W1C, EACH_IN(int_status), .bits = INT_ALL, .wrote_at = wrote_int_status),
+    REG(0x10, "TPM_INT_STATUS", W1C, IN_ARRAY(Tis, int_status), .stride = TPM_LOCALITY_SIZE, .bits = INT_ALL,
+        .wrote_at = wrote_int_status),
     REG(0x14, "TPM_INTF_CAPABILITY", RO, EACH, .read_at = read_capability),
     REG(0x18, "TPM_STS", RO, EACH, .read_at = read_status),
     REG(0x18, "TPM_STS", WO, EACH, .wrote_at = write_status),
