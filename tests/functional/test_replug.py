@@ -95,8 +95,9 @@ def plug_nic(b, **where):
 
 
 def use_nic(b):
-    b.sh('wait_for /sys/class/net/eth1 && ip link set eth1 up && ip addr add 10.0.3.15/24 dev eth1 &&'
-         ' ping -c 2 10.0.3.2 && '
+    # Its folder is there a moment before the card.
+    b.sh('n=0; until ip link set eth1 up 2>/dev/null || [ $n = 200 ]; do usleep 50000; n=$((n+1)); done;'
+         ' ip addr add 10.0.3.15/24 dev eth1 && ping -c 1 -W 10 10.0.3.2 && '
          f'(nc 10.0.3.2 {b.endless.port} </dev/zero >/dev/null 2>&1 &)')
 
 
