@@ -78,12 +78,14 @@ static void write_cancel(Device *d, uint64_t v)
 
 static uint64_t read_start(Device *d) { return ((Crb *)d)->running; }
 
+/* SeaBIOS starts its first command without having asked for readiness: an idle TPM gets ready by itself. */
 static void write_start(Device *d, uint64_t v)
 {
     Crb *s = (Crb *)d;
     uint32_t n;
-    if (!(v & START) || s->running || s->idle || !s->granted)
+    if (!(v & START) || s->running || !s->granted)
         return;
+    s->idle = false;
     memcpy(&n, s->buffer + LENGTH_AT, 4);
     s->running = true;
     tpm_submit(s->tpm, 0, s->buffer, MIN(GUINT32_FROM_BE(n), size_of(s)));

@@ -255,7 +255,8 @@ static uint64_t read_vector(Device *d, unsigned l) { return ((Tis *)d)->irq_line
 
 static uint64_t read_capability(Device *d, unsigned l)
 {
-    return INT_ALL | CAP_LOW_LEVEL | CAP_64_BYTES | (tpm_version(((Tis *)d)->tpm) == TPM_2_0 ? CAP_TPM_2_0 : CAP_TIS_1_3);
+    bool new = tpm_version(((Tis *)d)->tpm) == TPM_2_0;
+    return INT_ALL | CAP_LOW_LEVEL | CAP_64_BYTES | (new ? CAP_TPM_2_0 : CAP_TIS_1_3);
 }
 
 static uint64_t read_interface(Device *d, unsigned l)
