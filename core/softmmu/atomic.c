@@ -128,7 +128,7 @@ static void *target(Cpu *cpu, uint64_t va, unsigned mop, Place *p, bool *alone)
     }
     *alone = false;
     const TlbEntry *e = &cpu->tlb->entries[MEM_STORE][va >> TLB_PAGE_BITS & (TLB_SIZE - 1)];
-    if (mop_mmu(mop) == 0 && PAGE_OF(va) == e->tag) {
+    if (mop_mmu(mop) == 0 && PAGE_OF(va) == __atomic_load_n(&e->tag, __ATOMIC_RELAXED)) {
         p->attend = false;
         return (uint8_t *)(uintptr_t)(va + e->addend);
     }

@@ -37,13 +37,24 @@ static TlbInstance *instance_new(void)
     return t;
 }
 
+/* Others may invalidate it meanwhile. */
+static uint64_t tag_of(const TlbEntry *e)
+{
+    return __atomic_load_n(&e->tag, __ATOMIC_RELAXED);
+}
+
+static void drop_tag(TlbEntry *e)
+{
+    __atomic_store_n(&e->tag, TLB_INVALID, __ATOMIC_RELAXED);
+}
+
 static void wipe_access(TlbInstance *t, MemAccess a)
 {
     for (unsigned w = 0; w < G_N_ELEMENTS(t->used[a]); w++) {
         for (uint64_t bits = t->used[a][w]; bits; bits &= bits - 1) {
             TlbEntry *group = &t->entries[a][(w * 64 + (unsigned)__builtin_ctzll(bits)) << GROUP_BITS];
             for (unsigned i = 0; i < 1 << GROUP_BITS; i++) {
-                __atomic_store_n(&group[i].tag, TLB_INVALID, __ATOMIC_RELAXED);
+                drop_tag(&group[i]);
             }
         }
         __atomic_store_n(&t->used[a][w], 0, __ATOMIC_RELAXED);
@@ -71,10 +82,10 @@ static void drop_entry(struct Softmmu *m, TlbInstance *t, uint64_t va, MemAccess
 {
     unsigned i = va >> TLB_PAGE_BITS & (TLB_SIZE - 1);
     TlbEntry *e = &t->entries[a][i];
-    bool here = e->tag == PAGE_OF(va);
+    bool here = tag_of(e) == PAGE_OF(va);
 
     if (here) {
-        e->tag = TLB_INVALID;
+        drop_tag(e);
     }
     if (a == MEM_FETCH && (here || t->replaced[i / 64] >> i % 64 & 1)) {
         new_epoch(m, t);
@@ -121,13 +132,13 @@ static bool wipe_local(struct Softmmu *m, unsigned instance, MemAccess a)
             bool left = false;
             for (unsigned i = first; i < first + (1 << GROUP_BITS); i++) {
                 TlbEntry *e = &t->entries[a][i];
-                if (e->tag == TLB_INVALID) {
+                if (tag_of(e) == TLB_INVALID) {
                     continue;
                 }
                 if (global[i / 64] >> (i % 64) & 1) {
                     left = true;
                 } else {
-                    e->tag = TLB_INVALID;
+                    drop_tag(e);
                     dropped = true;
                 }
             }
