@@ -71,7 +71,7 @@ bool help_object(const char *text, GError **error);
 bool help_chardev(const char *text);
 bool help_netdev(const char *text);
 bool help_tpmdev(const char *text);
-bool help_nic(const char *text);
+bool help_nic(const Config *c, const char *text);
 bool help_audiodev(const char *text);
 bool help_display(const char *text);
 bool help_vga(const Config *c, const char *text);

@@ -350,11 +350,11 @@ static bool is_card(const ObjectType *t, const Config *c)
     return is_pluggable(t, c) && ((const DeviceType *)t)->category == DEVICE_NETWORK;
 }
 
-bool help_nic(const char *text)
+bool help_nic(const Config *c, const char *text)
 {
     if (!strstr(text, "model=help") && !strstr(text, "model=?"))
         return false;
-    g_autoptr(GPtrArray) found = collect(is_card, NULL);
+    g_autoptr(GPtrArray) found = collect(is_card, c);
     g_print("Supported NIC models:\n");
     for (unsigned i = 0; i < found->len; i++)
         g_print("%s\n", ((const ObjectType *)g_ptr_array_index(found, i))->name);

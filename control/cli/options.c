@@ -373,7 +373,7 @@ static bool add_virtfs(Parse *p, const char *arg)
 
 static bool add_nic(Parse *p, const char *arg)
 {
-    return help_nic(arg) ? finished(p) : add(&p->c->nics, arg);
+    return help_nic(p->c, arg) ? finished(p) : add(&p->c->nics, arg);
 }
 
 static bool add_net(Parse *p, const char *arg) { return add(&p->c->nets, arg); }

@@ -28,6 +28,7 @@ HELPS = [
     ('riscv64', ['-cpu', 'help'], r'rv64'),
     ('x86_64', ['-device', 'help'], r'name "virtio-blk-device"'),
     ('x86_64', ['-device', 'virtio-blk-device,help'], r'^  drive=<str>'),
+    ('x86_64', ['-nic', 'model=help'], r'^e1000e$'),
     ('x86_64', ['-device', 'virtio-blk-device,?'], r'^  serial=<str>'),
     ('x86_64', ['-object', 'help'], r'^List of user creatable objects:'),
     ('x86_64', ['-object', 'memory-backend-ram,help'], r'^  size=<'),
