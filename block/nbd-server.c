@@ -65,28 +65,15 @@ void nbd_wait_for(Client *c, bool writing)
     fiber_wait();
 }
 
-static bool may_go_on(Client *c, ssize_t n, bool writing)
+static bool wait_unless_closing(void *opaque, bool writing)
 {
-    if (n < 0 && errno == EAGAIN && !c->closing)
+    Client *c = opaque;
+    if (!c->closing)
         nbd_wait_for(c, writing);
-    else if (!(n < 0 && errno == EINTR))
-        return false;
     return !c->closing;
 }
 
-bool nbd_read_all(Client *c, void *to, size_t n)
-{
-    for (char *p = to; n;) {
-        ssize_t k = wire_recv(c->wire, p, n);
-        if (k > 0) {
-            p += k;
-            n -= (size_t)k;
-        } else if (!may_go_on(c, k, false)) {
-            return false;
-        }
-    }
-    return true;
-}
+bool nbd_read_all(Client *c, void *to, size_t n) { return wire_recv_all(c->wire, to, n, wait_unless_closing, c); }
 
 bool nbd_skip(Client *c, uint64_t n)
 {
@@ -97,23 +84,7 @@ bool nbd_skip(Client *c, uint64_t n)
     return true;
 }
 
-bool nbd_write_all(Client *c, const void *from, size_t n)
-{
-    const char *p = from;
-    while (n) {
-        ssize_t k = wire_send(c->wire, p, n);
-        if (k > 0) {
-            p += k;
-            n -= (size_t)k;
-        } else if (!may_go_on(c, k, true)) {
-            return false;
-        }
-    }
-    while (!wire_flush(c->wire))
-        if (!may_go_on(c, -1, true))
-            return false;
-    return true;
-}
+bool nbd_write_all(Client *c, const void *from, size_t n) { return wire_send_all(c->wire, from, n, wait_unless_closing, c); }
 
 static void hang_up(Client *c)
 {

@@ -124,36 +124,11 @@ static bool wait_for(int fd, short events)
     return poll(&p, 1, CONNECT_MS * 3) > 0;
 }
 
-static bool read_all(Wire *w, void *to, size_t n)
-{
-    for (char *p = to; n;) {
-        ssize_t k = wire_recv(w, p, n);
-        if (k > 0) {
-            p += k;
-            n -= k;
-        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(wire_fd(w), POLLIN))))) {
-            return false;
-        }
-    }
-    return true;
-}
+static bool wait_for_wire(void *w, bool writing) { return wait_for(wire_fd(w), writing ? POLLOUT : POLLIN); }
 
-static bool write_all(Wire *w, const void *from, size_t n)
-{
-    for (const char *p = from; n;) {
-        ssize_t k = wire_send(w, p, n);
-        if (k > 0) {
-            p += k;
-            n -= k;
-        } else if (!(k < 0 && (errno == EINTR || (errno == EAGAIN && wait_for(wire_fd(w), POLLOUT))))) {
-            return false;
-        }
-    }
-    while (!wire_flush(w))
-        if (errno != EAGAIN || !wait_for(wire_fd(w), POLLOUT))
-            return false;
-    return true;
-}
+static bool read_all(Wire *w, void *to, size_t n) { return wire_recv_all(w, to, n, wait_for_wire, w); }
+
+static bool write_all(Wire *w, const void *from, size_t n) { return wire_send_all(w, from, n, wait_for_wire, w); }
 
 static bool send_option(Wire *w, uint32_t option, const void *data, uint32_t n)
 {

@@ -119,6 +119,44 @@ bool wire_flush(Wire *w)
     return !w->tls || w->tls_shaking || tls_flush(w->tls);
 }
 
+static bool may_go_on(ssize_t k, WireWait *wait, void *opaque, bool writing)
+{
+    return k < 0 && (errno == EINTR || (errno == EAGAIN && wait(opaque, writing)));
+}
+
+bool wire_recv_all(Wire *w, void *to, size_t n, WireWait *wait, void *opaque)
+{
+    for (char *p = to; n;) {
+        ssize_t k = wire_recv(w, p, n);
+        if (k > 0) {
+            p += k;
+            n -= (size_t)k;
+        } else if (!may_go_on(k, wait, opaque, false)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool wire_send_all(Wire *w, const void *from, size_t n, WireWait *wait, void *opaque)
+{
+    for (const char *p = from; n;) {
+        ssize_t k = wire_send(w, p, n);
+        if (k > 0) {
+            p += k;
+            n -= (size_t)k;
+        } else if (!may_go_on(k, wait, opaque, true)) {
+            return false;
+        }
+    }
+    while (!wire_flush(w)) {
+        if (!may_go_on(-1, wait, opaque, true)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- WebSocket ---- */
 
 /* Takes the handshake or frames out of raw; false: broken, or the other side ends. */

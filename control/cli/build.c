@@ -394,18 +394,23 @@ static bool make_accel(Vm *vm, Config *c, GError **error)
 
 /* ---- streams ---- */
 
+/* False with "OPTION TEXT: " and why. */
+static bool blame(GError *failed, const char *option, const char *text, GError **error)
+{
+    g_prefix_error(&failed, "%s %s: ", option, text);
+    g_propagate_error(error, failed);
+    return false;
+}
+
 static bool add_serial(Vm *vm, Config *c, const char *text, GError **error)
 {
     Machine *m = vm->machine;
     g_autofree char *id = g_strdup_printf("serial%u", m->serials->len);
-    g_autoptr(GError) failed = NULL;
+    GError *failed = NULL;
     bool monitor;
     Chardev *chr = chardev_from_legacy(vm, id, text, &monitor, &failed);
-    if (failed) {
-        g_prefix_error(&failed, "-serial %s: ", text);
-        g_propagate_error(error, g_steal_pointer(&failed));
-        return false;
-    }
+    if (failed)
+        return blame(failed, "-serial", text, error);
     g_ptr_array_add(m->serials, chr);
     return !monitor || monitor_new(vm, chr, MONITOR_HMP, error);
 }
@@ -426,15 +431,12 @@ static bool add_parallel(Vm *vm, const char *text, GError **error)
 {
     GPtrArray *all = vm->machine->parallels;
     g_autofree char *id = g_strdup_printf("parallel%u", all->len);
-    g_autoptr(GError) failed = NULL;
+    GError *failed = NULL;
     Chardev *chr = chardev_from_legacy(vm, id, text, NULL, &failed);
     if (!failed && chr && all->len >= vm->machine->type_->parallel_ports)
         error_set(&failed, "this machine has %u parallel ports", vm->machine->type_->parallel_ports);
-    if (failed) {
-        g_prefix_error(&failed, "-parallel %s: ", text);
-        g_propagate_error(error, g_steal_pointer(&failed));
-        return false;
-    }
+    if (failed)
+        return blame(failed, "-parallel", text, error);
     g_ptr_array_add(all, chr);
     return true;
 }
@@ -460,16 +462,13 @@ static bool make_monitors(Vm *vm, Config *c, GError **error)
     for (unsigned i = 0; c->monitors && i < c->monitors->len; i++) {
         const MonitorOption *o = g_ptr_array_index(c->monitors, i);
         g_autofree char *id = g_strdup_printf("compat_monitor%u", i);
-        g_autoptr(GError) failed = NULL;
+        GError *failed = NULL;
         Chardev *chr = o->is_chardev ? chardev_find(vm, o->text)
                                      : chardev_from_legacy(vm, id, o->text, NULL, &failed);
         if (!chr && o->is_chardev)
             error_set(&failed, "there is no chardev '%s'", o->text);
-        if (failed) {
-            g_prefix_error(&failed, "monitor %s: ", o->text);
-            g_propagate_error(error, g_steal_pointer(&failed));
-            return false;
-        }
+        if (failed)
+            return blame(failed, "monitor", o->text, error);
         if (chr && !monitor_new(vm, chr, o->mode, error))
             return false;
     }

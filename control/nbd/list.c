@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* qemu-nbd --list: asks a server what it has. Spec: doc/proto.md of the NBD project. */
-#include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -21,41 +20,20 @@ typedef struct Reply {
     uint8_t data[MAX_REPLY + 1];
 } Reply;
 
-static bool may_go_on(Wire *w, ssize_t n, short events)
+static bool wait_for(void *w, bool writing)
 {
-    struct pollfd p = {wire_fd(w), events, 0};
-    return n < 0 && (errno == EINTR || (errno == EAGAIN && poll(&p, 1, TIMEOUT_MS) > 0));
+    struct pollfd p = {wire_fd(w), writing ? POLLOUT : POLLIN, 0};
+    return poll(&p, 1, TIMEOUT_MS) > 0;
 }
 
 static bool receive(Wire *w, void *to, size_t n)
 {
-    for (char *p = to; n;) {
-        ssize_t k = wire_recv(w, p, n);
-        if (k <= 0 && !may_go_on(w, k, POLLIN)) {
-            return false;
-        }
-        p += MAX(k, 0);
-        n -= MAX(k, 0);
-    }
-    return true;
+    return wire_recv_all(w, to, n, wait_for, w);
 }
 
 static bool send_all(Wire *w, const void *from, size_t n)
 {
-    for (const char *p = from; n;) {
-        ssize_t k = wire_send(w, p, n);
-        if (k <= 0 && !may_go_on(w, k, POLLOUT)) {
-            return false;
-        }
-        p += MAX(k, 0);
-        n -= MAX(k, 0);
-    }
-    while (!wire_flush(w)) {
-        if (!may_go_on(w, -1, POLLOUT)) {
-            return false;
-        }
-    }
-    return true;
+    return wire_send_all(w, from, n, wait_for, w);
 }
 
 static bool option(Wire *w, uint32_t number, const void *data, uint32_t n)

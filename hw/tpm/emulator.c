@@ -12,6 +12,7 @@
 #include "core/vm.h"
 #include "hw/tpm.h"
 #include "util/error.h"
+#include "util/socket.h"
 
 typedef enum Control {
     GET_CAPABILITY = 1, INIT, SHUTDOWN, GET_TPMESTABLISHED, SET_LOCALITY, CANCEL_TPM_CMD = 9,
@@ -53,15 +54,6 @@ static const char *name_of(Control command)
 
 /* ---- bytes ---- */
 
-static bool ready(int fd, short events)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    int n;
-    while ((n = poll(&p, 1, TIMEOUT_MS)) < 0 && errno == EINTR)
-        ;
-    return n > 0 && p.revents & events;
-}
-
 /* swtpm takes a command with what belongs to it from one read: it is sent at once. */
 static bool send_at_once(int sock, const void *data, size_t n, const int *fd)
 {
@@ -76,22 +68,13 @@ static bool send_at_once(int sock, const void *data, size_t n, const int *fd)
         *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
         memcpy(CMSG_DATA(c), fd, sizeof(int));
     }
-    while ((done = sendmsg(sock, &msg, MSG_NOSIGNAL)) < 0 && (errno == EAGAIN ? ready(sock, POLLOUT) : errno == EINTR))
+    while ((done = sendmsg(sock, &msg, MSG_NOSIGNAL)) < 0 &&
+           (errno == EAGAIN ? socket_wait(sock, POLLOUT, TIMEOUT_MS) : errno == EINTR))
         ;
     return done == (ssize_t)n;
 }
 
-static bool receive(int sock, void *to, size_t bytes)
-{
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = recv(sock, (char *)to + done, bytes - done, MSG_DONTWAIT);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || (errno == EAGAIN ? !ready(sock, POLLIN) : errno != EINTR))
-            return false;
-    }
-    return true;
-}
+static bool receive(int sock, void *to, size_t bytes) { return socket_recv_all(sock, to, bytes, TIMEOUT_MS); }
 
 /* ---- control commands ---- */
 

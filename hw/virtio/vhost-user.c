@@ -13,6 +13,7 @@
 #include "hw/virtio/vhost.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/socket.h"
 
 enum {
     GET_FEATURES = 1, SET_FEATURES, SET_OWNER, SET_MEM_TABLE = 5, SET_VRING_NUM = 8, SET_VRING_ADDR,
@@ -55,15 +56,6 @@ static bool cut(VhostUser *u, const char *why)
     return false;
 }
 
-static bool wait_for(int fd, short events)
-{
-    struct pollfd p = {.fd = fd, .events = events};
-    int n;
-    while ((n = poll(&p, 1, TIMEOUT_MS)) < 0 && errno == EINTR)
-        ;
-    return n > 0 && p.revents & events;
-}
-
 static bool send_all(int sock, const Message *m, const int *fds, unsigned n_fds)
 {
     char control[CMSG_SPACE(MAX_FDS * sizeof(int))] = {0};
@@ -82,23 +74,13 @@ static bool send_all(int sock, const Message *m, const int *fds, unsigned n_fds)
         ssize_t n = sendmsg(sock, &msg, MSG_NOSIGNAL);
         if (n > 0)
             done += (size_t)n;
-        else if (errno == EAGAIN ? !wait_for(sock, POLLOUT) : errno != EINTR)
+        else if (errno == EAGAIN ? !socket_wait(sock, POLLOUT, TIMEOUT_MS) : errno != EINTR)
             return false;
     }
     return true;
 }
 
-static bool receive_all(int sock, void *to, size_t bytes)
-{
-    for (size_t done = 0; done < bytes;) {
-        ssize_t n = recv(sock, (char *)to + done, bytes - done, MSG_DONTWAIT);
-        if (n > 0)
-            done += (size_t)n;
-        else if (n == 0 || (errno == EAGAIN ? !wait_for(sock, POLLIN) : errno != EINTR))
-            return false;
-    }
-    return true;
-}
+static bool receive_all(int sock, void *to, size_t bytes) { return socket_recv_all(sock, to, bytes, TIMEOUT_MS); }
 
 /* The answer takes the request's place in m; its payload has at least `least` bytes. */
 static bool answer(VhostUser *u, Message *m, uint32_t least)

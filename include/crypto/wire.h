@@ -35,6 +35,12 @@ ssize_t wire_send(Wire *w, const void *buf, size_t n);
 ssize_t wire_sendv(Wire *w, const struct iovec *iov, unsigned n);
 /* What was taken by send is with the kernel; false: try again when writable (EAGAIN), or broken. */
 bool wire_flush(Wire *w);
+/* All of n bytes, or false. Whenever the socket is not ready `wait` waits for that: with poll() on a thread that
+ * may block, else as a fiber; false from it ends the transfer. */
+typedef bool WireWait(void *opaque, bool writing);
+bool wire_recv_all(Wire *w, void *to, size_t n, WireWait *wait, void *opaque);
+/* Flushed, too. */
+bool wire_send_all(Wire *w, const void *from, size_t n, WireWait *wait, void *opaque);
 /* Bytes have been received that wire_recv() can give without the socket becoming readable. */
 bool wire_has_input(const Wire *w);
 

@@ -302,12 +302,18 @@ def guest_file(name):
 _initramfs_made = set()
 
 
+def make_initramfs(path, kernel, *words):
+    """An initramfs with what the words of scripts/make-initramfs add; its path."""
+    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', kernel, '--cache', GUESTS, *words, '-o', path],
+                   check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
 def initramfs(kernel):
     """The initramfs for a kernel, made afresh once per run from tests/guest."""
     path = GUESTS / f'initramfs-{kernel}.cpio'
     if kernel not in _initramfs_made:
-        subprocess.run([SOURCE / 'scripts' / 'make-initramfs', kernel, '--cache', GUESTS,
-                        '-o', path], check=True, stdout=subprocess.DEVNULL)
+        make_initramfs(path, kernel)
         _initramfs_made.add(kernel)
     return path
 

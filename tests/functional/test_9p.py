@@ -4,11 +4,10 @@
 import hashlib
 import os
 import stat
-import subprocess
 
 import pytest
 
-from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, passed
+from machine import LINUX, Machine, guest_file, make_initramfs, passed
 
 SCRIPT = '''load virtio_pci virtio_mmio
 for module in netfs fscache 9pnet 9p 9pnet_virtio; do insmod /modules/$module.ko; done
@@ -72,9 +71,8 @@ def test_mount(tmp_path, model, owner):
     (shared / 'outdir').symlink_to(tmp_path)
     (tmp_path / 'overlay' / 'tests').mkdir(parents=True)
     (tmp_path / 'overlay' / 'tests' / '9p').write_text(SCRIPT)
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules',
-                    'virtio_pci,virtio_mmio,9p,9pnet_virtio', '--overlay', tmp_path / 'overlay', '-o',
-                    tmp_path / 'image'], check=True, stdout=subprocess.DEVNULL)
+    make_initramfs(tmp_path / 'image', 'standard', '--modules', 'virtio_pci,virtio_mmio,9p,9pnet_virtio',
+                   '--overlay', tmp_path / 'overlay')
     with Machine('x86_64', '-M', 'q35', '-m', 256, '-kernel', guest_file(LINUX['standard'].kernel),
                  '-initrd', tmp_path / 'image', '-append',
                  f'console=ttyS0 quiet myna.test=9p myna.owner={owner}', '-no-reboot',

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small chips of q35 and pc in use by Linux."""
 
-import subprocess
-
 import pytest
 
-from machine import GUESTS, SOURCE, Machine, guest_file, passed
+from machine import GUESTS, Machine, guest_file, make_initramfs, passed
 
 MODULES = 'i2c_i801,at24,parport_pc,lp,lpc_ich,iTCO_wdt'
 GUID = '324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87'
@@ -15,10 +13,7 @@ GUID = '324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87'
 def initramfs(tmp_path_factory):
     if not (GUESTS / 'amd64' / 'modules' / 'i2c_i801.ko').exists():
         pytest.skip('the kernel lacks modules: run scripts/fetch-guests standard')
-    path = tmp_path_factory.mktemp('platform') / 'initramfs.cpio'
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules', MODULES,
-                    '-o', path], check=True, stdout=subprocess.DEVNULL)
-    return path
+    return make_initramfs(tmp_path_factory.mktemp('platform') / 'initramfs.cpio', 'standard', '--modules', MODULES)
 
 
 @pytest.mark.parametrize('board', ['q35', 'pc'])

@@ -2,11 +2,10 @@
 """Memories on SMBus, written and read by Linux, which reads SMBIOS, too."""
 
 import re
-import subprocess
 
 import pytest
 
-from machine import GUESTS, SOURCE, linux
+from machine import GUESTS, linux, make_initramfs
 from test_hotplug import Shell, no_acpi_errors
 
 MODULES = 'i2c_i801,i2c_piix4,at24'
@@ -17,10 +16,7 @@ def modules(tmp_path_factory):
     """An initramfs with the drivers."""
     if not (GUESTS / 'amd64' / 'modules' / 'i2c_piix4.ko').exists():
         pytest.skip('the kernel lacks modules: run scripts/fetch-guests standard')
-    image = tmp_path_factory.mktemp('smbus') / 'initramfs'
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules', MODULES,
-                    '-o', image], check=True, stdout=subprocess.DEVNULL)
-    return image
+    return make_initramfs(tmp_path_factory.mktemp('smbus') / 'initramfs', 'standard', '--modules', MODULES)
 
 
 @pytest.mark.parametrize('board, driver', [('q35', 'i2c_i801'), ('pc', 'i2c_piix4')])

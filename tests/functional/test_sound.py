@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from machine import GUESTS, SOURCE, Machine, guest_file, passed
+from machine import GUESTS, SOURCE, Machine, guest_file, make_initramfs, passed
 
 sys.path.insert(0, str(SOURCE / 'tests' / 'lib'))
 from qtest import Qtest     # noqa: E402
@@ -37,9 +37,7 @@ def initrd(tmp_path_factory):
     folder = tmp_path_factory.mktemp('sound')
     subprocess.run(['gcc', '-static', '-O2', '-o', folder / 'sound',
                     SOURCE / 'tests' / 'guests' / 'linux' / 'sound.c'], check=True)
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '--modules', MODULES,
-                    '--add', folder / 'sound', '-o', folder / 'initrd'], check=True, stdout=subprocess.DEVNULL)
-    return folder / 'initrd'
+    return make_initramfs(folder / 'initrd', 'standard', '--modules', MODULES, '--add', folder / 'sound')
 
 
 def pattern(frames):

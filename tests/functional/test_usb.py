@@ -6,12 +6,11 @@ import os
 import re
 import socket
 import struct
-import subprocess
 import sys
 
 import pytest
 
-from machine import SOURCE, GUESTS, Machine, QmpError, guest_file, passed, wait_file
+from machine import SOURCE, GUESTS, Machine, QmpError, guest_file, make_initramfs, passed, wait_file
 
 sys.path.insert(0, str(SOURCE / 'tests' / 'lib'))
 from qtest import Qtest     # noqa: E402
@@ -34,10 +33,7 @@ KEY_A, BTN_LEFT = 30, 0x110
 
 @pytest.fixture(scope='module')
 def initrd(tmp_path_factory):
-    path = tmp_path_factory.mktemp('usb') / 'initrd'
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'standard', '--cache', GUESTS, '-o', path,
-                    '--modules', MODULES], check=True, stdout=subprocess.DEVNULL)
-    return path
+    return make_initramfs(tmp_path_factory.mktemp('usb') / 'initrd', 'standard', '--modules', MODULES)
 
 
 def boot(board, initrd, *args, append=''):

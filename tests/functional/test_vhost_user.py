@@ -7,11 +7,10 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, passed
+from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, make_initramfs, passed
 
 VIRTIOFSD = '/usr/lib/qemu/virtiofsd'
 FS = '''load virtio_pci virtiofs
@@ -58,10 +57,8 @@ def shared(size):
 def image(folder, script, text, modules):
     (folder / 'overlay' / 'tests').mkdir(parents=True)
     (folder / 'overlay' / 'tests' / script).write_text(text)
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'cloud', '--cache', GUESTS, '--modules', modules,
-                    '--overlay', folder / 'overlay', '-o', folder / 'image'], check=True,
-                   stdout=subprocess.DEVNULL)
-    return ['-kernel', guest_file(LINUX['cloud'].kernel), '-initrd', folder / 'image', '-append',
+    initrd = make_initramfs(folder / 'image', 'cloud', '--modules', modules, '--overlay', folder / 'overlay')
+    return ['-kernel', guest_file(LINUX['cloud'].kernel), '-initrd', initrd, '-append',
             f'console=ttyS0 quiet myna.test={script}', '-no-reboot']
 
 
@@ -142,7 +139,7 @@ def test_network_back_end_comes_back(tmp_path, board, device):
     sock = tmp_path / 's'
 
     def serve():
-        return start(sock, sys.executable, Path(__file__).parent / 'vhost_net.py', sock)
+        return start(sock, sys.executable, SOURCE / 'tests' / 'lib' / 'vhost_net.py', sock)
     daemon = serve()
     try:
         with Machine('x86_64', '-M', board, *shared(256),
@@ -166,7 +163,7 @@ def test_network_back_end_comes_back(tmp_path, board, device):
 
 def test_network_refusals(tmp_path):
     sock = tmp_path / 's'
-    daemon = start(sock, sys.executable, Path(__file__).parent / 'vhost_net.py', sock)
+    daemon = start(sock, sys.executable, SOURCE / 'tests' / 'lib' / 'vhost_net.py', sock)
     line = ['-chardev', f'socket,id=c,path={sock}', '-netdev', 'vhost-user,id=n,chardev=c']
     try:
         for words, message in [

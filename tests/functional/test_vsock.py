@@ -11,7 +11,7 @@ import threading
 
 import pytest
 
-from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, passed
+from machine import LINUX, SOURCE, Machine, guest_file, make_initramfs, passed
 
 BIG = 10_000_000
 
@@ -24,11 +24,8 @@ def image(tmp_path_factory):
     folder = tmp_path_factory.mktemp('vsock')
     subprocess.run(['gcc', '-static', '-O2', '-o', folder / 'vsock',
                     SOURCE / 'tests' / 'guests' / 'linux' / 'vsock.c'], check=True)
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'cloud', '--cache', GUESTS,
-                    '--modules', 'virtio_mmio,virtio_pci,vmw_vsock_virtio_transport',
-                    '--add', folder / 'vsock', '-o', folder / 'image'],
-                   check=True, stdout=subprocess.DEVNULL)
-    return folder / 'image'
+    return make_initramfs(folder / 'image', 'cloud', '--modules', 'virtio_mmio,virtio_pci,vmw_vsock_virtio_transport',
+                          '--add', folder / 'vsock')
 
 
 class Host:

@@ -57,9 +57,7 @@ class Sandbox:
         self.fds = [self.listener.fileno()]
         subprocess.run(['gcc', '-static', '-O2', '-o', folder / 'vsock',
                         machine.SOURCE / 'tests' / 'guests' / 'linux' / 'vsock.c'], check=True)
-        subprocess.run([machine.SOURCE / 'scripts' / 'make-initramfs', 'cloud', '--cache', machine.GUESTS, '--modules',
-                        ','.join(MODULES), '--add', folder / 'vsock', '-o', folder / 'initrd'], check=True,
-                       stdout=subprocess.DEVNULL)
+        machine.make_initramfs(folder / 'initrd', 'cloud', '--modules', ','.join(MODULES), '--add', folder / 'vsock')
         self.kernel = machine.guest_file('cloud-amd64/vmlinuz')
         self.image = folder / 'kata.img'
         self.image.write_bytes(b'root file system'.ljust(16 << 20, b'\0'))

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from machine import GUESTS, SOURCE, make_initramfs
+
 HERE = Path(__file__).resolve().parent
-SOURCE = HERE.parents[2]
-GUESTS = Path(os.environ.get('MYNA_GUESTS')
-              or Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'myna-guests')
 MODULES = '''virtio_pci virtio_blk virtio_net virtio_rng virtio_console virtio_scsi sd_mod virtiofs
     vmw_vsock_virtio_transport af_packet virtio_balloon'''.split()
 GO = shutil.which('go') or '/usr/local/go/bin/go'
@@ -29,8 +28,7 @@ def environment(tmp_path_factory):
     folder = tmp_path_factory.mktemp('kata')
     emulator = folder / 'qemu-system-x86_64'
     emulator.symlink_to(Path(os.environ.get('MYNA') or SOURCE / 'build' / 'myna').absolute())
-    subprocess.run([SOURCE / 'scripts' / 'make-initramfs', 'cloud', '--cache', GUESTS, '--modules',
-                    ','.join(MODULES), '-o', folder / 'initrd'], check=True, stdout=subprocess.DEVNULL)
+    make_initramfs(folder / 'initrd', 'cloud', '--modules', ','.join(MODULES))
     return {**os.environ, 'MYNA_QEMU': str(emulator), 'MYNA_INITRD': str(folder / 'initrd'),
             'MYNA_KERNEL': str(GUESTS / 'cloud-amd64' / 'vmlinuz')}
 
