@@ -55,7 +55,7 @@ static void find_event(CpuHotplug *s)
 {
     for (unsigned i = 0; in_range(s) && i < s->slots.n; i++) {
         unsigned n = (s->selector + i) % s->slots.n;
-        if (s->pending[n] & (INSERTING | REMOVING)) {
+        if (s->pending[n] & (INSERTING | REMOVING | TO_FIRMWARE)) {
             s->selector = n;
             return;
         }
@@ -193,8 +193,23 @@ static Aml *pass_on(const char *flag, unsigned what)
     return hit;
 }
 
+/* Firmware sees a CPU that came before the system does: its handler finds it by the same registers, so what was
+ * selected is selected again. */
+static Aml *came(const char *smi)
+{
+    if (!smi)
+        return pass_on("CINS", 1);
+    Aml *hit = aml_if(aml_equal(reg("CINS"), aml_int(1)));
+    aml_append(hit, aml_store(reg("CDAT"), aml_local(1)));
+    aml_append(hit, aml_store(aml_int(ACPI_SMI_CPU), aml_path(smi)));
+    choose(hit, aml_local(1));
+    set(hit, "CCMD", NEXT_EVENT);
+    aml_append(hit, pass_on("CINS", 1));
+    return hit;
+}
+
 /* CSCN: while one has an event, passes it on. */
-static void add_scan(Aml *cpus)
+static void add_scan(Aml *cpus, const char *smi)
 {
     Aml *m = hotplug_aml_method(&block, "CSCN", 0);
     aml_append(m, aml_store(aml_int(1), aml_local(0)));
@@ -202,7 +217,7 @@ static void add_scan(Aml *cpus)
     aml_append(loop, aml_store(aml_int(0), aml_local(0)));
     choose(loop, aml_int(0));
     set(loop, "CCMD", NEXT_EVENT);
-    aml_append(loop, pass_on("CINS", 1));
+    aml_append(loop, came(smi));
     Aml *other = aml_else();
     aml_append(other, pass_on("CRMV", 3));
     aml_append(loop, other);
@@ -210,7 +225,7 @@ static void add_scan(Aml *cpus)
     hotplug_aml_end(&block, cpus, m, NULL);
 }
 
-static void add_methods(Aml *cpus)
+static void add_methods(Aml *cpus, const AcpiCpuAml *c)
 {
     Aml *status = hotplug_aml_method(&block, "CSTA", 1);
     choose(status, aml_arg(0));
@@ -222,7 +237,9 @@ static void add_methods(Aml *cpus)
 
     Aml *out = hotplug_aml_method(&block, "CEJ0", 1);
     choose(out, aml_arg(0));
-    set(out, "CEJ0", 1);
+    set(out, c->firmware_ejects ? "CEJF" : "CEJ0", 1);
+    if (c->firmware_ejects)
+        aml_append(out, aml_store(aml_int(ACPI_SMI_CPU), aml_path(c->smi)));
     hotplug_aml_end(&block, cpus, out, NULL);
 
     Aml *ost = hotplug_aml_method(&block, "COST", 3);
@@ -269,17 +286,17 @@ static void add_cpu(Aml *cpus, unsigned n, uint32_t id, const uint32_t *node)
     aml_append(cpus, cpu);
 }
 
-void acpi_cpu_aml(Aml *dsdt, uint16_t port, unsigned n, const uint32_t *arch_ids, const uint32_t *nodes)
+void acpi_cpu_aml(Aml *dsdt, const AcpiCpuAml *c)
 {
     Aml *sb = aml_scope("\\_SB"), *cpus = aml_device("CPUS");
-    add_registers(dsdt, port);
+    add_registers(dsdt, c->port);
     aml_append(cpus, aml_name("_HID", aml_string("ACPI0010")));
     aml_append(cpus, aml_name("_CID", aml_eisaid("PNP0A05")));
-    hotplug_aml_add_notify(&block, cpus, n);
-    add_scan(cpus);
-    add_methods(cpus);
-    for (unsigned i = 0; i < n; i++)
-        add_cpu(cpus, i, arch_ids[i], nodes ? &nodes[i] : NULL);
+    hotplug_aml_add_notify(&block, cpus, c->n);
+    add_scan(cpus, c->smi);
+    add_methods(cpus, c);
+    for (unsigned i = 0; i < c->n; i++)
+        add_cpu(cpus, i, c->arch_ids[i], c->nodes ? &c->nodes[i] : NULL);
     aml_append(sb, cpus);
     aml_append(dsdt, sb);
     hotplug_aml_add_event(dsdt, "_E02", "\\_SB.CPUS.CSCN");

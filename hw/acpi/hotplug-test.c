@@ -49,6 +49,8 @@ static void test_cpus(void)
     g_assert_cmpuint(r.ejected, ==, 0);
     set(&r, 5, 1, 0);                   /* none is left: the selected one stays */
     g_assert_cmpuint(get(&r, 8, 4), ==, 3);
+    set(&r, 4, 1, 16);                  /* there is none that firmware could eject */
+    g_assert_cmphex(get(&r, 4, 1), ==, 0);
     set(&r, 0, 4, 4);                   /* behind the last: nothing is there to be selected */
     set(&r, 5, 1, 0);
     g_assert_cmpuint(get(&r, 8, 4), ==, 0);

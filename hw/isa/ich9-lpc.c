@@ -10,7 +10,7 @@ enum {
     PMBASE = 0x40, ACPI_CNTL = 0x44, PIRQA = 0x60, PIRQE = 0x68, RCBA = 0xf0, GEN_PMCON_1 = 0xa0,
     ACPI_ENABLE = 0x80, PIRQ_OFF = 0x80, RCBA_ENABLE = 1, RCBA_SIZE = 0x4000, LINES = 8,
     APM = 0xb2, RESET_AT = 1, RESET_CPU = 4, ACPI_ON = 2, ACPI_OFF = 3, GPE_AT = 0x20, TCO_AT = 0x60,
-    GCS = 0x3410, SMI_LOCK = 0x10, SMI_GLOBAL = 1, SMI_BROADCAST = 1,
+    GCS = 0x3410, SMI_LOCK = 0x10, SMI_GLOBAL = 1,
 };
 
 typedef struct Lpc {
@@ -25,9 +25,9 @@ typedef struct Lpc {
     uint8_t apm[2], reset_control;
     bool bridge_hotplug;        /* by ACPI */
     FwCfg *fw_cfg;
-    uint64_t smi_features;      /* that firmware has asked for and got */
+    uint64_t smi_offered, smi_features; /* ICH9_SMI_ bits; the latter firmware has asked for and got */
     bool smi_settled;
-    bool broadcast, no_reboot;
+    bool no_reboot;
     AcpiSleepProps sleep;
 } Lpc;
 
@@ -129,7 +129,7 @@ static void write_apm(void *opaque, uint64_t at, uint64_t v, unsigned size)
     Lpc *s = opaque;
     s->apm[at] = v;
     if (at == 0)
-        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF, s->smi_features & SMI_BROADCAST);
+        acpi_pm_command(s->pm, v, ACPI_ON, ACPI_OFF, s->smi_features & ICH9_SMI_BROADCAST);
 }
 static const MemOps apm_ops = {read_apm, write_apm, 1, 1};
 
@@ -163,7 +163,12 @@ static const char *const smi_files[] = {
     "etc/smi/supported-features", "etc/smi/requested-features", "etc/smi/features-ok",
 };
 
-static uint64_t supported(const Lpc *s) { return s->broadcast ? SMI_BROADCAST : 0; }
+/* CPUs come only to firmware that all of them tell, and go only from where they come. */
+static bool possible(const Lpc *s, uint64_t asked)
+{
+    uint64_t plug = asked & (ICH9_SMI_CPU_HOTPLUG | ICH9_SMI_CPU_HOT_UNPLUG);
+    return !(asked & ~s->smi_offered) && (!plug || asked & ICH9_SMI_BROADCAST) && plug != ICH9_SMI_CPU_HOT_UNPLUG;
+}
 
 /* Reading features-ok settles what was asked for, until the next reset: 1 where all of it is had. */
 static void settle_features(void *opaque)
@@ -176,16 +181,16 @@ static void settle_features(void *opaque)
         return;
     memcpy(&asked, file, sizeof(asked));
     asked = GUINT64_FROM_LE(asked);
-    if (asked & ~supported(s))
+    if (!possible(s, asked))
         return;
-    s->smi_features = asked;
+    __atomic_store_n(&s->smi_features, asked, __ATOMIC_SEQ_CST);
     s->smi_settled = true;
     fw_cfg_set_file(s->fw_cfg, smi_files[2], "\1");
 }
 
 static void offer_features(Lpc *s)
 {
-    uint64_t none = 0, all = GUINT64_TO_LE(supported(s));
+    uint64_t none = 0, all = GUINT64_TO_LE(s->smi_offered);
     if (!s->fw_cfg)
         return;
     fw_cfg_set_file(s->fw_cfg, smi_files[0], &all);
@@ -193,11 +198,16 @@ static void offer_features(Lpc *s)
     fw_cfg_set_file(s->fw_cfg, smi_files[2], "");
 }
 
+uint64_t ich9_lpc_smi_features(PciDevice *p)
+{
+    return __atomic_load_n(&((Lpc *)p)->smi_features, __ATOMIC_SEQ_CST);
+}
+
 void ich9_lpc_smi_files(PciDevice *p, FwCfg *fw_cfg)
 {
     Lpc *s = (Lpc *)p;
     static const uint64_t zero;
-    if (!s->broadcast)
+    if (!s->smi_offered)
         return;
     s->fw_cfg = fw_cfg;
     fw_cfg_add_file(fw_cfg, smi_files[0], &zero, 8);
@@ -254,8 +264,11 @@ static const Field fields[] = {
          .desc = "ACPI lets devices come and go in ports and behind bridges"),
     HOST(Lpc, fw_cfg), SAVED(Lpc, smi_features), SAVED(Lpc, smi_settled),
     ACPI_SLEEP_PROPS(Lpc, sleep),
-    PROP(Lpc, broadcast, "x-smi-broadcast", PROP_BOOL, .init = true,
-         .desc = "SMIs can go to all CPUs"),
+    PROP(Lpc, smi_offered, "x-smi-broadcast", PROP_BIT, .bit = 0, .init = true, .desc = "SMIs can go to all CPUs"),
+    PROP(Lpc, smi_offered, "x-smi-cpu-hotplug", PROP_BIT, .bit = 1, .init = true,
+         .desc = "Firmware takes part when a CPU comes"),
+    PROP(Lpc, smi_offered, "x-smi-cpu-hotunplug", PROP_BIT, .bit = 2, .init = true,
+         .desc = "Firmware takes part when a CPU goes"),
     PROP(Lpc, no_reboot, "noreboot", PROP_BOOL, .desc = "The watchdog has no consequences"),
 };
 static const DeviceType lpc = {

@@ -31,9 +31,16 @@ Device *acpi_cpu_hotplug_new(Vm *vm, const AcpiCpuSlots *slots);
 /* CPU n has come, or is asked to go: tells the guest. Control thread. */
 void acpi_cpu_plugged(Device *block, unsigned n);
 void acpi_cpu_unplug_request(Device *block, unsigned n);
-/* \_SB.CPUS with the possible CPUs, \_SB.PCI0.PRES with the registers at an I/O port, the event's method.
- * nodes: proximity domain of each, NULL: none is told. */
-void acpi_cpu_aml(Aml *dsdt, uint16_t port, unsigned n, const uint32_t *arch_ids, const uint32_t *nodes);
+/* \_SB.CPUS with the possible CPUs, \_SB.PCI0.PRES with the registers at an I/O port, the event's method. */
+typedef struct AcpiCpuAml {
+    uint16_t port;
+    unsigned n;
+    const uint32_t *arch_ids, *nodes;   /* of each; proximity domains, NULL: none is told */
+    const char *smi;                    /* field that tells firmware (ACPI_SMI_CPU) of a CPU that came; or NULL */
+    bool firmware_ejects;               /* and of one that goes */
+} AcpiCpuAml;
+enum { ACPI_SMI_CPU = 4 };
+void acpi_cpu_aml(Aml *dsdt, const AcpiCpuAml *c);
 
 /* ---- memory modules in slots ---- */
 enum { ACPI_MEMORY_SLOTS = 256, ACPI_MEMORY_WINDOW = 0x18 };
@@ -54,7 +61,7 @@ void acpi_memory_gone(Device *block, unsigned slot);
 void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n);
 
 /* What the guest's _OST said of a device: events ACPI_DEVICE_OST and, when it refuses to let go,
- * DEVICE_UNPLUG_GUEST_ERROR. Any thread; id may be NULL. */
+ * DEVICE_UNPLUG_GUEST_ERROR, of memory also MEM_UNPLUG_ERROR. Any thread; id may be NULL. */
 void acpi_ost(Vm *vm, const char *id, bool cpu, unsigned slot, uint32_t source, uint32_t status);
 
 /* ---- NVDIMMs ---- */

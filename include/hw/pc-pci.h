@@ -41,6 +41,10 @@ PciDevice *ich9_lpc_new(PciBus *root, const PcSouthConfig *config);
 /* The files in which firmware finds and asks for SMI features (etc/smi/). */
 struct FwCfg;
 void ich9_lpc_smi_files(PciDevice *lpc, struct FwCfg *fw_cfg);
+/* What firmware has asked for and got since reset: SMIs go to all CPUs; one follows each CPU that comes; firmware
+ * ejects those that go. Any thread. */
+enum { ICH9_SMI_BROADCAST = 1, ICH9_SMI_CPU_HOTPLUG = 2, ICH9_SMI_CPU_HOT_UNPLUG = 4 };
+uint64_t ich9_lpc_smi_features(PciDevice *lpc);
 /* The ICH9's SMBus at 1f.3 with memories for modules' descriptions. */
 void ich9_smb_new(PciBus *root);
 /* PIIX3 ISA bridge at 01.0 and PIIX4 PM at 01.3. */

@@ -10,7 +10,7 @@
 
 enum {
     SLOTS = 32, PINS = 4, HPET_BASE = 0xfed00000, HPET_ID = 0x8086a201, IOAPIC = X86_IOAPIC_BASE,
-    RESET_PORT = 0xcf9, RESET_VALUE = 0x0f, PM_BASE = 0x600, PM_BASE_REGISTER = 0x40, SMI_PORT = 0xb2, WAET_TIMER_OK = 2,
+    RESET_PORT = 0xcf9, RESET_VALUE = 0x0f, PM_BASE = 0x600, PM_BASE_REGISTER = 0x40, WAET_TIMER_OK = 2,
 };
 
 static void name_int(Aml *to, const char *name, uint64_t v) { aml_append(to, aml_name(name, aml_int(v))); }
@@ -283,8 +283,7 @@ static unsigned make_dsdt(const Pc *s, AcpiTables *t, uint64_t ecam, uint64_t ec
         add_ecam(sb, ecam, ecam_size);
     aml_append(b, sb);
     aml_append(b, after);
-    uint32_t nodes[X86_MAX_CPUS];
-    acpi_cpu_aml(b, s->kind->cpu_hotplug, s->irq.n, s->irq.apic_ids, pc_cpu_nodes(s, nodes));
+    pc_cpu_aml(s, b);
     pc_memory_aml(s, b);
     pc_expanders_aml(s, b);
     if (s->pci_hotplug)
@@ -312,7 +311,7 @@ AcpiTables *pc_acpi_tables(Pc *s)
     acpi_set_oem(t, s->oem_id, s->oem_table_id);
     unsigned facs = acpi_facs(t), dsdt = make_dsdt(s, t, ecam, ecam_size);
     AcpiFadt fadt = {
-        .revision = s->kind->q35 ? 3 : 1, .sci = 9, .smi_port = SMI_PORT, .acpi_on = s->kind->acpi_on,
+        .revision = s->kind->q35 ? 3 : 1, .sci = 9, .smi_port = PC_SMI_PORT, .acpi_on = s->kind->acpi_on,
         .acpi_off = s->kind->acpi_off, .pm_base = pm_base(s),
         .gpe_base = s->kind->q35 ? pm_base(s) + 0x20 : s->kind->gpe_base,
         .gpe_length = s->kind->gpe_length, .flags = s->kind->fadt_flags,

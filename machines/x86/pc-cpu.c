@@ -48,6 +48,16 @@ static bool check_model(const Machine *m, const Cpu *cpu, GError **error)
     return name == first || error_set(error, "Invalid CPU type, expected cpu type: '%s'", first);
 }
 
+static uint64_t smi_features(const Pc *s) { return s->kind->q35 ? ich9_lpc_smi_features(s->south) : 0; }
+
+/* Firmware that owns all CPUs' system management mode must know of one more, and of one less. */
+static bool firmware_lets(const Pc *s, uint64_t feature, const char *what, GError **error)
+{
+    uint64_t has = smi_features(s);
+    return !(has & ICH9_SMI_BROADCAST) || has & feature ||
+           error_set(error, "cpu %s with SMI wasn't enabled by firmware", what);
+}
+
 bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error)
 {
     Pc *s = (Pc *)m;
@@ -64,6 +74,8 @@ bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error)
         return error_set(error, "CPU[%u] with APIC ID %u exists", index, s->irq.apic_ids[index]);
     if (at->node >= 0 && (!m->numa || at->node != m->numa->cpu_node[index]))
         return error_set(error, "node-id=%d must match numa node specified with -numa option", at->node);
+    if (cpu->dev.hotplugged && !firmware_lets(s, ICH9_SMI_CPU_HOTPLUG, "hotplug", error))
+        return false;
     cpu->index = index;
     *at = x86_place(&m->smp, index);
     return true;
@@ -89,6 +101,8 @@ bool pc_cpu_unplug_request(Machine *m, Cpu *cpu, GError **error)
         return error_set(error, "Boot CPU is unpluggable");
     if (!pc_has_acpi(s))
         return error_set(error, "CPU hot unplug not supported without ACPI");
+    if (!firmware_lets(s, ICH9_SMI_CPU_HOT_UNPLUG, "hot-unplug", error))
+        return false;
     acpi_cpu_unplug_request(s->cpu_hotplug, cpu->index);
     return true;
 }
@@ -121,4 +135,36 @@ void pc_cpu_hotplug_new(Pc *s)
         return;
     s->cpu_hotplug = acpi_cpu_hotplug_new(s->m.vm, &slots);
     device_place_io(s->cpu_hotplug, s->kind->cpu_hotplug);
+}
+
+/* ---- AML ---- */
+
+/* A byte here is an SMI. */
+static void add_smi_port(Aml *dsdt)
+{
+    static const AmlUnit unit[] = {{"SMIC", 8}};
+    Aml *bridge = aml_scope("\\_SB.PCI0"), *d = aml_device("SMI0"), *r = aml_resources();
+    aml_append(d, aml_name("_HID", aml_eisaid("PNP0A06")));
+    aml_append(d, aml_name("_UID", aml_string("SMI resources")));
+    aml_append(d, aml_name("_STA", aml_int(11)));
+    aml_res_io(r, PC_SMI_PORT, 1);
+    aml_append(d, aml_name_resources("_CRS", r));
+    aml_append(d, aml_region("SMIR", 1, PC_SMI_PORT, 1));
+    aml_append(d, aml_fields("SMIR", 1, false, 2, unit, 1));
+    aml_append(bridge, d);
+    aml_append(dsdt, bridge);
+}
+
+void pc_cpu_aml(const Pc *s, Aml *dsdt)
+{
+    uint32_t nodes[X86_MAX_CPUS];
+    uint64_t smi = smi_features(s);
+    AcpiCpuAml c = {
+        .port = s->kind->cpu_hotplug, .n = s->irq.n, .arch_ids = s->irq.apic_ids, .nodes = pc_cpu_nodes(s, nodes),
+        .smi = smi & ICH9_SMI_CPU_HOTPLUG ? "\\_SB.PCI0.SMI0.SMIC" : NULL,
+        .firmware_ejects = smi & ICH9_SMI_CPU_HOT_UNPLUG,
+    };
+    if (c.smi)
+        add_smi_port(dsdt);
+    acpi_cpu_aml(dsdt, &c);
 }

@@ -11,7 +11,7 @@
 #include "machines/x86/boot.h"
 #include "machines/x86/interrupts.h"
 
-enum { PC_PARALLEL_PORTS = 3 };
+enum { PC_PARALLEL_PORTS = 3, PC_SMI_PORT = 0xb2 };
 
 typedef struct Pc {
     Machine m;
@@ -68,6 +68,7 @@ void pc_object_finish(Object *o);
 
 /* CPUs that come and go (pc-cpu.c): the register block, and what MachineType wants. */
 void pc_cpu_hotplug_new(Pc *s);
+void pc_cpu_aml(const Pc *s, Aml *dsdt);
 bool pc_cpu_plug(Machine *m, Cpu *cpu, GError **error);
 void pc_cpu_plugged(Machine *m, Cpu *cpu);
 bool pc_cpu_unplug_request(Machine *m, Cpu *cpu, GError **error);

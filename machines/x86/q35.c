@@ -34,6 +34,13 @@ static bool build(Machine *m, GError **error)
 
 static const Field fields[] = {PC_FIELDS(Pc)};
 static const DeviceCompat before_8_0[] = {{"ICH9-LPC", "noreboot", "true"}, {0}};
+static const DeviceCompat before_6_0[] = {
+    {"ICH9-LPC", "noreboot", "true"}, {"ICH9-LPC", "x-smi-cpu-hotunplug", "false"}, {0},
+};
+static const DeviceCompat before_5_2[] = {
+    {"ICH9-LPC", "noreboot", "true"}, {"ICH9-LPC", "x-smi-cpu-hotunplug", "false"},
+    {"ICH9-LPC", "x-smi-cpu-hotplug", "false"}, {0},
+};
 
 #define Q35(ident, version, ...)                                                                    \
     static const MachineType ident = {                                                              \
@@ -61,5 +68,5 @@ Q35(q35_7_1, "7.1", .compat = before_8_0);
 Q35(q35_7_0, "7.0", .compat = before_8_0);
 Q35(q35_6_2, "6.2", .compat = before_8_0);
 Q35(q35_6_0, "6.0", .compat = before_8_0);
-Q35(q35_5_2, "5.2", .compat = before_8_0);
-Q35(q35_4_2, "4.2", .compat = before_8_0);
+Q35(q35_5_2, "5.2", .compat = before_6_0);
+Q35(q35_4_2, "4.2", .compat = before_5_2);

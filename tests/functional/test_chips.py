@@ -255,6 +255,33 @@ class TestFwCfg:
             assert q.readl(0x1000) == 0
 
 
+class TestIch9SmiFeatures:
+    """What firmware can ask of SMIs: a file it writes by DMA, and one that says whether it got all of that."""
+
+    def ask(self, q, features):
+        files = q.fw_cfg_files()
+        q.writeq(0x2000, features)
+        q.write(0x1000, ((files['etc/smi/requested-features'][0] << 16 | 0x18).to_bytes(4, 'big') +
+                         (8).to_bytes(4, 'big') + (0x2000).to_bytes(8, 'big')))
+        q.outl(0x514, 0)
+        q.outl(0x518, int.from_bytes((0x1000).to_bytes(4, 'big'), 'little'))
+        return q.fw_cfg(files['etc/smi/features-ok'][0], 1)[0]
+
+    def test_negotiation(self):
+        with Qtest(['-M', 'q35,smm=on']) as q:
+            assert q.fw_cfg(q.fw_cfg_files()['etc/smi/supported-features'][0], 8)[0] == 7
+            # Not offered; CPUs without broadcast; going without coming.
+            assert [self.ask(q, n) for n in (8, 2, 6, 5)] == [0, 0, 0, 0]
+            assert self.ask(q, 7) == 1
+            assert self.ask(q, 8) == 1          # it is settled
+
+    @pytest.mark.parametrize('board, features', [('5.2', 3), ('4.2', 1)])
+    def test_older(self, board, features):
+        with Qtest(['-M', f'pc-q35-{board},smm=on']) as q:
+            assert q.fw_cfg(q.fw_cfg_files()['etc/smi/supported-features'][0], 8)[0] == features
+            assert [self.ask(q, 7), self.ask(q, features)] == [0, 1]
+
+
 class TestSmallDevices:
     def test_debugcon(self, tmp_path):
         out = tmp_path / 'out'

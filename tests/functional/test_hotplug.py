@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from machine import QmpError, linux
+from test_pc import secure_flash
 
 BOARDS = ['q35', 'pc']
 ONCE_AND_OFTEN = [5, pytest.param(200, marks=pytest.mark.long)]
@@ -110,6 +111,29 @@ def test_cpu_threads_and_models():
         no_acpi_errors(m)
 
 
+def test_cpu_by_firmware(tmp_path):
+    """OVMF with system management mode learns of CPUs that come, by an SMI, and ejects those that go."""
+    flash = secure_flash(tmp_path, 'OVMF_CODE_4M.secboot.fd', 'OVMF_VARS_4M.fd')
+    with linux('cloud', 'shell', '-nic', 'none', *flash[4:], board='q35', machine='smm=on', memory=512,
+               smp='1,maxcpus=3', qmp=True) as m:
+        sh = Shell(m)
+        check_table(tmp_path, sh, 'DSDT')
+        free = [s for s in m.qmp('query-hotpluggable-cpus') if 'qom-path' not in s]
+        for slots in [free, free[:1]]:
+            for i, slot in enumerate(slots):
+                m.qmp('device_add', driver=slot['type'], id=f'cpu{i}', **slot['props'])
+            count = 1 + len(slots)
+            sh(f'n=0; until [ $(nproc) = {count} ] || [ $n = 200 ]; do usleep 50000; n=$((n+1));'
+               ' for c in /sys/devices/system/cpu/cpu[1-9]/online; do [ -e $c ] && [ "$(cat $c)" = 0 ] && echo 1 >$c; done;'
+               f' done; [ $(nproc) = {count} ]')
+            for i in range(len(slots)):
+                m.qmp('device_del', id=f'cpu{i}')
+                assert m.qmp.event('DEVICE_DELETED', 30)['data']['device'] == f'cpu{i}'
+                m.qmp.events.clear()
+            sh('[ $(nproc) = 1 ]')
+        no_acpi_errors(m)
+
+
 def check_table(folder, sh, table):
     """Intel's compiler has nothing to say against an ACPI table."""
     data = re.sub(r'\s', '', sh(f'xxd -p /sys/firmware/acpi/tables/{table}'))
@@ -166,6 +190,8 @@ def test_memory_kept():
         wait_memory(sh, f'-gt {base + 100000}')
         sh('mkdir /tmp/d; n=0; while [ $n -lt 3000 ]; do : >/tmp/d/$n; n=$((n+1)); done')
         m.qmp('device_del', id='dimm1')
+        error = m.qmp.event('MEM_UNPLUG_ERROR', 60)['data']
+        assert error['device'] == 'dimm1' and 'status 0x' in error['msg']
         data = m.qmp.event('DEVICE_UNPLUG_GUEST_ERROR', 60)['data']
         assert data == {'device': 'dimm1', 'path': '/machine/peripheral/dimm1'}
         device, = m.qmp('query-memory-devices')
