@@ -519,6 +519,15 @@ static bool wants_default_cd(Vm *vm, Config *c, unsigned units)
     return !other && (!sata || strcmp(sata, "off"));
 }
 
+/* And some a floppy drive, likewise. */
+static bool wants_default_floppy(Vm *vm, Config *c)
+{
+    bool other = c->nodefaults || drive_at(vm, DRIVE_FLOPPY, 0, 0, 2);
+    FOR_EACH(text, c->devices)
+        other |= strstr(text, "floppy") || strstr(text, "isa-fdc");
+    return !other;
+}
+
 static bool make_disks(Vm *vm, Config *c, GError **error)
 {
     FOR_EACH(text, c->blockdevs)
@@ -529,6 +538,8 @@ static bool make_disks(Vm *vm, Config *c, GError **error)
     FOR_EACH(text, c->drives)
         if (!drive_add_option(vm, text, &board, error))
             return false;
+    if (t && t->default_floppy && wants_default_floppy(vm, c) && !drive_add_option(vm, "if=floppy,index=0", &board, error))
+        return false;
     return board.interface != DRIVE_IDE || !wants_default_cd(vm, c, board.ide_units) ||
            drive_add_option(vm, "if=ide,index=2,media=cdrom", &board, error);
 }

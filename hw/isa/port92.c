@@ -34,47 +34,21 @@ Device *port92_new(Vm *vm, Pin a20)
     return &s->dev;
 }
 
-/* ---- DMA controllers (their registers keep what is written), POST code, coprocessor error ---- */
+/* ---- what clears the coprocessor's error, and shows POST codes ---- */
 
-typedef struct PcPorts {
-    Device dev;
-    MemRegion *dma2, *pages, *ferr;
-    uint8_t low[16], high[32], page[16];
-} PcPorts;
+static uint64_t read_ones(Device *d) { return 0xff; }
+static void ignore(Device *d, uint64_t v) { }
 
-static uint64_t read_low(Device *d, uint64_t at, unsigned size) { return at < 16 ? ((PcPorts *)d)->low[at] : 0; }
-static void write_low(Device *d, uint64_t at, uint64_t v, unsigned size) { ((PcPorts *)d)->low[at & 15] = v; }
-static uint64_t read_high(void *s, uint64_t at, unsigned size) { return ((PcPorts *)s)->high[at]; }
-static void write_high(void *s, uint64_t at, uint64_t v, unsigned size) { ((PcPorts *)s)->high[at] = v; }
-static uint64_t read_page(void *s, uint64_t at, unsigned size) { return ((PcPorts *)s)->page[at]; }
-static void write_page(void *s, uint64_t at, uint64_t v, unsigned size) { ((PcPorts *)s)->page[at] = v; }
-static uint64_t read_ferr(void *s, uint64_t at, unsigned size) { return 0xff; }
-static void write_ferr(void *s, uint64_t at, uint64_t v, unsigned size) { }
-
-static const MemOps high_ops = {read_high, write_high, 1, 1}, page_ops = {read_page, write_page, 1, 1},
-                    ferr_ops = {read_ferr, write_ferr, 1, 1};
-
-static const Field pc_fields[] = {
-    HOST(PcPorts, dma2), HOST(PcPorts, pages), HOST(PcPorts, ferr), SAVED(PcPorts, low),
-    SAVED(PcPorts, high), SAVED(PcPorts, page),
-};
+static const Reg pc_regs[] = {REG(0, "PORT", RW, .width = 1, .read = read_ones, .wrote = ignore)};
 static const DeviceType pc_ports = {
-    .name = "pc-ports", .desc = "Ports of PCs that have no use here", .size = sizeof(PcPorts),
-    .window = 16, .max_access = 1, .fields = pc_fields, .n_fields = G_N_ELEMENTS(pc_fields),
-    .read = read_low, .write = write_low,
+    .name = "pc-port", .desc = "A port of PCs that has no use here", .size = sizeof(Device), .window = 1,
+    .max_access = 1, .regs = pc_regs, .n_regs = G_N_ELEMENTS(pc_regs),
 };
 DEVICE_TYPE(pc_ports);
 
-Device *pc_ports_new(Vm *vm)
+void pc_ports_new(Vm *vm)
 {
-    PcPorts *s = (PcPorts *)device_make(vm, "pc-ports");
-    Object *o = &s->dev.object;
-    device_place_io(&s->dev, 0);
-    s->pages = mem_io(o, "dma-page", 16, &page_ops, s, &s->dev);
-    s->dma2 = mem_io(o, "dma-chan2", 32, &high_ops, s, &s->dev);
-    s->ferr = mem_io(o, "ioportF0", 1, &ferr_ops, s, &s->dev);
-    mem_add(vm->io_root, 0x80, s->pages, -1);
-    mem_add(vm->io_root, 0xc0, s->dma2, 0);
-    mem_add(vm->io_root, 0xf0, s->ferr, 0);
-    return &s->dev;
+    static const uint16_t ports[] = {0x80, 0xf0};
+    for (unsigned i = 0; i < G_N_ELEMENTS(ports); i++)
+        device_place_io(device_make(vm, "pc-port"), ports[i]);
 }

@@ -148,6 +148,7 @@ struct MachineType {
     const char *default_display;        /* -vga's name of the card unless another is asked; NULL: none */
     int drive_interface;                /* DRIVE_* of -drive without if=; 0: DRIVE_VIRTIO */
     unsigned parallel_ports;            /* that the board makes for -parallel */
+    bool default_floppy;                /* an empty floppy drive is there unless another is asked for */
     unsigned ide_units;                 /* drives on each IDE bus; 0: 2 */
     const char *default_disk;           /* what -drive if=virtio makes; NULL: virtio-blk-device */
     bool (*build)(Machine *m, GError **error);  /* makes RAM, CPUs, chips; loads firmware and kernel */

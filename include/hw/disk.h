@@ -15,9 +15,10 @@ typedef struct DiskConfig {
 } DiskConfig;
 
 extern const char *const disk_error_names[];
-/* Rows of a type T whose member m is a DiskConfig; beside HOST(T, m). */
-#define DISK_PROPS(T, m)                                                                            \
-    PROP(T, m.drive, "drive", PROP_DRIVE), PROP(T, m.serial, "serial", PROP_STRING),                \
+/* Rows of a type T whose member m is a DiskConfig; beside HOST(T, m); the second: without a serial number. */
+#define DISK_PROPS(T, m) PROP(T, m.serial, "serial", PROP_STRING), DISK_BLOCK_PROPS(T, m)
+#define DISK_BLOCK_PROPS(T, m)                                                                      \
+    PROP(T, m.drive, "drive", PROP_DRIVE),                                                          \
     PROP(T, m.logical, "logical_block_size", PROP_SIZE),                                            \
     PROP(T, m.physical, "physical_block_size", PROP_SIZE), PROP(T, m.min_io, "min_io_size", PROP_SIZE), \
     PROP(T, m.opt_io, "opt_io_size", PROP_SIZE),                                                    \

@@ -102,7 +102,7 @@ Device *hpet_new(Vm *vm, uint64_t base, const Pin *gsi, Pin pit_gate);      /* 2
 Device *port92_new(Vm *vm, Pin a20);
 /* Keyboard controller at 0x60, 0x64 with keyboard (IRQ 1) and mouse (IRQ 12). */
 Device *i8042_new(Bus *isa, Pin a20);
-/* Ports that exist so that software finds something: DMA controllers, 0x80, coprocessor error 0xf0. */
-Device *pc_ports_new(Vm *vm);
+/* Ports that exist so that software finds something: POST codes 0x80, coprocessor error 0xf0. */
+void pc_ports_new(Vm *vm);
 
 #endif

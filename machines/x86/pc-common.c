@@ -2,6 +2,7 @@
 /* What the boards with PCI share: memory, chips, firmware, what firmware is told. */
 #include "machines/x86/pc.h"
 #include <string.h>
+#include "hw/floppy.h"
 #include "hw/ide.h"
 #include "hw/pc-chips.h"
 #include "hw/smbios.h"
@@ -12,7 +13,7 @@ enum { AUTO, ON, OFF };
 static bool on(int value, bool dflt) { return value == AUTO ? dflt : value == ON; }
 
 enum {
-    HPET_BASE = 0xfed00000, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_EQUIPMENT = 0x14,
+    HPET_BASE = 0xfed00000, CMOS_BOOT_LATE = 0x38, CMOS_BOOT = 0x3d, CMOS_CPUS = 0x5f, CMOS_FLOPPIES = 0x10, CMOS_EQUIPMENT = 0x14,
     CMOS_SHUTDOWN = 0x0f, SHUTDOWN_RESUME = 0xfe,
 };
 #define HOLE_AT_1T 0xfd00000000ull
@@ -170,10 +171,22 @@ void pc_set_cpu_count(Pc *s)
     fw_cfg_add_u16(s->fw_cfg, FW_CFG_NB_CPUS, count);
 }
 
+/* Types of floppy drives, and with how many drives the machine is equipped besides FPU and mouse. */
+static void set_floppies(Pc *s)
+{
+    static const uint8_t codes[] = {[FLOPPY_144] = 4, [FLOPPY_288] = 5, [FLOPPY_120] = 2, [FLOPPY_NONE] = 0};
+    Device *fdc = isa_fdc_of(s->isa);
+    uint8_t type[FLOPPY_DRIVES] = {0};
+    for (unsigned i = 0; fdc && i < FLOPPY_DRIVES; i++)
+        type[i] = codes[isa_fdc_drive_type(fdc, i)];
+    unsigned drives = (type[0] != 0) + (type[1] != 0);
+    mc146818_set(s->rtc, CMOS_FLOPPIES, type[0] << 4 | type[1]);
+    mc146818_set(s->rtc, CMOS_EQUIPMENT, 0x06 | (drives ? 1 | (drives - 1) << 6 : 0));
+}
+
 static void set_cmos(Pc *s)
 {
     mc146818_set_memory(s->rtc, s->low_size, s->high_size);
-    mc146818_set(s->rtc, CMOS_EQUIPMENT, 0x06);
     pc_set_cpu_count(s);
     set_boot_letters(s);
 }
@@ -254,6 +267,8 @@ bool pc_finish_build(Pc *s, GError **error)
     if (s->hpet)
         make_hpet(s);
     pc_ports_new(vm);
+    isa_dma_new(s->isa);
+    isa_bus_set_path(s->isa, device_fw_path(&s->south->dev));
     port92_new(vm, a20);
     if (s->i8042)
         i8042_new(s->isa, a20);
@@ -269,7 +284,8 @@ bool pc_finish_build(Pc *s, GError **error)
     set_cmos(s);
     add_fw_cfg(s);
     return (!s->disks || ide_add_drives(s->disks, s->kind->q35 ? 1 : 2, error)) && make_serials(s, error) &&
-           make_parallels(s, error) && make_usb(s, error) && pc_firmware(s, error);
+           make_parallels(s, error) && isa_fdc_add(s->isa, !s->kind->q35, error) && make_usb(s, error) &&
+           pc_firmware(s, error);
 }
 
 /* ---- MachineType ---- */
@@ -291,6 +307,7 @@ bool pc_ready(Machine *m, GError **error)
     static const char *const files[] = {"etc/acpi/rsdp", "etc/acpi/tables", "etc/table-loader"};
     Pc *s = (Pc *)m;
     pc_expanders_fw_cfg(s);
+    set_floppies(s);
     if (!add_smbios(s, error))
         return false;
     if (s->pci_hotplug)

@@ -38,7 +38,7 @@ static const Field fields[] = {PC_FIELDS(Pc)};
         .default_ram = 128 << 20, .max_cpus = 288, .default_cpus = 1, .boot_letters = true,         \
         .default_display = "std",                                                                   \
         .default_nic = "e1000", .default_disk = "virtio-blk-pci", .build = build,          \
-        .parallel_ports = PC_PARALLEL_PORTS, .drive_interface = DRIVE_IDE, .ide_units = 2,                                                \
+        .parallel_ports = PC_PARALLEL_PORTS, .drive_interface = DRIVE_IDE, .default_floppy = true, .ide_units = 2,                                                \
         .ready = pc_ready, .cold_reset = pc_cold_reset, .default_bus = pc_default_bus,              \
         PC_CPU_HOTPLUG, .memory_slots = ACPI_MEMORY_SLOTS, .numa = true, __VA_ARGS__                \
     };                                                                                              \

@@ -42,7 +42,9 @@ static Bus *isa_bus(TestDevice *t)
 {
     const Pin none[ISA_IRQS] = {{0}};
 
-    return isa_bus_new(t->vm, none);
+    Bus *isa = isa_bus_new(t->vm, none);
+    isa_dma_new(isa);
+    return isa;
 }
 
 static Bus *virtio_bus(TestDevice *t)
@@ -65,6 +67,13 @@ static Bus *usb_bus(TestDevice *t)
     return device_realize(d, pci_bus(t), NULL) ? bus_find(t->vm, NULL, "usb-bus") : NULL;
 }
 
+static Bus *floppy_bus(TestDevice *t)
+{
+    Device *d = device_new(t->vm, "isa-fdc", NULL);
+
+    return device_realize(d, isa_bus(t), NULL) ? bus_find(t->vm, NULL, "floppy-bus") : NULL;
+}
+
 static Bus *hda_bus(TestDevice *t)
 {
     Device *d = device_new(t->vm, "intel-hda", NULL);
@@ -76,7 +85,7 @@ static Bus *new_bus(TestDevice *t, const char *kind)
 {
     static const struct { const char *kind; Bus *(*make)(TestDevice *t); } makers[] = {
         {"PCI", pci_bus}, {"ISA", isa_bus}, {"virtio-bus", virtio_bus}, {"virtio-serial-bus", serial_bus},
-        {"usb-bus", usb_bus}, {"HDA", hda_bus},
+        {"usb-bus", usb_bus}, {"HDA", hda_bus}, {"floppy-bus", floppy_bus},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(makers); i++) {
