@@ -303,6 +303,12 @@ void aml_res_irq(Aml *r, uint32_t gsi, bool edge)
     aml_little(r, gsi, 4);
 }
 
+void aml_res_dma(Aml *res, uint8_t channel)
+{
+    const uint8_t d[] = {0x2a, 1u << (channel & 7), 0};
+    g_byte_array_append(res, d, sizeof(d));
+}
+
 void aml_res_irq_legacy(Aml *r, uint8_t irq)
 {
     aml_byte(r, 0x22);              /* IRQ, edge, active high */

@@ -32,6 +32,9 @@ typedef struct FloppyBus {
     FloppyDrive *drive[FLOPPY_DRIVES];
 } FloppyBus;
 FloppyBus *floppy_bus_new(Device *controller);
+/* The largest numbers that a drive of the type knows. */
+typedef struct FloppyLimits { uint8_t cylinders, heads, sectors; } FloppyLimits;
+FloppyLimits floppy_limits(FloppyType type);
 /* Moves the heads. */
 void floppy_step_to(FloppyDrive *f, unsigned cylinder);
 bool floppy_is_protected(const FloppyDrive *f);

@@ -70,6 +70,7 @@ void aml_res_memory32(Aml *res, uint32_t base, uint32_t length, bool writable);
 void aml_res_io(Aml *res, uint16_t base, uint8_t length);
 void aml_res_irq(Aml *res, uint32_t gsi, bool edge);    /* extended interrupt, active high */
 void aml_res_irq_legacy(Aml *res, uint8_t irq);
+void aml_res_dma(Aml *res, uint8_t channel);             /* of bytes, compatible */
 /* Interrupt descriptor, level, active high, shared; several numbers are a choice. */
 void aml_res_interrupts(Aml *res, const uint32_t *irqs, unsigned n);
 /* Windows of a bridge [first, last]. */

@@ -3,7 +3,7 @@
 #ifndef HW_FLOPPY_H
 #define HW_FLOPPY_H
 
-#include "core/device.h"
+#include "hw/acpi.h"
 
 enum { FLOPPY_DRIVES = 2 };
 typedef enum FloppyType { FLOPPY_144, FLOPPY_288, FLOPPY_120, FLOPPY_NONE, FLOPPY_AUTO } FloppyType;
@@ -14,8 +14,8 @@ Device *isa_fdc_of(Bus *isa);
 bool isa_fdc_add(Bus *isa, bool always, GError **error);
 /* What is connected as drive `unit`; FLOPPY_NONE: nothing. */
 FloppyType isa_fdc_drive_type(Device *fdc, unsigned unit);
-/* The largest numbers that a drive of the type knows. */
-typedef struct FloppyLimits { uint8_t cylinders, heads, sectors; } FloppyLimits;
-FloppyLimits floppy_limits(FloppyType type);
+uint8_t floppy_cmos_type(FloppyType type);
+/* Adds the controller, if there is one, with its drives. */
+void isa_fdc_aml(Bus *isa, Aml *to);
 
 #endif

@@ -4,6 +4,7 @@
  * together from parts: the host bridge with its windows and interrupt routing, the chips behind the ISA
  * bridge, and what devices on the buses say of themselves.
  */
+#include "hw/floppy.h"
 #include "hw/tpm.h"
 #include "hw/vmgenid.h"
 #include "machines/x86/pc.h"
@@ -181,6 +182,7 @@ static void add_isa_devices(Aml *isa, const Pc *s)
     aml_append(isa, isa_device("RTC", "PNP0B00", 0x70, 8, 8));
     if (s->i8042)
         add_keyboard(isa);
+    isa_fdc_aml(s->isa, isa);
     for (unsigned i = 0, com = 0, lpt = 0; i < s->isa->devices->len; i++) {
         Device *d = g_ptr_array_index(s->isa->devices, i);
         if (object_is_a(&d->object, "isa-parallel"))

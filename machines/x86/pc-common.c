@@ -174,11 +174,10 @@ void pc_set_cpu_count(Pc *s)
 /* Types of floppy drives, and with how many drives the machine is equipped besides FPU and mouse. */
 static void set_floppies(Pc *s)
 {
-    static const uint8_t codes[] = {[FLOPPY_144] = 4, [FLOPPY_288] = 5, [FLOPPY_120] = 2, [FLOPPY_NONE] = 0};
     Device *fdc = isa_fdc_of(s->isa);
     uint8_t type[FLOPPY_DRIVES] = {0};
     for (unsigned i = 0; fdc && i < FLOPPY_DRIVES; i++)
-        type[i] = codes[isa_fdc_drive_type(fdc, i)];
+        type[i] = floppy_cmos_type(isa_fdc_drive_type(fdc, i));
     unsigned drives = (type[0] != 0) + (type[1] != 0);
     mc146818_set(s->rtc, CMOS_FLOPPIES, type[0] << 4 | type[1]);
     mc146818_set(s->rtc, CMOS_EQUIPMENT, 0x06 | (drives ? 1 | (drives - 1) << 6 : 0));

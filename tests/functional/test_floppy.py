@@ -2,6 +2,7 @@
 """Floppy drives: the controller by its registers, and guests that boot from one."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -193,3 +194,41 @@ class TestOurs:
             assert q.inb(0x71) == cmos
             status, data = fdc.read(0, 0, last, last=last)
             assert status[0] & 0xc0 == 0 and not status[1] and data == content[(last - 1) * 512:last * 512]
+
+
+# Prints FLOPPY BOOTS at COM1; INT 13h reads nine sectors at 1/1/10 and writes them to 70/0/1; prints COPIED or BAD;
+# ends the machine by isa-debug-exit.
+SECTORS_OF_BOOT = bytes.fromhex(
+    '31c08ed88ec08ed0bc007088165e7cbe5f7ce83d00b80902bb0080b90a01b6018a165e7ccd13721bb80903bb0080b90146b6008a165e7c'
+    'cd137208be6e7ce81100eb06be777ce80900ba0105b001eef4ebf7ac84c07406baf803eeebf5c300464c4f50505920424f4f54530d0a00'
+    '434f504945440d0a004241440d0a').ljust(510, b'\0') + b'\x55\xaa'
+
+
+@pytest.fixture
+def bootable(tmp_path):
+    content = SECTORS_OF_BOOT + os.urandom(2879 * SECTOR)
+    (tmp_path / 'a').write_bytes(content)
+    return tmp_path / 'a'
+
+
+def run(*args):
+    binary = os.environ.get('MYNA', 'build/myna')
+    return subprocess.run([binary, 'system', 'x86_64', '-nodefaults', '-display', 'none', '-serial', 'stdio', '-device',
+                           'isa-debug-exit', *map(str, args)], stdin=subprocess.DEVNULL, capture_output=True, timeout=30,
+                          check=False)
+
+
+@pytest.mark.parametrize('how', [
+    ['-M', 'pc', '-boot', 'a', '-fda', '{}'],
+    ['-M', 'q35', '-boot', 'a', '-drive', 'if=floppy,file={}'],
+    ['-M', 'pc', '-blockdev', 'raw,node-name=f,file.driver=file,file.filename={}', '-device',
+     'floppy,drive=f,bootindex=0', '-device', 'ide-hd,drive=d,bootindex=1', '-blockdev',
+     'null-co,node-name=d,size=1M,read-zeroes=on'],
+    ['-M', 'q35', '-fda', '{}', '-global', 'isa-fdc.bootindexA=0', '-global', 'isa-fdc.fdtypeA=288']],
+    ids=['pc', 'q35', 'bootindex', 'bootindexA'])
+def test_boot(bootable, how):
+    content = bootable.read_bytes()
+    done = run(*[word.format(bootable) for word in how])
+    assert done.returncode == 3 and b'COPIED' in done.stdout, done
+    after = bootable.read_bytes()
+    assert after[70 * 36 * SECTOR:(70 * 36 + 9) * SECTOR] == content[63 * SECTOR:72 * SECTOR]
