@@ -227,6 +227,11 @@ void mem_set_alias(MemRegion *alias, uint64_t at, uint64_t offset, uint64_t size
     map_unlock(alias->object.vm);
 }
 
+bool mem_is_readonly(const MemRegion *r)
+{
+    return r->readonly;
+}
+
 void mem_set_readonly(MemRegion *r, bool ro)
 {
     map_lock(r->object.vm);

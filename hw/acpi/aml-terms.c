@@ -28,14 +28,24 @@ Aml *aml_subtract(Aml *x, Aml *y, Aml *to) { return op3(0x74, x, y, to); }
 Aml *aml_shift_left(Aml *x, Aml *y) { return op3(0x79, x, y, NULL); }
 Aml *aml_shift_right(Aml *x, Aml *y) { return op3(0x7a, x, y, NULL); }
 Aml *aml_index(Aml *object, Aml *at) { return op3(0x88, object, at, NULL); }
+Aml *aml_concatenate(Aml *x, Aml *y) { return op3(0x73, x, y, NULL); }
 Aml *aml_less(Aml *x, Aml *y) { return op2(0x95, x, y); }
 Aml *aml_logical_and(Aml *x, Aml *y) { return op2(0x90, x, y); }
 Aml *aml_logical_or(Aml *x, Aml *y) { return op2(0x91, x, y); }
 Aml *aml_not_equal(Aml *x, Aml *y) { return aml_op1(0x92, aml_equal(x, y)); }
 Aml *aml_deref(Aml *reference) { return aml_op1(0x83, reference); }
+Aml *aml_object_type(Aml *object) { return aml_op1(0x8e, object); }
 Aml *aml_sizeof(Aml *object) { return aml_op1(0x87, object); }
 Aml *aml_increment(Aml *x) { return aml_op1(0x75, x); }
 Aml *aml_notify_object(Aml *object, Aml *value) { return op2(0x86, object, value); }
+
+Aml *aml_mid(Aml *object, Aml *from, Aml *n)
+{
+    Aml *a = op2(0x9e, object, from);
+    aml_append(a, n);
+    aml_byte(a, 0);
+    return a;
+}
 
 Aml *aml_break(void)
 {

@@ -239,12 +239,17 @@ Aml *aml_notify(const char *path, uint64_t value)
 
 Aml *aml_region(const char *name, uint8_t space, uint64_t offset, uint32_t length)
 {
+    return aml_region_at(name, space, aml_int(offset), length);
+}
+
+Aml *aml_region_at(const char *name, uint8_t space, Aml *offset, uint32_t length)
+{
     Aml *a = aml_new();
     aml_byte(a, 0x5b);
     aml_byte(a, 0x80);
     aml_name_string(a, name);
     aml_byte(a, space);
-    aml_append(a, aml_int(offset));
+    aml_append(a, offset);
     aml_append(a, aml_int(length));
     return a;
 }
@@ -255,8 +260,9 @@ void aml_field_width(Aml *a, unsigned bits)
     if (bits < 0x40) {
         aml_byte(a, bits);
     } else {
-        aml_byte(a, 1 << 6 | (bits & 15));
-        aml_byte(a, bits >> 4);
+        unsigned more = bits < 0x1000 ? 1 : 2;
+        aml_byte(a, more << 6 | (bits & 15));
+        aml_little(a, bits >> 4, more);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Table blobs, their links, and their delivery: by firmware (table loader) or straight to memory. */
 #include "hw/acpi.h"
+#include "hw/acpi/aml.h"
 #include "util/bytes.h"
 #include <string.h>
 
@@ -88,6 +89,15 @@ void acpi_pointer_to_file(AcpiTables *t, unsigned at, unsigned size, const char 
     File f = {.name = file, .align = align};
     g_array_append_val(t->links, l);
     g_array_append_val(t->files, f);
+}
+
+void acpi_name_of_file(AcpiTables *t, const char *name, const char *file, unsigned align)
+{
+    aml_byte(t->blob, 0x08);
+    aml_name_string(t->blob, name);
+    aml_byte(t->blob, 0x0c);
+    acpi_pointer_to_file(t, t->blob->len, 4, file, align);
+    aml_little(t->blob, 0, 4);
 }
 
 void acpi_write_pointer(AcpiTables *t, const char *dest, const char *file, unsigned size)

@@ -7,12 +7,11 @@
 #include <inttypes.h>
 #include <string.h>
 #include "hw/acpi.h"
-#include "hw/acpi/aml.h"
 #include "hw/pc-pci.h"
 #include "hw/vmgenid.h"
 #include "util/error.h"
 
-enum { PAGE = 4096, GUID_AT = 40, GPE = 5, TABLE_ID_AT = 16, HEADER = 36, VALUE_IN_NAME = 6 };
+enum { PAGE = 4096, GUID_AT = 40, GPE = 5, TABLE_ID_AT = 16 };
 #define GUID_FILE "etc/vmgenid_guid"
 #define ADDR_FILE "etc/vmgenid_addr"
 
@@ -145,15 +144,6 @@ char *vmgenid_text(Device *d)
 
 /* ---- its table ---- */
 
-/* VGIA is the page's address, which the loader puts in. */
-static void add_page_name(Aml *b)
-{
-    aml_byte(b, 0x08);
-    aml_segment(b, "VGIA", 4);
-    aml_byte(b, 0x0c);
-    aml_little(b, 0, 4);
-}
-
 static Aml *status_method(void)
 {
     Aml *m = aml_method("_STA", 0, false), *none = aml_if(aml_equal(aml_path("VGIA"), aml_int(0)));
@@ -179,8 +169,7 @@ void vmgenid_table(AcpiTables *t, Vm *vm)
         return;
     GByteArray *b = acpi_begin(t, "SSDT", 1, &start);
     memcpy(b->data + start + TABLE_ID_AT, "VMGENID", 8);
-    add_page_name(b);
-    acpi_pointer_to_file(t, start + HEADER + VALUE_IN_NAME, 4, GUID_FILE, PAGE);
+    acpi_name_of_file(t, "VGIA", GUID_FILE, PAGE);
     acpi_write_pointer(t, ADDR_FILE, GUID_FILE, 8);
     Aml *sb = aml_scope("\\_SB"), *d = aml_device("VGEN"), *gpe = aml_scope("\\_GPE");
     Aml *event = aml_method("_E05", 0, false);

@@ -67,6 +67,7 @@ void mem_set_address(MemRegion *child, uint64_t at);
 /* Which part of its target an alias shows, and where that stands in its parent, at once. */
 void mem_set_alias(MemRegion *alias, uint64_t at, uint64_t offset, uint64_t size);
 void mem_set_readonly(MemRegion *r, bool ro);
+bool mem_is_readonly(const MemRegion *r);
 /* Stores to the region may be gathered by an accelerator: they arrive later, in order, before anything
  * else of that CPU does. For windows whose stores have no effect that anybody waits for. */
 void mem_set_coalesced(MemRegion *io, bool on);

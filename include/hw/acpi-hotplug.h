@@ -68,10 +68,17 @@ void acpi_ost(Vm *vm, const char *id, bool cpu, unsigned slot, uint32_t source, 
 enum { ACPI_NVDIMM_WINDOW = 4 };
 /* NFIT of the machine's NVDIMMs; nothing without one. */
 void acpi_nfit(AcpiTables *t, Vm *vm);
-/* The register through which \_SB.NVDR's _FIT reads the same later. */
+/* The same without the table's header; the caller owns it. */
+GByteArray *acpi_nfit_structures(Vm *vm);
+/* How methods name the module in a slot; the root device has 0. */
+#define ACPI_NVDIMM_HANDLE(slot) ((slot) + 1)
+/* The register to which \_SB.NVDR's methods write the address of a page with a call: of what came later, and of
+ * labels. */
 Device *acpi_nvdimm_new(Vm *vm, AcpiEvent event);
 /* There is one more; `tell`: the guest runs. */
 void acpi_nvdimm_changed(Device *block, bool tell);
-void acpi_nvdimm_aml(Aml *dsdt, uint16_t port, unsigned slots);
+/* An SSDT with \_SB.NVDR. Firmware allocates the page: ACPI_NVDIMM_PAGE, an empty file of 4 KiB. */
+#define ACPI_NVDIMM_PAGE "etc/acpi/nvdimm-mem"
+void acpi_nvdimm_table(AcpiTables *t, uint16_t port, unsigned slots);
 
 #endif

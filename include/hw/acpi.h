@@ -34,6 +34,7 @@ Aml *aml_arg(unsigned n);
 Aml *aml_notify(const char *path, uint64_t value);
 /* OperationRegion; space 0 system memory, 1 I/O. */
 Aml *aml_region(const char *name, uint8_t space, uint64_t offset, uint32_t length);
+Aml *aml_region_at(const char *name, uint8_t space, Aml *offset, uint32_t length);
 /* Field with one unit: access 1, 2, 3 (byte, word, dword); width in bits. */
 Aml *aml_field(const char *region, uint8_t access, const char *unit, unsigned bits);
 /* Fields of several units in order; name NULL: a gap. `update` 0 preserve, 1 write as ones, 2 as zeros. */
@@ -55,6 +56,9 @@ Aml *aml_index(Aml *object, Aml *at);
 Aml *aml_deref(Aml *reference);
 Aml *aml_sizeof(Aml *object);
 Aml *aml_increment(Aml *x);
+Aml *aml_object_type(Aml *object);
+Aml *aml_concatenate(Aml *a, Aml *b);
+Aml *aml_mid(Aml *object, Aml *from, Aml *n);         /* part of a buffer or string */
 Aml *aml_break(void);
 Aml *aml_create_dword_field(Aml *buffer, uint64_t at, const char *name);
 Aml *aml_call(const char *method, Aml *const *args, unsigned n);
@@ -98,6 +102,8 @@ void acpi_pointer(AcpiTables *t, unsigned at, unsigned size, unsigned target);
 /* The same to a further fw_cfg file, which firmware puts into memory of its own (at a multiple of `align`). Names
  * are static. Machines without firmware have no such files. */
 void acpi_pointer_to_file(AcpiTables *t, unsigned at, unsigned size, const char *file, unsigned align);
+/* In AML: a Name of the address (32 bits) at which firmware has put `file`. */
+void acpi_name_of_file(AcpiTables *t, const char *name, const char *file, unsigned align);
 /* Firmware writes where it has put `file`, which was named before, into the first `size` bytes of `dest`. */
 void acpi_write_pointer(AcpiTables *t, const char *dest, const char *file, unsigned size);
 /* Root tables (XSDT and RSDP revision 2, or RSDT and RSDP 0), then delivery. */

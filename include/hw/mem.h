@@ -19,7 +19,7 @@ typedef struct MemoryDevice {
     uint64_t addr, size;        /* addr 0: the area finds a place */
     uint64_t align;             /* of addr; 0: a page */
     Object *memdev;             /* property: the back end */
-    MemRegion *region;          /* the back end's, from memory_device_take() on */
+    MemRegion *region;          /* the back end's or a part of it, from memory_device_take() on */
     int32_t slot;               /* of those with slots (DIMMs); -1: the first free one */
     uint32_t node;
     uint64_t in_use;            /* virtio-mem: what the guest has of it */
@@ -57,5 +57,9 @@ uint64_t memory_area_plugged(Vm *vm);
 bool memory_device_may_go(Device *d, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 /* A NVDIMM that the guest must not write. */
 bool nvdimm_is_unarmed(const MemoryDevice *m);
+/* Its labels, in which the guest keeps namespaces: bytes of the back end behind those that are mapped. 0: none. */
+uint32_t nvdimm_label_size(const MemoryDevice *m);
+uint8_t *nvdimm_labels(const MemoryDevice *m);
+bool nvdimm_labels_readonly(const MemoryDevice *m);
 
 #endif

@@ -330,7 +330,7 @@ AcpiTables *pc_acpi_tables(Pc *s)
     acpi_fadt(t, &fadt, facs, dsdt);
     acpi_madt(t, &madt);
     pc_numa_tables(s, t);
-    acpi_nfit(t, s->m.vm);
+    pc_nvdimm_tables(s, t);
     vmgenid_table(t, s->m.vm);
     tpm_table(t, s->m.vm);
     if (s->hpet)

@@ -84,6 +84,8 @@ void pc_memory_hotplug_new(Pc *s)
     if (s->nvdimm) {
         s->nvdimms = acpi_nvdimm_new(vm, (AcpiEvent){raise_nvdimm, s});
         device_place_io(s->nvdimms, NVDIMM_PORT);
+        static const uint8_t page[4096];
+        fw_cfg_add_file(s->fw_cfg, ACPI_NVDIMM_PAGE, page, sizeof(page));
     }
     memory_area_set_hotplug(a, &ops);
 }
@@ -92,6 +94,11 @@ void pc_memory_aml(const Pc *s, Aml *dsdt)
 {
     if (s->memory_hotplug)
         acpi_memory_aml(dsdt, MEMORY_PORT, s->m.ram_slots);
+}
+
+void pc_nvdimm_tables(const Pc *s, AcpiTables *t)
+{
+    acpi_nfit(t, s->m.vm);
     if (s->nvdimms)
-        acpi_nvdimm_aml(dsdt, NVDIMM_PORT, s->m.ram_slots);
+        acpi_nvdimm_table(t, NVDIMM_PORT, s->m.ram_slots);
 }

@@ -83,6 +83,8 @@ void pc_set_cpu_count(Pc *s);
 void pc_memory_area_new(Pc *s);
 void pc_memory_hotplug_new(Pc *s);
 void pc_memory_aml(const Pc *s, Aml *dsdt);
+/* NFIT, and the devices of NVDIMMs. */
+void pc_nvdimm_tables(const Pc *s, AcpiTables *t);
 /* Behind all RAM that there is or may be. */
 uint64_t pc_high_end(const Pc *s);
 

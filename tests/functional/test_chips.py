@@ -3,6 +3,7 @@
 QEMU (MYNA=/usr/bin), where a chip's behaviour is in doubt."""
 
 import socket
+import struct
 import sys
 import time
 from pathlib import Path
@@ -253,6 +254,53 @@ class TestFwCfg:
             q.outl(0x518, int.from_bytes((0x1000).to_bytes(4, 'big'), 'little'))
             assert q.read(0x2000, size) == b'abcdef'
             assert q.readl(0x1000) == 0
+
+
+class TestNvdimm:
+    """Calls of the NVDIMM DSM interface: in a page whose address goes to a port."""
+
+    def machine(self, tmp_path, more=''):
+        (tmp_path / 'image').write_bytes(bytes(1 << 20))
+        return Qtest(['-M', 'q35,nvdimm=on', '-m', '256,slots=2,maxmem=1G', '-object',
+                      f'memory-backend-file,id=m,mem-path={tmp_path}/image,size=1M,share=on{more}',
+                      '-device', f'nvdimm,memdev=m,label-size=128k,unarmed={"on" if more else "off"}'])
+
+    def call(self, q, handle, function, *args, data=b'', revision=1):
+        """The answer, without its length."""
+        q.write(0x100000, struct.pack(f'<{3 + len(args)}I', handle, revision, function, *args) + data)
+        q.outl(0xa18, 0x100000)
+        return q.read(0x100004, q.readl(0x100000) - 4)
+
+    def words(self, *call, **more):
+        return struct.unpack_from('<I', self.call(*call, **more))[0]
+
+    def test_labels(self, tmp_path):
+        with self.machine(tmp_path) as q:
+            assert self.call(q, 1, 0) == struct.pack('<I', 0x71)
+            assert struct.unpack('<III', self.call(q, 1, 4)) == (0, 128 << 10, 4076)
+            assert self.call(q, 1, 6, 0x1fffc, 4, data=b'last') == bytes(4)
+            assert self.call(q, 1, 5, 0x1fff8, 8) == bytes(8) + b'last'
+            assert len(self.call(q, 1, 5, 0, 4076)) == 4 + 4076
+            for offset, count in [(0, 4077), (0x1fffd, 4), (0x20001, 0), (0xffffffff, 1), (0, 0xffffffff)]:
+                assert self.words(q, 1, 5, offset, count) == 3 == self.words(q, 1, 6, offset, count)
+            assert [self.words(q, 1, 3), self.words(q, 1, 99), self.words(q, 1, 4, revision=2)] == [1, 1, 1]
+            assert [self.words(q, 2, 4), self.words(q, 0xffff, 4), self.words(q, 0, 1)] == [2, 2, 1]
+            assert [self.words(q, handle, 0) for handle in (0, 2, 0x10000)] == [0, 0, 0]
+            q.outl(0xa18, 0xfffffff0)       # no memory
+        assert (tmp_path / 'image').read_bytes().endswith(b'last')
+
+    def test_read_only(self, tmp_path):
+        with self.machine(tmp_path, ',readonly=on') as q:
+            assert self.words(q, 1, 0) == 0x31
+            assert self.words(q, 1, 6, 0, 4, data=b'last') == 1
+
+    def test_description(self, tmp_path):
+        with self.machine(tmp_path) as q:
+            fit = self.call(q, 0x10000, 1, 0)[4:]
+            assert len(fit) == 56 + 48 + 80 and fit[:4] == struct.pack('<HH', 0, 56)
+            assert self.call(q, 0x10000, 1, 100)[4:] == fit[100:]
+            assert self.call(q, 0x10000, 1, len(fit)) == bytes(4)
+            assert self.words(q, 0x10000, 1, len(fit) + 1) == 3
 
 
 class TestIch9SmiFeatures:

@@ -3,11 +3,13 @@
 
 import re
 import shutil
+import struct
 import subprocess
+import uuid
 
 import pytest
 
-from machine import QmpError, linux
+from machine import QmpError, linux, program
 from test_pc import secure_flash
 
 BOARDS = ['q35', 'pc']
@@ -240,6 +242,66 @@ def test_nvdimm(tmp_path):
             sh('echo written by the guest | dd of=/dev/pmem1 bs=4096 seek=1 conv=fsync 2>&1')
             assert b'written by the guest' in more.read_bytes()
         no_acpi_errors(m)
+
+
+NAMESPACE = '12345678-1234-1234-1234-123456789abc'
+
+
+def empty_labels():
+    """What `ndctl init-labels` writes: UEFI's two index blocks, and room for 510 labels of 256 bytes."""
+    def index(n):
+        head = b'NAMESPACE_INDEX\0' + struct.pack('<3xBIQQQQIHH', 1, n + 1, n * 256, 256, (1 - n) * 256, 512, 510, 1, 2)
+        free = b'\xff' * 63 + b'\x3f'
+        low = high = 0
+        for word, in struct.iter_unpack('<I', (head + bytes(8) + free).ljust(256, b'\0')):
+            low = (low + word) & 0xffffffff
+            high = (high + low) & 0xffffffff
+        return (head + struct.pack('<II', low, high) + free).ljust(256, b'\0')
+    return (index(0) + index(1)).ljust(128 << 10, b'\0')
+
+
+def labelled(image, **kw):
+    return linux('cloud', 'shell', '-object', f'memory-backend-file,id=mem0,mem-path={image},size=32M,share=on', '-device',
+                 'nvdimm,id=nv0,memdev=mem0,label-size=128k', board='q35', machine='nvdimm=on',
+                 memory='256,slots=2,maxmem=1G', qmp=True, **kw)
+
+
+def test_nvdimm_labels(tmp_path):
+    """Linux makes a namespace, and finds it again after a restart; the labels are no memory of the guest's."""
+    image = tmp_path / 'image'
+    image.write_bytes(bytes((32 << 20) - (128 << 10)) + empty_labels())
+    bus = '/sys/bus/nd/devices'
+    with labelled(image) as m:
+        assert m.qmp('query-memory-devices')[0]['data']['size'] == (32 << 20) - (128 << 10)
+        sh = Shell(m)
+        check_table(tmp_path, sh, 'SSDT')
+        if 'yes' not in sh('[ -z "$deps_nfit" ] || echo yes'):
+            pytest.skip('the guests were fetched without nfit')
+        sh(f'load nd_pmem nfit; wait_for {bus}/region0/namespace_seed')
+        sh(f'cd {bus}; s=$(cat region0/namespace_seed); echo {NAMESPACE} >$s/uuid; echo 16777216 >$s/size;'
+           ' echo 512 >$s/sector_size; echo $s >/sys/bus/nd/drivers/nd_pmem/bind; wait_for /dev/pmem0')
+        sh('echo hello | dd of=/dev/pmem0 bs=4096 conv=fsync,sync')
+        no_acpi_errors(m)
+    assert uuid.UUID(NAMESPACE).bytes in image.read_bytes()[-(128 << 10):]
+    with labelled(image) as m:
+        sh = Shell(m)
+        sh('load nd_pmem nfit; wait_for /dev/pmem0')
+        assert NAMESPACE in sh(f'cat {bus}/namespace0.*/uuid')
+        assert '32768' in sh('cat /sys/block/pmem0/size')
+        assert 'hello' in sh('head -c 5 /dev/pmem0')
+        no_acpi_errors(m)
+
+
+def test_nvdimm_refusals(tmp_path):
+    (tmp_path / 'image').write_bytes(bytes(1 << 20))
+    for device, more, message in [
+            ('label-size=64k', '', 'is required at least 0x20000'), ('label-size=1M', '', 'is too small to contain'),
+            ('label-size=128k', ',readonly=on', "'unarmed' property must be 'on'")]:
+        result = subprocess.run(
+            [*program('x86_64'), '-M', 'q35,nvdimm=on', '-m', '256,slots=2,maxmem=1G', '-display', 'none', '-S', '-object',
+             f'memory-backend-file,id=a,mem-path={tmp_path}/image,size=1M{more}', '-device', f'nvdimm,memdev=a,{device}'],
+            capture_output=True, text=True, timeout=20)
+        assert result.returncode and message in result.stderr
 
 
 # ---- NUMA ----
