@@ -14,6 +14,9 @@ void cpu_thread_end(Cpu *cpu);
 /* The calling vCPU (if it is one) will stand as soon as it is out of its unit. */
 void cpu_stop_self(void);
 
+/* -d cpu_reset: the registers before a reset. Own thread. */
+void cpu_log_reset(Cpu *cpu);
+
 /* core/clock: whether virtual time counts instructions (-icount). */
 bool clock_counts(Vm *vm);
 

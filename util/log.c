@@ -15,9 +15,15 @@ uint32_t log_mask;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static FILE *log_file;
+static GArray *log_ranges;      /* of Range; NULL: everything */
+
+typedef struct Range {
+    uint64_t first, last;
+} Range;
 
 static const struct LogName {
     const char *name, *help;
+    const char *absent;         /* why there is nothing to log */
 } items[LOG_ITEMS] = {
     [LOG_IN_ASM] = {"in_asm", "guest instructions of each translated unit"},
     [LOG_OP] = {"op", "intermediate code of each unit"},
@@ -32,10 +38,10 @@ static const struct LogName {
     [LOG_CPU_RESET] = {"cpu_reset", "CPU state before each reset"},
     [LOG_UNIMP] = {"unimp", "functions of devices that are not implemented"},
     [LOG_GUEST_ERRORS] = {"guest_errors", "what the guest does wrong, such as bad registers"},
-    [LOG_PAGE] = {"page", "pages of user programs"},
+    [LOG_PAGE] = {"page", "pages of user programs", "there are no user programs, only machines"},
     [LOG_NOCHAIN] = {"nochain", "do not link units, so that 'exec' shows each one"},
-    [LOG_PLUGIN] = {"plugin", "output of plugins"},
-    [LOG_STRACE] = {"strace", "system calls of user programs"},
+    [LOG_PLUGIN] = {"plugin", "output of plugins", "there are no plugins"},
+    [LOG_STRACE] = {"strace", "system calls of user programs", "there are no user programs, only machines"},
     [LOG_TID] = {"tid", "the thread's number in front of each line"},
     [LOG_VPU] = {"vpu", "vector registers with 'cpu'"},
     [LOG_INVALID_MEM] = {"invalid_mem", "accesses to physical addresses where nothing is"},
@@ -95,6 +101,9 @@ static bool set_item(const char *name, uint32_t *mask, GError **error)
     }
     for (unsigned i = 0; i < LOG_ITEMS; i++) {
         if (strcmp(name, items[i].name) == 0) {
+            if (items[i].absent) {
+                return error_set(error, "log item '%s': %s", name, items[i].absent);
+            }
             *mask |= 1u << i;
             return true;
         }
@@ -147,12 +156,75 @@ bool log_set_file(const char *path, GError **error)
     return true;
 }
 
+/* FIRST+LENGTH, END-LENGTH or FIRST..LAST. */
+static bool parse_range(const char *text, Range *r)
+{
+    const char *at;
+    uint64_t a, b;
+
+    if (!*text || *text == '-' || *text == '+') {
+        return false;
+    }
+    a = g_ascii_strtoull(text, (char **)&at, 0);
+    bool two_dots = g_str_has_prefix(at, "..");
+    char how = *at;
+    at += two_dots ? 2 : how != 0;
+    if (!g_ascii_isdigit(*at)) {
+        return false;
+    }
+    b = g_ascii_strtoull(at, (char **)&at, 0);
+    if (*at) {
+        return false;
+    }
+    if (two_dots) {
+        *r = (Range){a, b};
+        return a <= b;
+    }
+    if (how == '+') {
+        *r = (Range){a, a + b - 1};
+        return b && a + b - 1 >= a;
+    }
+    *r = (Range){a - b + 1, a};
+    return how == '-' && b && b - 1 <= a;
+}
+
+bool log_set_ranges(const char *text, GError **error)
+{
+    g_auto(GStrv) words = g_strsplit(text, ",", -1);
+    g_autoptr(GArray) ranges = g_array_new(FALSE, FALSE, sizeof(Range));
+
+    for (char **w = words; *w; w++) {
+        Range r;
+        if (!parse_range(*w, &r)) {
+            return error_set(error, "'%s' is not a range of addresses: FIRST..LAST, FIRST+LENGTH or"
+                             " LAST-LENGTH, as in 0x1000..0x1fff,0x8000+0x100", *w);
+        }
+        g_array_append_val(ranges, r);
+    }
+    g_clear_pointer(&log_ranges, g_array_unref);
+    log_ranges = ranges->len ? g_steal_pointer(&ranges) : NULL;
+    return true;
+}
+
+bool log_in_range(uint64_t address)
+{
+    for (unsigned i = 0; log_ranges && i < log_ranges->len; i++) {
+        const Range *r = &g_array_index(log_ranges, Range, i);
+        if (address >= r->first && address <= r->last) {
+            return true;
+        }
+    }
+    return !log_ranges;
+}
+
 char *log_help(void)
 {
     GString *out = g_string_new("Log items (comma separated):\n");
 
     for (unsigned i = 0; i < LOG_ITEMS; i++) {
-        g_string_append_printf(out, "%-15s %s\n", items[i].name, items[i].help);
+        if (!items[i].absent) {
+            g_string_append_printf(out, "%-15s %s\n", items[i].name, items[i].help);
+        }
     }
     g_string_append_printf(out, "%-15s %s\n", "trace:PATTERN", "trace points by name, with * and ?");
     return g_string_free(out, FALSE);

@@ -200,6 +200,10 @@ static void log_items(void)
     g_assert_false(log_set_items("guest_error", &error));
     g_assert_nonnull(strstr(error->message, "did you mean 'guest_errors'"));
 
+    g_clear_error(&error);
+    g_assert_false(log_set_items("strace", &error));
+    g_assert_nonnull(strstr(error->message, "no user programs"));
+
     g_assert_true(log_set_file(path, NULL));
     trace(hello, "not %s", "shown");
     trace_foreach(see, &seen);
@@ -218,6 +222,28 @@ static void log_items(void)
     g_assert_true(log_set_items("none", NULL));
 }
 
+static void log_ranges(void)
+{
+    static const char *const wrong[] = {"x", "1", "5..4", "1+0", "1+", "-5", "1-", "7-9", "1..2,", "1+2x",
+                                        "0xffffffffffffffff+2"};
+
+    g_assert_true(log_in_range(0) && log_in_range(UINT64_MAX));
+    g_assert_true(log_set_ranges("0x1000+0x10,0x2000..0x2001,0x300f-16", NULL));
+    static const struct { uint64_t at; bool in; } places[] = {
+        {0xfff, false}, {0x1000, true}, {0x100f, true}, {0x1010, false}, {0x2000, true}, {0x2001, true},
+        {0x2002, false}, {0x2fff, false}, {0x3000, true}, {0x300f, true}, {0x3010, false}};
+    for (unsigned i = 0; i < G_N_ELEMENTS(places); i++) {
+        g_assert_cmpint(log_in_range(places[i].at), ==, places[i].in);
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(wrong); i++) {
+        g_autoptr(GError) error = NULL;
+        g_assert_false(log_set_ranges(wrong[i], &error));
+        g_assert_nonnull(strstr(error->message, "FIRST..LAST"));
+    }
+    g_assert_true(log_set_ranges("", NULL));
+    g_assert_true(log_in_range(0));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -226,5 +252,6 @@ int main(int argc, char **argv)
     g_test_add_func("/loop/timeouts", timeouts);
     g_test_add_func("/rcu/readers", rcu);
     g_test_add_func("/log/items", log_items);
+    g_test_add_func("/log/ranges", log_ranges);
     return g_test_run();
 }

@@ -111,6 +111,8 @@ static bool second_page_ok(JitCpu *jc, const JitUnit *u, uint64_t pc)
 
 static void log_unit(Jit *j, const JitUnit *u, const IrUnit *ir)
 {
+    if (!log_in_range(ir->pc))
+        return;
     if (log_on(LOG_OP) || log_on(LOG_OP_OPT)) {
         g_autoptr(GString) s = g_string_new(NULL);
         ir_print(ir, s, j->isa->slot_name);
@@ -121,20 +123,6 @@ static void log_unit(Jit *j, const JitUnit *u, const IrUnit *ir)
         jit_dump_code(j, u, s);
         log_write("OUT: pc 0x%" PRIx64 " [size=%u]\n%s", ir->pc, u->code_size, s->str);
     }
-}
-
-static void print_guest(Cpu *cpu, const IrUnit *ir, const uint8_t *host)
-{
-    g_autoptr(GString) s = g_string_new(NULL);
-    for (unsigned at = 0; at < ir->size && cpu->isa->disassemble;) {
-        g_autoptr(GString) line = g_string_new(NULL);
-        unsigned n = cpu->isa->disassemble(cpu, host + at, ir->size - at, ir->pc + at, line);
-        if (!n)
-            break;
-        g_string_append_printf(s, "0x%08" PRIx64 ":  %s\n", ir->pc + at, line->str);
-        at += n;
-    }
-    log_write("IN:\n%s", s->str);
 }
 
 static int64_t now_ns(void)
@@ -229,8 +217,7 @@ static JitUnit *translate(JitCpu *jc, const Place *at)
             return NULL;
     }
     ir_optimize(ir);
-    if (log_on(LOG_IN_ASM))
-        print_guest(cpu, ir, at->host);
+    cpu_log_code(cpu, ir->pc, ir->size);
     go_outside(jc);             /* the lock may be held by somebody who waits for us to be */
     g_mutex_lock(&j->lock);
     JitUnit *u = NULL;
@@ -292,7 +279,7 @@ static JitUnit *lookup(JitCpu *jc)
 static void link_exit(JitCpu *jc, JitExit *x, JitUnit *to)
 {
     Jit *j = jc->jit;
-    if (log_on(LOG_NOCHAIN) || log_on(LOG_EXEC) || j->opt.invalidate || !g_mutex_trylock(&j->lock))
+    if (log_on(LOG_NOCHAIN) || cpu_logs_entries() || j->opt.invalidate || !g_mutex_trylock(&j->lock))
         return;
     if (to->host2) {            /* its second page must be the same still: the jump cache knows */
         if (!x->from->dead)
@@ -319,7 +306,7 @@ static void hostile(JitCpu *jc, JitUnit *u)
 static uint32_t find_entry(JitCpu *jc, JitExit *link)
 {
     Cpu *cpu = jc->cpu;
-    bool plain = !log_on(LOG_EXEC) && !log_on(LOG_NOCHAIN) && !jc->jit->opt.invalidate && !jc->once;
+    bool plain = !cpu_logs_entries() && !log_on(LOG_NOCHAIN) && !jc->jit->opt.invalidate && !jc->once;
     uint64_t seen = jc->seen_purges;
     if (!link && plain) {
         jit_update_key(jc);
@@ -335,8 +322,7 @@ static uint32_t find_entry(JitCpu *jc, JitExit *link)
     jit_update_key(jc);
     if (plain && fetch_entry(cpu, cpu->pc, u->host) && second_page_ok(jc, u, cpu->pc))
         *jump_slot(jc, cpu->pc) = (JitJump){.pc = cpu->pc, .key = jc->key, .code = u->code};
-    if (log_on(LOG_EXEC))
-        log_write("Trace %u: [%016" PRIx64 "/%08x]\n", cpu->index, cpu->pc, cpu->mode);
+    cpu_log_entry(cpu);
     uint32_t code = u->code;
     hostile(jc, u);
     return code;

@@ -263,7 +263,7 @@ static KvmAfter stop_broken(KvmCpu *c, const char *why)
     g_autoptr(GString) text = g_string_new(NULL);
 
     kvm_unload(c);
-    c->cpu->isa->dump(c->cpu, text);
+    c->cpu->isa->dump(c->cpu, CPU_DUMP_ALL, text);
     g_printerr("kvm: CPU %u stops: %s\n%s", c->cpu->index, why, text->str);
     vm_request_stop(c->cpu->vm, RUN_INTERNAL_ERROR);
     return KVM_AGAIN;           /* the request is served next */

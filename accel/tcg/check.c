@@ -139,27 +139,6 @@ static void append_slots(Cpu *cpu, CheckCpu *c, GString *out)
     }
 }
 
-static void append_guest(Cpu *cpu, const IrUnit *u, GString *out)
-{
-    g_autofree uint8_t *bytes = g_malloc(u->size + 1);
-
-    if (!cpu_debug_access(cpu, u->pc, bytes, u->size, false)) {
-        return;
-    }
-    for (unsigned at = 0, n; at < u->size; at += n) {
-        g_autoptr(GString) text = g_string_new(NULL);
-        n = cpu->isa->disassemble
-                ? cpu->isa->disassemble(cpu, bytes + at, u->size - at, u->pc + at, text) : 0;
-        if (!n) {
-            n = u->size - at;
-            for (unsigned k = 0; k < n; k++) {
-                g_string_append_printf(text, "%02x ", bytes[at + k]);
-            }
-        }
-        g_string_append_printf(out, "  0x%" PRIx64 ":  %s\n", u->pc + at, text->str);
-    }
-}
-
 static void report(Tcg *tcg, Cpu *cpu, const IrUnit *u, const char *what)
 {
     g_autoptr(GString) out = g_string_new(NULL);
@@ -168,7 +147,7 @@ static void report(Tcg *tcg, Cpu *cpu, const IrUnit *u, const char *what)
                            " the interpreter, after %" PRIu64 " units that agreed\n%s",
                            cpu->index, u->pc, own(cpu)->compared, what);
     append_slots(cpu, own(cpu), out);
-    append_guest(cpu, u, out);
+    cpu_print_code(cpu, u->pc, u->size, out);
     ir_print(u, out, cpu->isa->slot_name);
     if (tcg->type->dump) {
         tcg->type->dump(tcg->main, cpu, u->pc, out);

@@ -202,10 +202,11 @@ static void code_store(void *e, Cpu *cpu, uint64_t ram_offset, unsigned len)
 
 static void log_unit(Cpu *cpu, const IrUnit *ir)
 {
-    if (log_on(LOG_OP) || log_on(LOG_OP_OPT)) {
+    cpu_log_code(cpu, ir->pc, ir->size);
+    if ((log_on(LOG_OP) || log_on(LOG_OP_OPT)) && log_in_range(ir->pc)) {
         g_autoptr(GString) s = g_string_new(NULL);
         ir_print(ir, s, cpu->isa->slot_name);
-        log_write("OP:\n%s", s->str);
+        log_write("OP: pc 0x%" PRIx64 "\n%s", ir->pc, s->str);
     }
 }
 
@@ -445,9 +446,7 @@ static EngineResult run(void *e, Cpu *cpu, bool once)
             (cpu->breakpoints->len && cpu_breakpoint_near(cpu, cpu->pc))) {
             return ENGINE_REQUEST;
         }
-        if (log_on(LOG_EXEC)) {
-            log_write("Trace %u: [%016" PRIx64 "/%08x]\n", cpu->index, cpu->pc, cpu->mode);
-        }
+        cpu_log_entry(cpu);
         const Unit *u = lookup(cpu);
         if (!u || (u->icount && cpu->icount_budget < u->ir.n_insns)) {
             /* Within a unit a guest's state is not whole: what is overwritten later is never stored.

@@ -436,6 +436,7 @@ static bool set_log_items(Parse *p, const char *arg)
     return log_set_items(arg, p->error);
 }
 
+static bool set_log_ranges(Parse *p, const char *arg) { return log_set_ranges(arg, p->error); }
 static bool set_log_file(Parse *p, const char *arg) { return log_set_file(arg, p->error); }
 
 static void print_trace(const TracePoint *point, const char *name, void *data) { g_print("%s\n", name); }

@@ -428,7 +428,7 @@ static bool run_jit(Hmp *hmp, const Json *args, GError **error)
 
 static void dump_registers(Cpu *cpu, void *data)
 {
-    cpu->isa->dump(cpu, data);
+    cpu->isa->dump(cpu, CPU_DUMP_ALL, data);
 }
 
 static bool show_registers(Hmp *hmp, Cpu *cpu, GError **error)

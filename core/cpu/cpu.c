@@ -199,6 +199,7 @@ static void unrealize(Device *d)
 
 static void reset_here(Cpu *cpu, void *unused)
 {
+    cpu_log_reset(cpu);
     cpu->halted = false;
     cpu->insn_count = 0;
     __atomic_store_n(&cpu->req, 0, __ATOMIC_SEQ_CST);

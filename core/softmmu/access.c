@@ -122,7 +122,9 @@ Place mmu_locate(Cpu *cpu, uint64_t va, unsigned n, MemAccess access, unsigned m
     if (G_UNLIKELY(__atomic_load_n(&m->pending, __ATOMIC_RELAXED))) {
         softmmu_poll(cpu);
     }
-    if (!mmu_translate(cpu, va, access, mmu, &t)) {
+    bool there = mmu_translate(cpu, va, access, mmu, &t);
+    mmu_log(cpu, va, access, mmu, there ? &t : NULL);
+    if (!there) {
         mmu_fault(cpu, va, access, mmu);
     }
     bool watched = cpu->watchpoints && cpu->watchpoints->len && watched_page(cpu, va);

@@ -13,7 +13,9 @@ static bool find(Cpu *cpu, uint64_t va, MemSection *s, uint64_t *pa)
     if (__atomic_load_n(&cpu->mmu->pending, __ATOMIC_RELAXED)) {
         softmmu_poll(cpu);
     }
-    if (!mmu_translate(cpu, va, MEM_FETCH, 0, &t)) {
+    bool there = mmu_translate(cpu, va, MEM_FETCH, 0, &t);
+    mmu_log(cpu, va, MEM_FETCH, 0, there ? &t : NULL);
+    if (!there) {
         return false;
     }
     *pa = t.pa;

@@ -68,6 +68,8 @@ struct Softmmu {
 TlbInstance *mmu_instance(Cpu *cpu, unsigned mmu);
 /* Translates, from the second level or by a walk. False: the fault is recorded in the CPU. */
 bool mmu_translate(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, Translation *t);
+/* -d mmu: what a translation found; t NULL: a fault. */
+void mmu_log(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, const Translation *t);
 /* Enters a page into level 1. `host` is of the page's start. */
 void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess access, uint8_t *host, bool global);
 void mmu_drop(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess access);

@@ -14,11 +14,13 @@
  * dirty tracking restarted). Against a fill that is under way it relies on mmu_fill() looking again
  * after it has written the entry.
  */
+#include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "core/softmmu/internal.h"
 #include "core/vm.h"
+#include "util/log.h"
 
 enum { GROUP_BITS = 3, ACCESSES = 3 };
 
@@ -167,6 +169,22 @@ static void replace_fetch(TlbInstance *t, unsigned i, bool global)
     t->replaced[i / 64] |= 1ull << i % 64;
     t->replaced_any = true;
     t->replaced_local |= !global;
+}
+
+void mmu_log(Cpu *cpu, uint64_t va, MemAccess access, unsigned mmu, const Translation *t)
+{
+    static const char *const names[] = {[MEM_LOAD] = "load", [MEM_STORE] = "store", [MEM_FETCH] = "fetch"};
+
+    if (!log_on(LOG_MMU)) {
+        return;
+    }
+    if (!t) {
+        log_write("mmu cpu %u: %s 0x%" PRIx64 " index %u: fault\n", cpu->index, names[access], va, mmu);
+        return;
+    }
+    log_write("mmu cpu %u: %s 0x%" PRIx64 " index %u: 0x%" PRIx64 " %c%c%c page of 2^%u%s\n", cpu->index,
+              names[access], va, mmu, t->pa, t->load ? 'r' : '-', t->store ? 'w' : '-', t->fetch ? 'x' : '-',
+              t->page_bits, t->global ? ", global" : "");
 }
 
 void mmu_fill(Cpu *cpu, TlbInstance *t, uint64_t va, MemAccess a, uint8_t *host, bool global)

@@ -169,8 +169,23 @@ struct GuestIsa {
     const char *gdb_arch;       /* "i386:x86-64" */
     /* Disassembles one instruction at bytes[0..n) as if at pc; returns its length, 0 if unknown. */
     unsigned (*disassemble)(Cpu *cpu, const uint8_t *bytes, unsigned n, uint64_t pc, GString *out);
-    void (*dump)(Cpu *cpu, GString *out);       /* info registers */
+    /* The registers for people; floating-point and vector registers if asked for. */
+    void (*dump)(Cpu *cpu, unsigned parts, GString *out);
 };
+
+/* Parts of a dump beside the general and system registers. */
+enum { CPU_DUMP_FLOATS = 1, CPU_DUMP_VECTORS = 2, CPU_DUMP_ALL = 3 };
+
+/* ---- what engines log (util/log.h) ---- */
+
+/* Whether each entry of a unit is logged, so that the engine must see each. */
+bool cpu_logs_entries(void);
+/* -d exec, cpu: a unit is about to run at cpu->pc. Own thread, state whole. */
+void cpu_log_entry(Cpu *cpu);
+/* -d in_asm: the instructions of a unit of `size` bytes at virtual address pc. Own thread. */
+void cpu_log_code(Cpu *cpu, uint64_t pc, unsigned size);
+/* The same into a string: a line each; nothing if the bytes cannot be read. */
+void cpu_print_code(Cpu *cpu, uint64_t pc, unsigned size, GString *out);
 
 /* ---- leaving and waking ---- */
 

@@ -26,6 +26,10 @@ void log_write(const char *fmt, ...) G_GNUC_PRINTF(1, 2);
 /* -d "int,exec,trace:foo*"; false with an error naming the nearest item. */
 bool log_set_items(const char *items, GError **error);
 bool log_set_file(const char *path, GError **error);
+/* -dfilter "0x1000+0x100,0x8000..0x8fff,0x9000-0x10": in_asm, op, out_asm, exec and cpu then speak of
+ * guest code there alone. "" : of all. Before anything logs. */
+bool log_set_ranges(const char *ranges, GError **error);
+bool log_in_range(uint64_t address);
 char *log_help(void);
 
 typedef struct TracePoint {

@@ -328,7 +328,7 @@ static unsigned disassemble(Cpu *cpu, const uint8_t *bytes, unsigned n, uint64_t
     return len;
 }
 
-static void dump(Cpu *cpu, GString *out)
+static void dump(Cpu *cpu, unsigned parts, GString *out)
 {
     RvCpu *rv = (RvCpu *)cpu;
     static const uint16_t shown[] = {0x300, 0x344, 0x304, 0x303, 0x302, 0x305, 0x105, 0x341,
@@ -349,7 +349,7 @@ static void dump(Cpu *cpu, GString *out)
         g_string_append_printf(out, " %-8s %0*" PRIx64 "%s", name, width, rv->x[i],
                                i % 4 == 3 ? "\n" : "");
     }
-    for (unsigned i = 0; i < 32; i++) {
+    for (unsigned i = 0; i < 32 && parts & CPU_DUMP_FLOATS; i++) {
         g_autofree char *name = g_strdup_printf("f%u/%s", i, rv_f_names[i]);
         g_string_append_printf(out, " %-8s %016" PRIx64 "%s", name, rv->f[i],
                                i % 4 == 3 ? "\n" : "");

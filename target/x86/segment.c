@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors, segment registers, far transfers, tasks. Intel SDM vol. 3A, chapters 3, 5, 6, 8. */
+#include <inttypes.h>
 #include <string.h>
 #include "target/x86/cpu.h"
+#include "util/log.h"
 
 /* ---- descriptors ---- */
 
@@ -560,9 +562,17 @@ static void to_task(X86Cpu *x, uint16_t sel, uint32_t d[2], int how, uint64_t ne
     x86_task_switch(x, sel, d, how, next_ip);
 }
 
+static void log_far(const X86Cpu *x, const char *what, uint16_t sel, uint64_t ip)
+{
+    if (log_on(LOG_PCALL))
+        log_write("x86 cpu %u: %s %04x:%" PRIx64 " from %04x:%" PRIx64 " cpl %u\n", x->cpu.index, what, sel, ip,
+                  x->seg[CS].sel, x86_ip(x), x86_cpl(x));
+}
+
 void x86_far_jump(X86Cpu *x, uint16_t sel, uint64_t ip, unsigned size, uint64_t next_ip)
 {
     uint32_t d[2];
+    log_far(x, "far jump to", sel, ip);
     if (!x86_protected(x) || x86_vm86(x)) {
         if (ip > x->seg[CS].limit)
             x86_raise_gp(x, 0);
@@ -651,6 +661,7 @@ static void call_inner(X86Cpu *x, const Gate *g, uint32_t d[2], uint64_t next_ip
 void x86_far_call(X86Cpu *x, uint16_t sel, uint64_t ip, unsigned size, uint64_t next_ip)
 {
     uint32_t d[2];
+    log_far(x, "far call to", sel, ip);
     if (!x86_protected(x) || x86_vm86(x)) {
         if (ip > x->seg[CS].limit)
             x86_raise_gp(x, 0);
@@ -754,6 +765,7 @@ void x86_far_ret(X86Cpu *x, unsigned size, unsigned drop)
     X86Stack s = x86_stack(x);
     uint64_t ip = x86_stack_pop(&s, size);
     uint16_t sel = x86_stack_pop(&s, size);
+    log_far(x, "far return to", sel, ip);
     if (!x86_protected(x) || x86_vm86(x)) {
         if (ip > x->seg[CS].limit)
             x86_raise_gp(x, 0);
@@ -842,6 +854,7 @@ void x86_iret(X86Cpu *x, unsigned size, uint64_t next_ip)
     X86Stack s = x86_stack(x);
     uint64_t ip = x86_stack_pop(&s, size);
     uint16_t sel = x86_stack_pop(&s, size);
+    log_far(x, "iret to", sel, ip);
     uint32_t flags = x86_stack_pop(&s, size);
     unsigned cpl = x86_cpl(x);
     if (flags & FLAG_VM && cpl == 0 && size == 4 && !x86_long(x)) {

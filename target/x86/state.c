@@ -432,7 +432,15 @@ static void dump_seg(GString *out, const char *name, const X86Seg *s, bool wide)
                            s->base, s->limit, s->attr);
 }
 
-static void dump(Cpu *cpu, GString *out)
+static void dump_floats(X86Cpu *x, GString *out)
+{
+    g_string_append_printf(out, "FCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n", x->fcw,
+                           x->fsw | x->ftop << 11, x->ftop, (uint8_t)~x->fempty, x->mxcsr);
+    for (unsigned n = 0; n < 8; n++)
+        g_string_append_printf(out, "FPR%u=%016" PRIx64 " %04x%c", n, x->st[n].frac, x->st[n].se, n & 1 ? '\n' : ' ');
+}
+
+static void dump(Cpu *cpu, unsigned parts, GString *out)
 {
     X86Cpu *x = x86_of(cpu);
     static const char names[16][4] = {"RAX", "RBX", "RCX", "RDX", "RSI", "RDI", "RBP", "RSP",
@@ -467,11 +475,10 @@ static void dump(Cpu *cpu, GString *out)
         if (n != 4 && n != 5)
             g_string_append_printf(out, "DR%u=%0*" PRIx64 "%c", n, wide ? 16 : 8, x->dr[n], n == 3 || n == 7 ? '\n' : ' ');
     }
-    g_string_append_printf(out, "EFER=%016" PRIx64 "\nFCW=%04x FSW=%04x [ST=%u] FTW=%02x MXCSR=%08x\n",
-                           x->efer, x->fcw, x->fsw | x->ftop << 11, x->ftop, (uint8_t)~x->fempty, x->mxcsr);
-    for (unsigned n = 0; n < 8; n++)
-        g_string_append_printf(out, "FPR%u=%016" PRIx64 " %04x%c", n, x->st[n].frac, x->st[n].se, n & 1 ? '\n' : ' ');
-    for (unsigned n = 0; n < (wide ? 16 : 8); n++)
+    g_string_append_printf(out, "EFER=%016" PRIx64 "\n", x->efer);
+    if (parts & CPU_DUMP_FLOATS)
+        dump_floats(x, out);
+    for (unsigned n = 0; n < (wide ? 16 : 8) && parts & CPU_DUMP_VECTORS; n++)
         g_string_append_printf(out, "XMM%02u=%016" PRIx64 "%016" PRIx64 "%c", n, x->xmm[n].d[1],
                                x->xmm[n].d[0], n & 1 ? '\n' : ' ');
 }

@@ -105,7 +105,7 @@ static void run(X86Test *t)
 {
     if (!x86_test_run(t, 1000)) {
         g_autoptr(GString) s = g_string_new(NULL);
-        t->x->cpu.isa->dump(&t->x->cpu, s);
+        t->x->cpu.isa->dump(&t->x->cpu, CPU_DUMP_ALL, s);
         g_error("did not halt\n%s", s->str);
     }
 }
