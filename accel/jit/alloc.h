@@ -62,6 +62,15 @@ typedef struct Liveness {
     unsigned n_exits, n_mem;
 } Liveness;
 
+/* Whether node k is a brcond that skips just a goto_pc behind it: a way out at the side, which leaves
+ * values and registers of those who stay as they are. Ends at node k + 2. */
+static inline bool jit_is_side_exit(const IrUnit *u, const Liveness *l, unsigned k)
+{
+    const IrNode *n = &u->nodes[k];
+    return k + 2 < u->n_nodes && n->op == IR_OP_brcond && n[1].op == IR_OP_goto_pc && n[2].op == IR_OP_bind &&
+           n[2].imm == n->imm && l->preds[n->imm] == 1;
+}
+
 /* `is_call` tells which nodes call C on the hot path. */
 void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u, const IrNode *n));
 

@@ -25,6 +25,7 @@ typedef struct JitExit {
     JitUnit *from, *to;
     struct JitExit *next;       /* in to->incoming */
     uint32_t at, stub;          /* code offsets: the displacement, the stub */
+    bool at_cold;               /* while emitted: `at` is in cold code */
     int32_t target;             /* pc, relative to the page base */
     uint32_t bridge, jump;      /* code offsets: room for it, 0: within the page; its displacement */
     const uint8_t *bridged;     /* host address of the page that the bridge expects, or NULL: not made */

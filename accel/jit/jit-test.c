@@ -439,6 +439,12 @@ static void gen_branch(Gen *g, unsigned depth, uint64_t *pc)
 {
     IrType t = rnd(g, 2) ? IR_I64 : IR_I32;
     unsigned label = ir_label(g->u);
+    if (rnd(g, 3) == 0) {       /* a way out at the side: what is near stays so */
+        ir_brcond(g->u, (IrCond)rnd(g, 12), pick(g, t), pick(g, t), label);
+        ir_goto_pc(g->u, CODE_VA + rnd(g, 8192));
+        ir_bind(g->u, label);
+        return;
+    }
     bool twice = rnd(g, 3) == 0, leave = rnd(g, 3) == 0;
     unsigned keep = g->n;
     ir_brcond(g->u, (IrCond)rnd(g, 12), pick(g, t), pick(g, t), label);

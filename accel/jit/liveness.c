@@ -83,6 +83,15 @@ static void share(Liveness *l, uint8_t *open, unsigned *turn, const IrNode *n, u
     l->share[i] = open[k] = ++l->n_shares;
 }
 
+/* Those behind a brcond may go on with what was found before it; those at a label come from anywhere. */
+static bool ends_shares(const IrUnit *u, const Liveness *l, unsigned i)
+{
+    const IrNode *n = &u->nodes[i];
+    if (n->op == IR_OP_bind)
+        return i < 3 || !jit_is_side_exit(u, l, i - 2);
+    return ir_op_info[n->op].flags & IR_EXIT && !(i >= 2 && jit_is_side_exit(u, l, i - 1));
+}
+
 void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u, const IrNode *n))
 {
     unsigned n_calls = 0, turn = 0;
@@ -91,6 +100,8 @@ void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u,
     for (unsigned i = 0; i < u->n_nodes; i++)
         l->v[i] = (Val){.reg = -1};
     l->n_exits = l->n_mem = 0;
+    if (u->n_labels)
+        count_labels(u, l);
     for (unsigned i = u->n_nodes - 1; i > 0; i--) {
         const IrNode *n = &u->nodes[i];
         const IrOpInfo *info = &ir_op_info[n->op];
@@ -108,7 +119,7 @@ void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u,
             l->calls[n_calls++] = i;
         if (n->op == IR_OP_load || n->op == IR_OP_store)
             share(l, open, &turn, n, i);
-        else if (call || info->flags & IR_EXIT || n->op == IR_OP_bind || n->op == IR_OP_br || n->op == IR_OP_brcond)
+        else if (call || ends_shares(u, l, i))
             memset(open, 0, sizeof open);
         if (!info->args)
             continue;
@@ -137,6 +148,4 @@ void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u,
     }
     l->calls[n_calls] = 0xffff;
     l->n_calls = n_calls;
-    if (u->n_labels)
-        count_labels(u, l);
 }

@@ -57,6 +57,10 @@ static void snap_take(Emit *e, unsigned label)
     s->spilled = s->zx = 0;
     for (uint32_t m = (GPRS | VECS) & ~e->free; m; m &= m - 1) {
         int r = __builtin_ctz(m);
+        if (e->facts & BIT(r)) {
+            s->in[r] = 0;
+            continue;
+        }
         if (e->v[e->in[r]].flags & V_SPILLED)
             s->spilled |= BIT(r);
         if (e->v[e->in[r]].flags & V_ZX)
@@ -220,8 +224,21 @@ void emit_bind(Emit *e, const IrNode *n)
 
 /* ---- exits ---- */
 
-/* Cold code that leaves for the constant pc `off`, linked later. Its displacement, in hot code at
- * `at`, leads there at first. */
+static bool is_cold(const Emit *e, const uint8_t *at)
+{
+    return at >= e->cold && at < e->cold + COLD_SIZE;
+}
+
+static void lead_to(Emit *e, uint8_t *at, const uint8_t *cold)
+{
+    if (is_cold(e, at))
+        asm_fix32(at, cold);
+    else
+        to_cold(e, at, cold);
+}
+
+/* Cold code that leaves for the constant pc `off`, linked later. The displacement at `at` leads there
+ * at first. */
 static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
 {
     Jit *j = e->jit;
@@ -230,7 +247,8 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
     if ((in_page || (fits32(off) && !e->once)) && e->n_exits < JIT_MAX_EXITS) {
         JitExit *x = &e->exits[e->n_exits];
         x->bridge = 0;
-        x->at = at - j->cache.rw;
+        x->at_cold = is_cold(e, at);
+        x->at = at - (x->at_cold ? e->cold : j->cache.rw);
         x->stub = stub - e->cold;
         x->target = off;
         a8(&e->c, 0xb8 | RCX);
@@ -250,7 +268,7 @@ static uint8_t *exit_stub(Emit *e, int64_t off, uint8_t *at)
         }
         from_cold(e, 0xe9, e->probe);
     }
-    to_cold(e, at, stub);
+    lead_to(e, at, stub);
     return stub;
 }
 
@@ -306,17 +324,22 @@ bool jit_patch_bridge(Jit *j, JitExit *x, const JitUnit *to)
 }
 
 /* Padding so that a displacement `skip` bytes ahead is aligned and can be patched atomically. */
-void align_patch(Emit *e, unsigned skip)
+static void align_patch_in(Asm *a, const uint8_t *from, unsigned skip)
 {
-    unsigned off = (hot_offset(e) + skip) & 3;
+    unsigned off = (a->p - from + skip) & 3;
     if (off)
-        op_nops(&e->a, 4 - off);
+        op_nops(a, 4 - off);
 }
 
-static void icount_refund(Emit *e)
+void align_patch(Emit *e, unsigned skip)
+{
+    align_patch_in(&e->a, e->jit->cache.rw, skip);
+}
+
+static void icount_refund(Emit *e, Asm *a)
 {
     if (e->u->icount && e->insns < e->u->n_insns)
-        op_mi(&e->a, G_ADD, O_W, RBP, CPU_DISP(e, icount_budget), e->u->n_insns - e->insns);
+        op_mi(a, G_ADD, O_W, RBP, CPU_DISP(e, icount_budget), e->u->n_insns - e->insns);
 }
 
 static bool backward(const Emit *e, int64_t off)
@@ -324,30 +347,38 @@ static bool backward(const Emit *e, int64_t off)
     return off <= e->pc_off;
 }
 
+static void test_req_in(Emit *e, Asm *a)
+{
+    op_mi(a, G_CMP, 0, RBP, CPU_DISP(e, req), 0);
+}
+
 void test_req(Emit *e)
 {
-    op_mi(&e->a, G_CMP, 0, RBP, CPU_DISP(e, req), 0);
+    test_req_in(e, &e->a);
+}
+
+/* Stores what is pending and leaves, in hot or in cold code. */
+static void leave_to(Emit *e, Asm *a, int64_t off)
+{
+    uint8_t *poll = NULL;
+    pend_store_all(e, a);
+    icount_refund(e, a);
+    if (backward(e, off)) {
+        test_req_in(e, a);
+        poll = op_jcc(a, CC_NE);
+    }
+    align_patch_in(a, a == &e->c ? e->cold : e->jit->cache.rw, 1);
+    uint8_t *stub = exit_stub(e, off, op_jmp(a));
+    if (poll)
+        lead_to(e, poll, stub);
 }
 
 void emit_goto_pc(Emit *e, int64_t off)
 {
-    if (loops_to(e, off)) {
+    if (loops_to(e, off))
         emit_loop(e);
-        e->reachable = false;
-        return;
-    }
-    pend_store_all(e, &e->a);
-    icount_refund(e);
-    uint8_t *poll = NULL;
-    if (backward(e, off)) {
-        test_req(e);
-        poll = op_jcc(&e->a, CC_NE);
-    }
-    align_patch(e, 1);
-    uint8_t *at = op_jmp(&e->a);
-    uint8_t *stub = exit_stub(e, off, at);
-    if (poll)
-        to_cold(e, poll, stub);
+    else
+        leave_to(e, &e->a, off);
     e->reachable = false;
 }
 
@@ -386,7 +417,7 @@ void emit_call_pc(Emit *e, const IrNode *n)
         return;
     }
     pend_store_all(e, &e->a);
-    icount_refund(e);
+    icount_refund(e, &e->a);
     push_return(e, n->imm);
     align_patch(e, 1);
     a8(&e->a, 0xe8);
@@ -398,7 +429,7 @@ void emit_call_pc(Emit *e, const IrNode *n)
 static void emit_poll_value(Emit *e, IrRef pc)
 {
     pend_store_all(e, &e->a);
-    icount_refund(e);
+    icount_refund(e, &e->a);
     value_into(e, &e->a, RAX, pc);
     uint8_t *cold = e->c.p;
     op_rr(&e->c, X_XOR, RCX, RCX);
@@ -458,7 +489,7 @@ void emit_ret(Emit *e, IrRef pc)
 void emit_resync(Emit *e, IrRef pc)
 {
     pend_store_all(e, &e->a);
-    icount_refund(e);
+    icount_refund(e, &e->a);
     value_into(e, &e->a, RAX, pc);
     if (e->once) {
         op_movi(&e->a, RCX, JIT_LEFT_RESYNC);
@@ -515,7 +546,7 @@ static void emit_brcond_exits(Emit *e, const IrNode *n, int64_t taken, int64_t o
         return;
     }
     pend_store_all(e, &e->a);
-    icount_refund(e);
+    icount_refund(e, &e->a);
     uint8_t *poll = NULL;
     if (backward(e, taken) || backward(e, other)) {
         test_req(e);
@@ -547,6 +578,13 @@ unsigned emit_brcond(Emit *e, IrRef i, const IrNode *n)
     if (leaf && next < e->u->n_nodes && e->u->nodes[next].op == IR_OP_goto_pc) {
         emit_brcond_exits(e, n, e->u->nodes[leaf].imm64, e->u->nodes[next].imm64);
         return next;
+    }
+    if (jit_is_side_exit(e->u, &e->live, i) && !loops_to(e, n[1].imm64)) {
+        Cmp c = branch_cmp(e, n);
+        emit_cmp(&e->a, &c);
+        cold_jcc(e, c.cc ^ 1, e->c.p);
+        leave_to(e, &e->c, n[1].imm64);
+        return i + 2;
     }
     label_prepare(e, n->imm);
     homes_settle(e, n->imm);

@@ -200,11 +200,12 @@ static void emit_nodes(Emit *e)
             continue;
         e->at = i;
         e->lock = 0;
-        if (e->facts && (is_call(u, n) || n->op == IR_OP_bind || n->op == IR_OP_br || n->op == IR_OP_brcond))
+        if (e->facts && (is_call(u, n) || n->op == IR_OP_bind))
             facts_drop(e);
         if (n->op == IR_OP_brcond) {
             unsigned next = emit_brcond(e, i, n);
             if (next != i) {
+                release_args(e, n);
                 i = next;
                 continue;
             }
@@ -265,6 +266,7 @@ static JitUnit *make_unit(Emit *e, JitChunk *chunk, size_t cold, uint32_t dead, 
         *x = e->exits[k];
         x->from = unit;
         x->stub += cold_at;
+        x->at += x->at_cold ? cold_at : 0;
         x->bridge += x->bridge ? cold_at : 0;
         x->bridged = NULL;
         uint32_t id = (uint8_t *)x - j->cache.meta;
@@ -331,6 +333,8 @@ JitUnit *jit_emit(Jit *j, const IrUnit *u, unsigned flags)
     if (e->fail || e->reachable)
         return NULL;
     size_t cold = e->c.p - e->cold;
+    while ((e->a.p - e->start) & 3)
+        a8(&e->a, 0xcc);        /* displacements in cold code are patched too */
     if (e->a.p + cold > chunk->code_end)
         return NULL;
     memcpy(e->a.p, e->cold, cold);
