@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Floppy drives: the controller by its registers, and guests that boot from one."""
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,8 +12,47 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / 'lib'))
 from qtest import Qtest     # noqa: E402
+from machine import Qmp, linux, passed      # noqa: E402
 
 SECTOR, BUFFER = 512, 0x20000
+
+# An NBD server whose disk fails behind a limit until a file "good" is there.
+FAILING_NBD = '''
+import os, socket, struct, sys
+path, limit, size, image = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+s = socket.socket(socket.AF_UNIX)
+s.bind(path)
+s.listen(1)
+c, _ = s.accept()
+def get(n):
+    data = b""
+    while len(data) < n:
+        more = c.recv(n - len(data))
+        if not more:
+            sys.exit()
+        data += more
+    return data
+c.sendall(b"NBDMAGICIHAVEOPT" + struct.pack(">H", 3))
+get(4)
+while True:
+    _, option, n = struct.unpack(">QII", get(16))
+    get(n)
+    if option == 1:
+        break
+    c.sendall(struct.pack(">QIII", 0x3e889045565a9, option, 0x80000001, 0))     # not known here
+c.sendall(struct.pack(">QH", size, 1))
+with open(image, "r+b", 0) as f:
+    while True:
+        _, kind, handle, at, n = struct.unpack(">IIQQI", get(28))
+        data = get(n) if kind & 0xffff == 1 else b""
+        f.seek(at)
+        fails = kind & 0xffff in (0, 1) and at + n > limit and not os.path.exists(os.path.dirname(path) + "/good")
+        if data and not fails:
+            f.write(data)
+        c.sendall(struct.pack(">IIQ", 0x67446698, 5 if fails else 0, handle))
+        if kind & 0xffff == 0 and not fails:
+            c.sendall(f.read(n))
+'''
 
 
 class Fdc:
@@ -232,3 +272,78 @@ def test_boot(bootable, how):
     assert done.returncode == 3 and b'COPIED' in done.stdout, done
     after = bootable.read_bytes()
     assert after[70 * 36 * SECTOR:(70 * 36 + 9) * SECTOR] == content[63 * SECTOR:72 * SECTOR]
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.long
+def test_linux(tmp_path):
+    image(tmp_path, 'a', 2880)
+    image(tmp_path, 'b', 1440)
+    with linux('standard', 'floppy', '-drive', f'if=floppy,format=raw,file={tmp_path}/a', board='pc', qmp=True) as m:
+        m.line(r'\[.*\] FDC 0 is a S82078B', 60)
+        assert m.line(r'MYNA-SHA (\w+) (\d+)').groups() == (digest(tmp_path / 'a'), '2880')
+        m.line('MYNA-CHANGE', 60)
+        assert (tmp_path / 'a').read_bytes()[1080:1082] == b'\x53\xef'          # an ext2's
+        m.qmp('blockdev-change-medium', device='floppy0', filename=str(tmp_path / 'b'), format='raw')
+        assert m.line(r'MYNA-SHA (\w+) (\d+)', 60).groups() == (digest(tmp_path / 'b'), '1440')
+        passed(m, 'floppy')
+
+
+def test_media(tmp_path):
+    """The change line, and a machine without a medium."""
+    image(tmp_path, 'a', 2880)
+    content = image(tmp_path, 'b', 2880)
+    with Qtest(['-M', 'pc', '-device', 'floppy,id=f,drive-type=144', '-qmp', f'unix:{tmp_path}/qmp,server=on,wait=off']) as q:
+        qmp = Qmp(tmp_path / 'qmp')
+        fdc = Fdc(q)
+        fdc.reset()
+        assert fdc.read(0, 0, 1)[0][:2] == [0x40, 1]
+        fdc.seek(3)
+        assert q.inb(0x3f7) & 0x80
+        for name in 'ab':
+            qmp('blockdev-change-medium', id='f', filename=str(tmp_path / name), format='raw')
+            assert q.inb(0x3f7) & 0x80
+            fdc.seek(1)
+            assert not q.inb(0x3f7) & 0x80
+            fdc.out(7, 0)
+            assert fdc.do(8) == [0x20, 0]
+        assert fdc.read(0, 0, 1)[1] == content[:SECTOR]
+        qmp('eject', id='f')
+        assert q.inb(0x3f7) & 0x80 and fdc.read(0, 0, 1)[0][:2] == [0x40, 1]
+        qmp.close()
+
+
+def test_error_stops(tmp_path):
+    """werror=stop: the machine stands, and a sector that could not be written is written when it goes on."""
+    small = tmp_path / 'small'
+    image(tmp_path, 'small', 2880)
+    limit = 100 * SECTOR
+    nbd = subprocess.Popen([sys.executable, '-c', FAILING_NBD, tmp_path / 'nbd', str(limit), str(2880 * SECTOR), small])
+    try:
+        while not (tmp_path / 'nbd').exists():
+            time.sleep(0.01)
+        with Qtest(['-M', 'pc', '-drive', f'if=floppy,format=raw,werror=stop,rerror=report,file=nbd:unix:{tmp_path}/nbd',
+                    '-qmp', f'unix:{tmp_path}/qmp,server=on,wait=off']) as q:
+            qmp = Qmp(tmp_path / 'qmp')
+            fdc = Fdc(q)
+            fdc.reset()
+            fdc.seek(5)
+            assert fdc.read(5, 0, 1)[0][:3] == [0x40, 0x20, 0x20]
+            q.write(BUFFER, bytes(SECTOR))
+            fdc.dma(False, SECTOR)
+            fdc.out(0xc5, 0, 5, 0, 1, 2, 18, 0x1b, 0xff)
+            assert qmp.event('BLOCK_IO_ERROR')['data']['action'] == 'report'    # of the read
+            assert qmp.event('BLOCK_IO_ERROR')['data']['action'] == 'stop'
+            qmp.event('STOP')
+            assert q.inb(0x3f4) == 0x10
+            (tmp_path / 'good').touch()
+            qmp('cont')
+            assert fdc.result()[:3] == [0, 0, 0]
+            assert small.read_bytes()[180 * SECTOR:181 * SECTOR] == bytes(SECTOR)
+            qmp.close()
+    finally:
+        nbd.kill()
+        nbd.wait()
