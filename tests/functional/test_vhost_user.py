@@ -161,6 +161,44 @@ def test_network_back_end_comes_back(tmp_path, board, device):
         daemon.wait()
 
 
+QUEUES = '''load virtio_pci virtio_mmio virtio_net
+wait_for /sys/class/net/eth0
+ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
+for round in 1 2; do
+    for cpu in 0 1 2 3; do
+        taskset $((1 << cpu)) ping -c 2 -i 0.1 -W 2 10.0.2.2 >/dev/null || failed vhostqueues "no answer to CPU $cpu"
+    done
+    [ $round = 1 ] && echo MYNA-ROUND && sleep 1
+done
+echo "MYNA-QUEUES $(ls -d /sys/class/net/eth0/queues/tx-* | wc -l) $(grep -c 'virtio.*input' /proc/interrupts)"
+passed vhostqueues
+'''
+
+
+@pytest.mark.parametrize('pairs', [4, pytest.param(2, marks=pytest.mark.long)])
+def test_network_pairs(tmp_path, pairs):
+    """Each CPU's packets go by a pair of queues of its own, also when the machine has stood."""
+    sock, log = tmp_path / 's', tmp_path / 'log'
+    daemon = start(sock, sys.executable, SOURCE / 'tests' / 'lib' / 'vhost_net.py', sock, pairs, log)
+    try:
+        with Machine('x86_64', '-M', 'q35', '-smp', '4', *shared(256),
+                     *image(tmp_path, 'vhostqueues', QUEUES, 'virtio_mmio,virtio_pci,virtio_net'),
+                     '-chardev', f'socket,id=c,path={sock}', '-netdev', f'vhost-user,id=n,chardev=c,queues={pairs}',
+                     '-device', f'virtio-net-pci,netdev=n,mq=on,vectors={2 * pairs + 2}', qmp=True) as m:
+            m.line('MYNA-ROUND', 60)
+            m.qmp('stop')
+            seen = log.read_text().split()
+            m.qmp('cont')
+            assert m.line(r'MYNA-QUEUES (\d+) (\d+)', 60).groups() == (str(pairs), str(pairs))
+            passed(m, 'vhostqueues')
+        later = log.read_text().split()[len(seen):]
+        # With fewer pairs than CPUs Linux begins with as many as there are pairs and shares them.
+        assert set(seen) == set(later) == {str(i) for i in range(pairs)}, (seen, later)
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
 def test_network_refusals(tmp_path):
     sock = tmp_path / 's'
     daemon = start(sock, sys.executable, SOURCE / 'tests' / 'lib' / 'vhost_net.py', sock)

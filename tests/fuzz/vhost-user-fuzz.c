@@ -8,6 +8,7 @@
 #include "core/testing.h"
 #include "hw/virtio-mmio.h"
 #include "hw/virtio/vhost.h"
+#include "net/net.h"
 #include "tests/fuzz/fuzz.h"
 
 enum { MAX_ANSWERS = 24 };
@@ -35,10 +36,40 @@ static void answers(int fd, FuzzInput *in)
     shutdown(fd, SHUT_WR);
 }
 
+/* A driver that accepts what is offered, with rings of eight in RAM, and lets the device run. */
+static void use(TestDevice *t, Device *d)
+{
+    enum { STATUS = 0x70, DRIVER_OK = 15, RINGS = 8, RING_BYTES = 0x1000 };
+    static const uint32_t setup[][2] = {{STATUS, 3}, {0x14, 0}, {0x24, 0}, {0x14, 1}, {0x24, 1}, {STATUS, 11}};
+    for (unsigned i = 0; i < G_N_ELEMENTS(setup); i++)
+        test_write_at(t, setup[i][0], 4, setup[i][1]);
+    for (unsigned q = 0; q < RINGS; q++) {
+        uint32_t at = 0x10000 + q * RING_BYTES;
+        const uint32_t ring[][2] = {{0x30, q}, {0x38, 8}, {0x80, at}, {0x84, 0}, {0x90, at + 0x400}, {0x94, 0},
+                                    {0xa0, at + 0x800}, {0xa4, 0}, {0x44, 1}};
+        for (unsigned i = 0; i < G_N_ELEMENTS(ring); i++)
+            test_write_at(t, ring[i][0], 4, ring[i][1]);
+    }
+    test_write_at(t, STATUS, 4, DRIVER_OK);
+    for (unsigned q = 0; q < RINGS; q++)
+        test_write_at(t, 0x50, 4, q);
+}
+
+/* Properties that a type needs besides its back end. */
+static bool configure(Device *d, const char *type, FuzzInput *in, GError **error)
+{
+    if (strcmp(type, "virtio-net-device"))
+        return object_set_string(&d->object, "chardev", "c", error) &&
+               (strcmp(type, "vhost-user-fs-device") || object_set_string(&d->object, "tag", "t", error));
+    g_autofree char *option = g_strdup_printf("vhost-user,id=n,chardev=c,queues=%u", 1 + (unsigned)fuzz_int(in, 1) % 4);
+    return netdev_add_option(d->object.vm, option, error) && object_set_string(&d->object, "netdev", "n", error) &&
+           object_set_string(&d->object, "mq", "on", error);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const char *const types[] = {"vhost-user-blk-device", "vhost-user-fs-device", "vhost-user-scsi-device",
-                                        "vhost-user-vsock-device"};
+                                        "vhost-user-vsock-device", "virtio-net-device"};
     FuzzInput in = {data, size};
     g_autoptr(GError) error = NULL;
     const char *type = types[fuzz_int(&in, 1) % G_N_ELEMENTS(types)];
@@ -53,10 +84,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     t->dev = bus->owner;
     if (chardev_from_option(t->vm, option, &error)) {
         Device *d = device_new(t->vm, type, &error);
-        if (!d || !object_set_string(&d->object, "chardev", "c", &error) ||
-            (!strcmp(type, types[1]) && !object_set_string(&d->object, "tag", "t", &error)) ||
-            !device_realize(d, bus, &error))
-            g_clear_error(&error);
+        if (d && !configure(d, type, &in, &error))
+            object_unref(&d->object);
+        else if (d && device_realize(d, bus, &error))
+            use(t, d);
+        g_clear_error(&error);
         for (unsigned i = 0; i < 20 && loop_step(t->loop, false); i++) {
         }
     }

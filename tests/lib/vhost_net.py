@@ -2,7 +2,9 @@
 """A small vhost-user network back end: a station at 10.0.2.2 that answers ARP and pings.
 
 Spec: QEMU's docs/interop/vhost-user.rst; virtio 1.2, 2.7 and 5.1. Run by test_vhost_user.py:
-    vhost_net.py SOCKET
+    vhost_net.py SOCKET [PAIRS [LOG]]
+With several pairs of queues it answers on the pair that a frame came by, and writes to LOG the pairs by which
+echo requests came.
 """
 
 import array
@@ -15,7 +17,7 @@ import sys
 
 GET_FEATURES, SET_MEM_TABLE, VRING_NUM, VRING_ADDR, VRING_BASE, GET_BASE, KICK, CALL = 1, 5, 8, 9, 10, 11, 12, 13
 GET_PROTOCOL, QUEUE_NUM, ENABLE = 15, 17, 18
-VERSION_1, PROTOCOL, MRG_RXBUF = 1 << 32, 1 << 30, 1 << 15
+VERSION_1, PROTOCOL, MRG_RXBUF, NET_MQ = 1 << 32, 1 << 30, 1 << 15, 1 << 22
 MQ, REPLY_ACK = 1, 8
 HEADER = 12
 MAC = bytes.fromhex('525400aabbcc')
@@ -31,8 +33,9 @@ class Ring:
 
 
 class Station:
-    def __init__(self, line):
-        self.line, self.rings, self.regions = line, [Ring(), Ring()], []
+    def __init__(self, line, pairs=1, log=None):
+        self.line, self.regions, self.log = line, [], log
+        self.rings = [Ring() for _ in range(2 * pairs)]
 
     # --- memory ---------------------------------------------------------------------------
 
@@ -76,17 +79,20 @@ class Station:
         struct.pack_into('<H', memory, at + 2, (index + 1) & 0xffff)
         os.write(ring.call, struct.pack('<Q', 1))
 
-    def receive(self):
-        while buffer := self.take(self.rings[1]):
+    def receive(self, rx, tx):
+        while buffer := self.take(tx):
             head, parts = buffer
             frame = b''.join(memory[at:at + length] for memory, at, length, _ in parts)[HEADER:]
-            self.give(self.rings[1], head, 0)
+            self.give(tx, head, 0)
             reply = answer(frame)
             if reply:
-                self.send(reply)
+                self.send(rx, reply)
+            if reply and self.log and frame[12:14] == b'\x08\0':
+                self.log.write(f'{self.rings.index(rx) // 2}\n')
+                self.log.flush()
 
-    def send(self, frame):
-        buffer = self.take(self.rings[0])
+    def send(self, rx, frame):
+        buffer = self.take(rx)
         if not buffer:
             return
         data = struct.pack('<BBHHHHH', 0, 0, 0, 0, 0, 0, 1) + frame
@@ -96,7 +102,7 @@ class Station:
             piece = data[done:done + length]
             memory[at:at + len(piece)] = piece
             done += len(piece)
-        self.give(self.rings[0], head, done)
+        self.give(rx, head, done)
 
     # --- messages -------------------------------------------------------------------------
 
@@ -118,11 +124,11 @@ class Station:
 
     def handle(self, request, body, fds):
         if request == GET_FEATURES:
-            return struct.pack('<Q', VERSION_1 | PROTOCOL | MRG_RXBUF)
+            return struct.pack('<Q', VERSION_1 | PROTOCOL | MRG_RXBUF | NET_MQ)
         if request == GET_PROTOCOL:
             return struct.pack('<Q', MQ | REPLY_ACK)
         if request == QUEUE_NUM:
-            return struct.pack('<Q', 1)
+            return struct.pack('<Q', len(self.rings) // 2)
         if request == SET_MEM_TABLE:
             self.map(body, fds)
         elif request in (KICK, CALL):
@@ -154,8 +160,9 @@ class Station:
             for fd in ready:
                 if fd is not self.line and fd in [r.kick for r in self.rings]:
                     os.read(fd, 8)
-            if self.rings[1].kick >= 0 and self.rings[1].enabled and self.rings[0].enabled:
-                self.receive()
+            for rx, tx in zip(self.rings[::2], self.rings[1::2]):
+                if tx.kick >= 0 and tx.enabled and rx.enabled:
+                    self.receive(rx, tx)
 
 
 def answer(frame):
@@ -174,13 +181,15 @@ def answer(frame):
 
 
 def main():
+    pairs = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    log = open(sys.argv[3], 'w', encoding='ascii') if len(sys.argv) > 3 else None
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(sys.argv[1])
         server.listen()
         while True:
             line, _ = server.accept()
             with line:
-                Station(line).run()
+                Station(line, pairs, log).run()
 
 
 if __name__ == '__main__':
