@@ -139,6 +139,7 @@ static bool realize(Device *d, GError **error)
     if (!cpu->isa) {
         return error_set(error, "%s: CPUs are made by the machine (-smp, -cpu)", d->object.type->name);
     }
+    cpu->hold = d->user;                /* until it has been reset and plugged() wired */
     bool ran = hold_others(cpu), ok = start_up(cpu, error);
     if (ran) {
         cpus_resume(cpu->vm);
@@ -153,6 +154,7 @@ static void plugged(Device *d)
     if (d->user) {
         bool ran = hold_others(cpu);
         cpu->vm->machine->type_->cpu_plugged(cpu->vm->machine, cpu);
+        cpu->hold = false;
         if (ran) {
             cpus_resume(cpu->vm);
         }

@@ -10,6 +10,7 @@ enum {
     SELECTOR = 0, DATA2 = 0, FLAGS = 4, COMMAND = 5, DATA = 8,
     ENABLED = 1, INSERTING = 2, REMOVING = 4, EJECT = 8, TO_FIRMWARE = 16,
     NEXT_EVENT = 0, OST_EVENT, OST_STATUS, ARCH_ID,
+    LATE_NS = 100000000,
 };
 
 typedef struct CpuHotplug {
@@ -19,7 +20,8 @@ typedef struct CpuHotplug {
     uint8_t command;
     uint8_t pending[ACPI_CPU_MAX];      /* INSERTING, REMOVING, TO_FIRMWARE */
     uint32_t ost_event[ACPI_CPU_MAX];
-    bool ejected[ACPI_CPU_MAX];         /* it is gone for the guest, and soon for us */
+    bool ejected[ACPI_CPU_MAX];         /* it is gone for the guest, and for us when the guest has seen that */
+    Timer late;                         /* or has not looked for a while */
 } CpuHotplug;
 
 static bool in_range(const CpuHotplug *s) { return s->selector < s->slots.n; }
@@ -40,9 +42,33 @@ static uint32_t read_data(const CpuHotplug *s)
     return s->command == NEXT_EVENT ? s->selector : s->command == ARCH_ID ? s->slots.arch_ids[s->selector] : 0;
 }
 
+/* (Another one in its place would look like an ejection that has failed.) */
+static void eject(Device *d, void *n)
+{
+    CpuHotplug *s = (CpuHotplug *)d;
+    bool *ejected = &s->ejected[GPOINTER_TO_UINT(n)];
+    if (__atomic_load_n(ejected, __ATOMIC_SEQ_CST) && s->slots.eject)
+        s->slots.eject(s->slots.opaque, GPOINTER_TO_UINT(n));
+    __atomic_store_n(ejected, false, __ATOMIC_SEQ_CST);
+}
+
+static void seen(CpuHotplug *s, unsigned n)
+{
+    if (s->ejected[n])
+        device_post(&s->dev, eject, GUINT_TO_POINTER(n), NULL);
+}
+
+static void late(Device *d)
+{
+    for (unsigned n = 0; n < ACPI_CPU_MAX; n++)
+        seen((CpuHotplug *)d, n);
+}
+
 static uint64_t read_block(Device *d, uint64_t at, unsigned size)
 {
     CpuHotplug *s = (CpuHotplug *)d;
+    if (at == FLAGS && in_range(s))
+        seen(s, s->selector);
     if (at == FLAGS && in_range(s))
         return s->pending[s->selector] | (selected(s) && !s->ejected[s->selector] ? ENABLED : 0);
     return at == DATA && in_range(s) ? read_data(s) : 0;    /* by a 0 firmware finds the end */
@@ -62,15 +88,6 @@ static void find_event(CpuHotplug *s)
     }
 }
 
-static void eject(Device *d, void *n)
-{
-    CpuHotplug *s = (CpuHotplug *)d;
-    s->slots.eject(s->slots.opaque, GPOINTER_TO_UINT(n));
-    device_lock(d);
-    s->ejected[GPOINTER_TO_UINT(n)] = false;
-    device_unlock(d);
-}
-
 static void write_flags(CpuHotplug *s, uint8_t v)
 {
     if (!in_range(s))
@@ -79,7 +96,7 @@ static void write_flags(CpuHotplug *s, uint8_t v)
     if (v & EJECT && selected(s) && s->slots.eject) {
         s->pending[s->selector] &= ~TO_FIRMWARE;
         s->ejected[s->selector] = true;
-        device_post(&s->dev, eject, GUINT_TO_POINTER(s->selector), NULL);
+        timer_arm(&s->late, clock_ns(s->dev.object.vm, CLOCK_K_VIRTUAL) + LATE_NS);
     } else if (v & TO_FIRMWARE && selected(s)) {
         s->pending[s->selector] ^= TO_FIRMWARE;
     }
@@ -126,7 +143,8 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
 
 static const Field fields[] = {
     HOST(CpuHotplug, slots), SAVED(CpuHotplug, selector), SAVED(CpuHotplug, command),
-    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event), HOST(CpuHotplug, ejected),
+    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event), SAVED(CpuHotplug, ejected, .keep = true),
+    TIMER(CpuHotplug, late, late),
 };
 static void restored(Device *d)
 {

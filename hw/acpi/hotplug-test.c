@@ -83,6 +83,9 @@ static void test_memory(void)
     set(&r, 0x14, 1, 4);
     set(&r, 0x14, 1, 8);
     loop_run_posts(r.t->loop);
+    g_assert_cmpuint(r.ejected, ==, 0); /* it goes when the guest has seen that it is gone */
+    g_assert_cmphex(get(&r, 0x14, 1), ==, 0);
+    loop_run_posts(r.t->loop);
     g_assert_cmpuint(r.ejected, ==, 1);
     g_assert_cmpuint(r.which, ==, 1);
     acpi_memory_gone(r.block, 1);

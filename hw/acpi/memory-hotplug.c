@@ -8,7 +8,7 @@
 
 enum {
     ADDRESS = 0, SIZE = 8, PROXIMITY = 0x10, FLAGS = 0x14, SELECTOR = 0, OST_EVENT = 4, OST_STATUS = 8,
-    ENABLED = 1, INSERTING = 2, REMOVING = 4, EJECT = 8,
+    ENABLED = 1, INSERTING = 2, REMOVING = 4, EJECT = 8, LATE_NS = 100000000,
 };
 
 typedef struct MemoryHotplugBlock {
@@ -18,9 +18,32 @@ typedef struct MemoryHotplugBlock {
     uint8_t flags[ACPI_MEMORY_SLOTS];           /* ENABLED, INSERTING, REMOVING */
     uint64_t addr[ACPI_MEMORY_SLOTS], size[ACPI_MEMORY_SLOTS];
     uint32_t node[ACPI_MEMORY_SLOTS], ost_event[ACPI_MEMORY_SLOTS];
+    bool ejected[ACPI_MEMORY_SLOTS];            /* as with CPUs: it goes when the guest has seen that it is gone */
+    Timer late;
 } MemoryHotplugBlock;
 
 static bool in_range(const MemoryHotplugBlock *s) { return s->selector < MIN(s->slots.n, ACPI_MEMORY_SLOTS); }
+
+/* ---- work on the control thread ---- */
+
+static void eject(Device *d, void *slot)
+{
+    MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    if (__atomic_exchange_n(&s->ejected[GPOINTER_TO_UINT(slot)], false, __ATOMIC_SEQ_CST) && s->slots.eject)
+        s->slots.eject(s->slots.opaque, GPOINTER_TO_UINT(slot));
+}
+
+static void seen(MemoryHotplugBlock *s, unsigned slot)
+{
+    if (s->ejected[slot])
+        device_post(&s->dev, eject, GUINT_TO_POINTER(slot), NULL);
+}
+
+static void late(Device *d)
+{
+    for (unsigned n = 0; n < ACPI_MEMORY_SLOTS; n++)
+        seen((MemoryHotplugBlock *)d, n);
+}
 
 static uint64_t read_block(Device *d, uint64_t at, unsigned size)
 {
@@ -38,18 +61,10 @@ static uint64_t read_block(Device *d, uint64_t at, unsigned size)
     case PROXIMITY:
         return s->node[n];
     case FLAGS:
+        seen(s, n);
         return s->flags[n];
     }
     return 0;
-}
-
-/* ---- work on the control thread ---- */
-
-static void eject(Device *d, void *slot)
-{
-    const AcpiMemorySlots *s = &((MemoryHotplugBlock *)d)->slots;
-    if (s->eject)
-        s->eject(s->opaque, GPOINTER_TO_UINT(slot));
 }
 
 typedef struct Report {
@@ -87,7 +102,8 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
         s->flags[n] &= ~(v & (INSERTING | REMOVING));
         if (v & EJECT && s->flags[n] & ENABLED) {
             s->flags[n] &= ~ENABLED;            /* as the guest, which asks at once, is to see */
-            device_post(d, eject, GUINT_TO_POINTER(n), NULL);
+            s->ejected[n] = true;
+            timer_arm(&s->late, clock_ns(d->object.vm, CLOCK_K_VIRTUAL) + LATE_NS);
         }
     }
 }
@@ -96,7 +112,8 @@ static const Field fields[] = {
     HOST(MemoryHotplugBlock, slots), SAVED(MemoryHotplugBlock, selector),
     SAVED(MemoryHotplugBlock, flags, .keep = true), SAVED(MemoryHotplugBlock, addr, .keep = true),
     SAVED(MemoryHotplugBlock, size, .keep = true), SAVED(MemoryHotplugBlock, node, .keep = true),
-    SAVED(MemoryHotplugBlock, ost_event),
+    SAVED(MemoryHotplugBlock, ost_event), SAVED(MemoryHotplugBlock, ejected, .keep = true),
+    TIMER(MemoryHotplugBlock, late, late),
 };
 
 /* What is in the slots is found at the start. */

@@ -65,7 +65,7 @@ struct Cpu {
     CpuRunState state;
     bool halted;                /* waits for an interrupt; guarded by the wait lock */
     bool stop, unplug;
-    bool hold;                  /* the debugger lets only others run; control thread */
+    bool hold;                  /* only others run: the debugger says so, or it is not yet plugged; control thread */
     int tid;
     struct CpuWork *work;       /* posted calls */
     pthread_mutex_t work_lock;

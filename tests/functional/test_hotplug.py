@@ -45,7 +45,7 @@ def shell_on(board, *args, **kw):
 
 
 def no_acpi_errors(m):
-    assert not re.search(r'ACPI (BIOS )?Error|ACPI Warning|AE_|BUG:|WARNING:|Call Trace', m.serial.text)
+    assert not re.search(r'ACPI (BIOS )?Error|ACPI Warning|AE_|Eject incomplete|BUG:|WARNING:|Call Trace', m.serial.text)
 
 
 # ---- CPUs ----
