@@ -177,6 +177,25 @@ static void add_parallel(Aml *isa, Device *d, unsigned n)
     aml_append(isa, port);
 }
 
+/* The port of panics, for the drivers of those who have no PCI. Spec: QEMU's docs/specs/pvpanic. */
+static void add_panic(Aml *isa, Device *d)
+{
+    uint16_t port = property(d, "ioport");
+    Aml *panic = aml_device("PEVT"), *r = aml_resources();
+    aml_append(panic, aml_name("_HID", aml_string("QEMU0001")));
+    aml_res_io(r, port, 1);
+    aml_append(panic, aml_name_resources("_CRS", r));
+    name_int(panic, "_STA", 15);
+    aml_append(panic, aml_region("PEOR", 1, port, 1));
+    aml_append(panic, aml_field("PEOR", 1, "PEPT", 8));
+    Aml *read = aml_method("RDPT", 0, false), *write = aml_method("WRPT", 1, false);
+    aml_append(read, aml_return(aml_path("PEPT")));
+    aml_append(panic, read);
+    aml_append(write, aml_store(aml_arg(0), aml_path("PEPT")));
+    aml_append(panic, write);
+    aml_append(isa, panic);
+}
+
 static void add_isa_devices(Aml *isa, const Pc *s)
 {
     aml_append(isa, isa_device("RTC", "PNP0B00", 0x70, 8, 8));
@@ -187,6 +206,8 @@ static void add_isa_devices(Aml *isa, const Pc *s)
         Device *d = g_ptr_array_index(s->isa->devices, i);
         if (object_is_a(&d->object, "isa-parallel"))
             add_parallel(isa, d, ++lpt);
+        if (object_is_a(&d->object, "pvpanic"))
+            add_panic(isa, d);
         if (!object_is_a(&d->object, "isa-serial"))
             continue;
         g_autofree char *name = g_strdup_printf("COM%u", ++com);

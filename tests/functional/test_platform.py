@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The small chips of q35 and pc in use by Linux."""
 
+import struct
+
 import pytest
 
 from machine import GUESTS, Machine, guest_file, make_initramfs, passed
@@ -41,3 +43,23 @@ def test_linux(tmp_path, initramfs, board):
         assert m.status() == 0
         assert 'EEPROM 0x60' not in m.serial.text           # nobody is there
     assert paper.read_text() == 'hello, printer\n'
+
+
+def test_crash_notes(tmp_path):
+    """The guest says where its crash notes are; pvpanic tells that they are wanted, and they are there."""
+    initrd = make_initramfs(tmp_path / 'image', 'cloud', '--modules', 'qemu_fw_cfg,pvpanic,pvpanic-mmio')
+    with Machine('x86_64', '-M', 'q35', '-m', 256, '-kernel', guest_file('cloud-amd64/vmlinuz'), '-initrd', initrd,
+                 '-append', 'console=ttyS0 quiet myna.test=crashnote', '-device', 'vmcoreinfo', '-device', 'pvpanic',
+                 '-action', 'panic=pause', qmp=True) as m:
+        assert m.qmp('query-status')['running']
+        note = bytes.fromhex(m.line(r'MYNA-NOTE ([0-9a-f]+)', timeout=60).group(1))
+        _, given, size, address = struct.unpack('<HHIQ', note)
+        assert given == 1 and 256 < size < 8192 and address < 256 << 20
+        release = m.line(r'MYNA-RELEASE (\S+)').group(1)
+        assert m.qmp.event('GUEST_PANICKED', timeout=30)['data']['action'] == 'pause'
+        assert m.qmp('query-status')['status'] == 'guest-panicked'
+        m.qmp('pmemsave', val=address, size=size, filename=str(tmp_path / 'note'))
+        name_size, size, _ = struct.unpack('<III', (tmp_path / 'note').read_bytes()[:12])
+        text = (tmp_path / 'note').read_bytes()[12:]
+        assert text[:name_size] == b'VMCOREINFO\0'
+        assert f'OSRELEASE={release}\n'.encode() in text
