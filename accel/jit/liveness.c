@@ -92,6 +92,14 @@ static bool ends_shares(const IrUnit *u, const Liveness *l, unsigned i)
     return ir_op_info[n->op].flags & IR_EXIT && !(i >= 2 && jit_is_side_exit(u, l, i - 1));
 }
 
+/* The right to store, which only those behind a branch need, may be missing. */
+static void close_stores(const Liveness *l, uint8_t *open)
+{
+    for (unsigned k = 0; k < OPEN; k++)
+        if (open[k] && l->shares[open[k] - 1].store)
+            open[k] = 0;
+}
+
 void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u, const IrNode *n))
 {
     unsigned n_calls = 0, turn = 0;
@@ -121,6 +129,8 @@ void jit_liveness(const IrUnit *u, Liveness *l, bool (*is_call)(const IrUnit *u,
             share(l, open, &turn, n, i);
         else if (call || ends_shares(u, l, i))
             memset(open, 0, sizeof open);
+        else if (n->op == IR_OP_brcond)
+            close_stores(l, open);
         if (!info->args)
             continue;
         if (info->args >= 4 && n->d)
