@@ -154,20 +154,18 @@ static void init(Object *o)
     Kvm *k = (Kvm *)o;
 
     k->sys = k->fd = -1;
-    k->parked = g_hash_table_new(NULL, NULL);
+    k->parked = g_hash_table_new_full(NULL, NULL, NULL, kvm_parked_free);
     pthread_mutex_init(&k->lock, NULL);
     pthread_mutex_init(&k->gather_lock, NULL);
 }
-
-static void close_parked(void *number, void *fd, void *unused) { close(GPOINTER_TO_INT(fd)); }
 
 static void finish(Object *o)
 {
     Kvm *k = (Kvm *)o;
 
-    g_hash_table_foreach(k->parked, close_parked, NULL);
     g_hash_table_destroy(k->parked);
     kvm_slots_finish(k);
+    kvm_messages_finish(k);
     kvm_arch_finish(k);
     if (k->engine) {
         object_unref(&k->engine->object);
@@ -276,6 +274,7 @@ static void info(Accel *a, GString *out)
                            !k->logging ? "off" : k->ring_size ? "ring" : "bitmap",
                            k->handed_over ? "handed over to the engine" : "running");
     pthread_mutex_unlock(&k->lock);
+    kvm_messages_info(k, out);
     for (unsigned i = 0; i < k->accel.vm->n_cpus; i++) {
         const KvmCpu *c = k->cpus[i];
         if (c) {
@@ -354,7 +353,9 @@ static const AccelType kvm_accel = {
     .size = sizeof(Kvm), FIELDS(fields), .init = init, .finish = finish,
     .accel = "kvm", .unavailable = unavailable, .start = start, .cpu_init = cpu_init,
     .cpu_finish = kvm_cpu_finish, .run = kvm_run, .kick = kvm_kick, .code_written = code_written,
-    .code_store = code_store, .debug_changed = debug_changed, .info = info, .irqchip = irqchip, .hand_over = hand_over, .current = current, .cpu_caps = caps, .msi = kvm_arch_msi, .route = kvm_arch_route,
+    .code_store = code_store, .debug_changed = debug_changed, .info = info, .irqchip = irqchip,
+    .hand_over = hand_over, .current = current, .cpu_caps = caps, .msi = kvm_msi,
+    .route = kvm_arch_route, .messages = kvm_messages,
     .dirty_log = dirty_log, .dirty_sync = dirty_sync,
 };
 OBJECT_TYPE(kvm_accel);

@@ -13,9 +13,11 @@
 #include <time.h>
 
 #include "core/accel.h"
+#include "core/msi.h"
 #include "core/vm.h"
 
 typedef struct Kvm Kvm;
+typedef struct KvmMessages KvmMessages;
 
 typedef struct KvmCounts {
     uint64_t runs, io, mmio, interrupts, failures, stepped, slices, slice_ns, moves;
@@ -39,8 +41,10 @@ typedef struct KvmCpu {
     void *arch;                 /* x86/ */
     struct kvm_dirty_gfn *ring;
     uint32_t ring_next;
+    GBytes *kept;               /* x86/: the CPUID leaves that the kernel was given first */
 } KvmCpu;
 
+enum { KVM_ARCH_ROUTES = 96 };
 enum { KVM_IRQCHIP_AUTO, KVM_IRQCHIP_ON, KVM_IRQCHIP_SPLIT, KVM_IRQCHIP_OFF };
 
 /* Whether the kernel runs modes that it can only emulate. */
@@ -66,7 +70,7 @@ struct Kvm {
     const AccelType *engine_type;
     Accel *engine;
     KvmCpu **cpus;              /* by index */
-    GHashTable *parked;         /* the kernel's number to a descriptor: of CPUs that have gone */
+    GHashTable *parked;         /* the kernel's number to what stays of a CPU that has gone */
     pthread_mutex_t lock;       /* slots, logs; innermost but for the RAM map's */
     GArray *slots;              /* KvmSlot */
     GArray *doorbells;
@@ -79,6 +83,7 @@ struct Kvm {
     size_t bitmap_bytes;
     void *spare_page;
     bool dirty_clients;
+    KvmMessages *messages;      /* NULL: no interrupt chips in the kernel */
     void *arch;
 };
 
@@ -107,9 +112,20 @@ void kvm_doorbells_finish(Kvm *k);
 /* Does the stores that were gathered. Any thread. */
 void kvm_gathered(Kvm *k);
 
+/* messages.c: with interrupt chips in the kernel; interrupts from `first` on are for messages. */
+void kvm_messages_start(Kvm *k, unsigned first);
+void kvm_messages_finish(Kvm *k);
+void kvm_messages_info(Kvm *k, GString *out);
+/* AccelType.msi and .messages. */
+void kvm_msi(Accel *a, uint64_t address, uint32_t data);
+const MsiTarget *kvm_messages(Accel *a);
+/* The architecture's routes have changed. Any thread. */
+bool kvm_write_routes(Kvm *k);
+
 /* vcpu.c */
 bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error);
 void kvm_cpu_finish(Accel *a, Cpu *cpu);
+void kvm_parked_free(void *parked);
 CpuStop kvm_run(Accel *a, Cpu *cpu);
 void kvm_kick(Accel *a, Cpu *cpu);
 /* Moves the registers to the kernel / back. False: told, the machine stops. */
@@ -130,7 +146,8 @@ bool kvm_arch_start(Kvm *k, GError **error);
 /* Interrupt chips are chosen: once, before the first CPU. */
 bool kvm_arch_settle(Kvm *k, GError **error);
 bool kvm_arch_make_chips(Kvm *k, GError **error);
-void kvm_arch_msi(Accel *a, uint64_t address, uint32_t data);
+/* Fills in the routes of the chips' pins, at most KVM_ARCH_ROUTES; how many. */
+unsigned kvm_arch_routes(Kvm *k, struct kvm_irq_routing_entry *e);
 void kvm_arch_route(Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
 void kvm_arch_finish(Kvm *k);
 /* The id that KVM_CREATE_VCPU wants. */

@@ -78,16 +78,45 @@ static bool map_ring(KvmCpu *c, GError **error)
     return true;
 }
 
-/* The kernel never lets a virtual CPU go: the descriptor of one that was unplugged serves the next that
- * has its number. */
-static int make_vcpu(Kvm *k, unsigned long number)
-{
-    void *fd;
+/* The kernel never lets a virtual CPU go: what there is of one that was unplugged serves the next that has
+ * its number. */
+typedef struct Parked {
+    int fd;
+    uint32_t ring_next;
+    GBytes *kept;
+} Parked;
 
-    if (g_hash_table_steal_extended(k->parked, GSIZE_TO_POINTER(number), NULL, &fd)) {
-        return GPOINTER_TO_INT(fd);
+void kvm_parked_free(void *data)
+{
+    Parked *p = data;
+
+    close(p->fd);
+    g_bytes_unref(p->kept);
+    g_free(p);
+}
+
+static void park(KvmCpu *c)
+{
+    Parked *p = g_new(Parked, 1);
+
+    *p = (Parked){c->fd, c->ring_next, g_steal_pointer(&c->kept)};
+    g_hash_table_insert(c->kvm->parked, GSIZE_TO_POINTER(kvm_arch_cpu_id(c->cpu)), p);
+}
+
+static void make_vcpu(KvmCpu *c)
+{
+    unsigned long number = kvm_arch_cpu_id(c->cpu);
+    void *stays;
+
+    if (g_hash_table_steal_extended(c->kvm->parked, GSIZE_TO_POINTER(number), NULL, &stays)) {
+        g_autofree Parked *p = stays;
+        trace(again, "cpu %u: the kernel's %lu", c->cpu->index, number);
+        c->fd = p->fd;
+        c->ring_next = p->ring_next;
+        c->kept = p->kept;
+        return;
     }
-    return kvm_ioctl(k->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)number);
+    c->fd = kvm_ioctl(c->kvm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)number);
 }
 
 bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error)
@@ -103,7 +132,7 @@ bool kvm_cpu_init(Accel *a, Cpu *cpu, GError **error)
     k->cpus[cpu->index] = c;
     c->kvm = k;
     c->cpu = cpu;
-    c->fd = make_vcpu(k, kvm_arch_cpu_id(cpu));
+    make_vcpu(c);
     if (c->fd < 0) {
         return error_set_errno(error, errno, "the kernel makes no virtual CPU %u", cpu->index);
     }
@@ -133,8 +162,9 @@ void kvm_cpu_finish(Accel *a, Cpu *cpu)
             munmap(c->run, k->run_size);
         }
         if (c->fd >= 0) {
-            g_hash_table_insert(k->parked, GSIZE_TO_POINTER(kvm_arch_cpu_id(cpu)), GINT_TO_POINTER(c->fd));
+            park(c);
         }
+        g_clear_pointer(&c->kept, g_bytes_unref);
         g_free(c);
     }
     k->engine_type->cpu_finish(k->engine, cpu);

@@ -49,8 +49,7 @@ static bool run(Vtd *s, uint64_t low, uint64_t high)
         mem_remapped(s->dev.object.vm);
         return s->device_iotlb;
     case IEC:
-        if (s->apics)
-            apic_bus_remap_changed(s->apics);
+        vtd_remap_changed(s);
         return true;
     case WAIT: return wait(s, low, high);
     default: return false;

@@ -17,7 +17,9 @@ typedef struct Rig {
     PciDevice *card;
     PciBus *root;
     unsigned messages, at;      /* that came through; descriptors in the queue */
-    MsiMessage last;
+    MsiMessage last, routed;
+    unsigned routes, commits;
+    MsiTarget target;
 } Rig;
 
 static void came(void *opaque, const MsiMessage *m)
@@ -62,12 +64,12 @@ static void tables(Rig *r, unsigned type)
     poke(r, LEVEL1 + 8, (BUFFER + 0x1000) | 1);
 }
 
-static Rig *rig(void)
+static Rig *rig_with(MsiTarget target)
 {
     Rig *r = g_new0(Rig, 1);
-    static MsiTarget target;
-    target = (MsiTarget){.send = came, .opaque = r};
-    GpexConfig config = {.ecam = TEST_ECAM, .buses = 16, .mmio32 = {0x40000000, 0x40000000}, .msi = &target};
+    r->target = target;
+    r->target.opaque = r;
+    GpexConfig config = {.ecam = TEST_ECAM, .buses = 16, .mmio32 = {0x40000000, 0x40000000}, .msi = &r->target};
     r->t = test_machine();
     r->root = gpex_new(r->t->vm, &config);
     r->card = pci_make(r->root, "edu", CARD >> 3, 0);
@@ -75,6 +77,8 @@ static Rig *rig(void)
     r->t->dev = device_make(r->t->vm, "intel-iommu");
     return r;
 }
+
+static Rig *rig(void) { return rig_with((MsiTarget){.send = came}); }
 
 static void rig_free(Rig *r)
 {
@@ -230,6 +234,56 @@ static void test_messages(void)
     rig_free(r);
 }
 
+static int route_add(void *opaque, const MsiMessage *m, int fd)
+{
+    ((Rig *)opaque)->routed = *m;
+    ((Rig *)opaque)->routes++;
+    return 3;
+}
+static void route_change(void *opaque, int handle, const MsiMessage *m) { ((Rig *)opaque)->routed = *m; }
+static void route_commit(void *opaque) { ((Rig *)opaque)->commits++; }
+static void route_remove(void *opaque, int handle) { ((Rig *)opaque)->routes--; }
+
+/* The accelerator's eventfds deliver what comes out of the table, also after the guest has changed it. */
+static void test_routes(void)
+{
+    Rig *r = rig_with((MsiTarget){.send = came, .route_add = route_add, .route_change = route_change,
+                                  .route_commit = route_commit, .route_remove = route_remove});
+    const MsiTarget *t = pci_msi_target(r->root);
+    const MsiMessage m = {0xfee00010 | 5 << 5, 0, CARD};
+    poke(r, IRT + 5 * 16, 1 | 0x52 << 16 | 1ull << 40);
+    test_write(r->t, "IRTA", IRT | 7);
+    command(r, GCMD_IRTP);
+    int plain = t->route_add(t->opaque, &(MsiMessage){0xfee01000, 0x41, CARD}, 100);
+    g_assert_cmpint(plain, >=, 0);
+    g_assert_cmphex(r->routed.data, ==, 0x41);
+    command(r, GCMD_IR);                                /* other kinds of messages are blocked from now on */
+    g_assert_false(t->route_live(t->opaque, plain));
+    g_assert_cmpuint(r->routes, ==, 0);
+    int n = t->route_add(t->opaque, &m, 101);
+    g_assert_cmpint(n, !=, plain);
+    g_assert_cmphex(r->routed.address, ==, 0xfee01000);
+    g_assert_cmphex(r->routed.data, ==, 0x4052);
+    unsigned commits = r->commits;
+    poke(r, IRT + 5 * 16, 1 | 0x53 << 16 | 2ull << 40);
+    command(r, GCMD_IRTP);
+    g_assert_cmphex(r->routed.address, ==, 0xfee02000);
+    g_assert_cmphex(r->routed.data, ==, 0x4053);
+    g_assert_cmpuint(r->commits, >, commits);
+    poke(r, IRT + 5 * 16, 0);
+    command(r, GCMD_IRTP);
+    g_assert_false(t->route_live(t->opaque, n));
+    g_assert_cmpint(t->route_add(t->opaque, &m, 102), ==, -1);
+    poke(r, IRT + 5 * 16, 1 | 0x54 << 16);
+    command(r, GCMD_IRTP);
+    g_assert_true(t->route_live(t->opaque, n));
+    g_assert_cmphex(r->routed.data, ==, 0x4054);
+    t->route_remove(t->opaque, n);
+    t->route_remove(t->opaque, plain);
+    g_assert_cmpuint(r->routes, ==, 0);
+    rig_free(r);
+}
+
 static void test_registers(void)
 {
     g_autoptr(TestDevice) t = test_device_with("intel-iommu", "aw-bits", "39", "intremap", "off", "caching-mode", "on", NULL);
@@ -253,6 +307,7 @@ int main(int argc, char **argv)
     g_test_add_func("/intel-iommu/pass", test_pass);
     g_test_add_func("/intel-iommu/fault-event", test_fault_event);
     g_test_add_func("/intel-iommu/messages", test_messages);
+    g_test_add_func("/intel-iommu/routes", test_routes);
     g_test_add_func("/intel-iommu/registers", test_registers);
     return g_test_run();
 }

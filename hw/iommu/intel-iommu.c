@@ -168,8 +168,8 @@ static void wrote_gcmd(Device *d, uint64_t v)
         start_queue(s, status & VTD_QUEUE);
     if ((old ^ status) & VTD_TRANSLATE || v & VTD_RTP)
         vtd_forget(s, -1, 0, UINT64_MAX);
-    if (s->apics && ((old ^ status) & VTD_INTREMAP || v & VTD_IRTP))
-        apic_bus_remap_changed(s->apics);
+    if ((old ^ status) & VTD_INTREMAP || v & VTD_IRTP)
+        vtd_remap_changed(s);
 }
 
 static void wrote_tail(Device *d, uint64_t v) { vtd_run_queue((Vtd *)d); }
@@ -294,7 +294,7 @@ static bool join(Vtd *s, GError **error)
     if (vm->machine && (!root || !object_is_a(&root->bus.owner->object, "q35-pcihost")))
         return error_set(error, "intel-iommu is a part of the q35 machine; this one is not (-machine q35)");
     s->board = pci_msi_target(root);
-    s->target = (MsiTarget){.send = vtd_send, .opaque = s};
+    vtd_routes_init(s);
     s->spaces.size = sizeof(VtdSpace);
     s->spaces.translate = vtd_translate;
     s->spaces.made = made;
@@ -325,6 +325,7 @@ static void unrealize(Device *d)
     if (s->apics && !d->object.vm->freeing)
         apic_bus_set_remap(s->apics, NULL, NULL);
     s->apics = NULL;
+    g_clear_pointer(&s->routes, g_array_unref);
 }
 
 static void reset(Device *d)
@@ -341,13 +342,12 @@ static void restored(Device *d)
     s->fsts &= VTD_PFO | VTD_PPF | VTD_IQE;
     s->iqh &= ~(uint64_t)0xf;
     vtd_forget(s, -1, 0, UINT64_MAX);
-    if (s->apics)
-        apic_bus_remap_changed(s->apics);
+    vtd_remap_changed(s);
 }
 
 static const Field fields[] = {
     HOST(Vtd, spaces), HOST(Vtd, apics), HOST(Vtd, board), HOST(Vtd, target), HOST(Vtd, cap), HOST(Vtd, ecap),
-    SAVED(Vtd, live_root), SAVED(Vtd, live_irta), HOST(Vtd, posted),
+    SAVED(Vtd, live_root), SAVED(Vtd, live_irta), HOST(Vtd, posted), HOST(Vtd, routes), HOST(Vtd, routes_lock),
     PROP(Vtd, intremap, "intremap", PROP_ON_OFF_AUTO, .desc = "Remaps interrupts; auto: where the kernel's chips allow it"),
     PROP(Vtd, eim, "eim", PROP_ON_OFF_AUTO, .desc = "Interrupts have 32-bit destinations (x2APIC); auto: with intremap"),
     PROP(Vtd, caching, "caching-mode", PROP_BOOL, .desc = "The guest invalidates what was not present, too"),

@@ -35,6 +35,8 @@ typedef struct Vtd {
     uint32_t status, fsts, fectl, fedata, feaddr, feuaddr, ics, iectl, iedata, ieaddr, ieuaddr;
     uint64_t root, ccmd, iqh, iqt, iqa, irta, iva, iotlb, frcd_low, frcd_high;
     uint64_t live_root, live_irta;
+    GArray *routes;             /* intel-iommu-routes.c; NULL: the accelerator has none */
+    GMutex routes_lock;
     unsigned posted;            /* faults on their way to the registers; atomic */
     /* properties */
     int intremap, eim;          /* OnOffAuto */
@@ -70,6 +72,11 @@ void vtd_forget(Vtd *s, int domain, uint64_t first, uint64_t last);
 /* intel-iommu-irq.c: what becomes of a message; false: it is blocked. quiet: nobody sends it, no fault. */
 bool vtd_remap(Vtd *s, MsiMessage *m, bool quiet);
 void vtd_send(void *opaque, const MsiMessage *m);
+
+/* intel-iommu-routes.c: fills in s->target, knowing s->board. */
+void vtd_routes_init(Vtd *s);
+/* What becomes of messages is different from now on. */
+void vtd_remap_changed(Vtd *s);
 
 /* intel-iommu-queue.c: takes descriptors from the invalidation queue. */
 void vtd_run_queue(Vtd *s);

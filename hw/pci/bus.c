@@ -328,6 +328,8 @@ void pci_update_dma(PciDevice *p)
     __atomic_store_n(&p->dev.dma, as, __ATOMIC_RELEASE);
 }
 
+static void forget_routes(PciDevice *p, void *data) { pci_vectors_free(p); }
+
 static void set_space(PciDevice *p, void *data)
 {
     PciRoot *r = p->bus->root->host;
@@ -353,6 +355,8 @@ bool pci_root_set_iommu(PciBus *root, const PciIommu *iommu)
     PciRoot *r = root->host;
     if (iommu && r->iommu.space)
         return false;
+    for (PciBus *b = root; b; b = b->next)
+        pci_foreach(b, forget_routes, NULL);
     r->iommu = iommu ? *iommu : (PciIommu){0};
     r->msi = r->iommu.msi ? r->iommu.msi : r->c.msi;
     for (PciBus *b = root; b; b = b->next)

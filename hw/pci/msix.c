@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* MSI-X: a table of messages in a BAR. PCI Local Bus 3.0, 6.8.2. */
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "core/cpu.h"
 #include "hw/pci/internal.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -10,9 +13,15 @@ enum {
     CAP_SIZE = 12, MAX_VECTORS = 2048,
 };
 
-/* Eventfds that the accelerator turns into messages. */
+/* Eventfds that the accelerator turns into messages, of vectors that came from other threads than a CPU's. */
+typedef struct Vector {
+    int fd, route;              /* -1: none */
+    MsiMessage message;         /* what the route delivers */
+} Vector;
+
 typedef struct PciVectors {
-    struct { int fd, route; } v[MAX_VECTORS];
+    const MsiTarget *target;
+    Vector v[];
 } PciVectors;
 
 unsigned pci_msix_vectors(const PciDevice *p)
@@ -35,7 +44,7 @@ static uint32_t word(const PciDevice *p, unsigned at)
 static MsiMessage message(const PciDevice *p, unsigned n)
 {
     return (MsiMessage){word(p, n * ENTRY) | (uint64_t)word(p, n * ENTRY + 4) << 32,
-                        word(p, n * ENTRY + 8), pci_requester(p)};
+                        word(p, n * ENTRY + 8), pci_dma_requester(p)};
 }
 
 static bool masked(const PciDevice *p, unsigned n)
@@ -51,32 +60,69 @@ static void set_pending(PciDevice *p, unsigned n, bool on)
     *byte = (*byte & ~(1 << n % 8)) | on << n % 8;
 }
 
-static void route(PciDevice *p, unsigned n)
-{
-    const MsiTarget *t = pci_msi_target(p->bus->root);
-    PciVectors *v = p->vectors;
-    if (!v || v->v[n].fd < 0)
-        return;
-    MsiMessage m = message(p, n);
-    if (masked(p, n)) {
-        if (v->v[n].route >= 0)
-            t->route_remove(t->opaque, v->v[n].route);
-        v->v[n].route = -1;
-    } else if (v->v[n].route >= 0) {
-        t->route_change(t->opaque, v->v[n].route, &m);
-    } else {
-        v->v[n].route = t->route_add(t->opaque, &m, v->v[n].fd);
-    }
-}
-
 static void entry_changed(PciDevice *p, unsigned n)
 {
-    route(p, n);
     if (pending(p, n) && !masked(p, n)) {
         MsiMessage m = message(p, n);
         set_pending(p, n, false);
         pci_send_message(p, m.address, m.data);
     }
+}
+
+/* ---- eventfds; irq_lock held ---- */
+
+static void release(PciDevice *p)
+{
+    PciVectors *all = p->vectors;
+    for (unsigned n = 0; all && n < pci_msix_vectors(p); n++) {
+        if (all->v[n].route >= 0)
+            all->target->route_remove(all->target->opaque, all->v[n].route);
+        if (all->v[n].fd >= 0)
+            close(all->v[n].fd);
+    }
+    g_clear_pointer(&p->vectors, g_free);
+}
+
+static Vector *vector(PciDevice *p, unsigned n)
+{
+    if (!p->vectors) {
+        unsigned count = pci_msix_vectors(p);
+        p->vectors = g_malloc(sizeof(PciVectors) + count * sizeof(Vector));
+        p->vectors->target = pci_msi_target(p->bus->root);
+        for (unsigned i = 0; i < count; i++)
+            p->vectors->v[i] = (Vector){-1, -1, {0}};
+    }
+    return &p->vectors->v[n];
+}
+
+/* The route follows the table when the vector is next sent: what the guest writes in between costs nothing. */
+static bool follow(Vector *v, const MsiTarget *t, const MsiMessage *m)
+{
+    if (v->fd < 0)
+        v->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (v->fd >= 0 && v->route < 0) {
+        v->route = t->route_add(t->opaque, m, v->fd);
+    } else if (v->route >= 0 && (v->message.address != m->address || v->message.data != m->data ||
+                                 v->message.requester != m->requester)) {
+        t->route_change(t->opaque, v->route, m);
+        t->route_commit(t->opaque);
+    }
+    v->message = *m;
+    return v->route >= 0 && (!t->route_live || t->route_live(t->opaque, v->route));
+}
+
+/* False: not for a CPU's thread, which has the message sent at once, nor without an accelerator's help. */
+static bool signal_vector(PciDevice *p, unsigned n, const MsiMessage *m)
+{
+    const MsiTarget *t = pci_msi_target(p->bus->root);
+    uint64_t one = 1;
+    if (!t || !t->route_add || cpu_current() || !pci_is_master(p))
+        return false;
+    Vector *v = vector(p, n);
+    if (!follow(v, t, m))
+        return false;
+    trace(signal_vector, "%s vector %u by eventfd, route %d", p->dev.object.type->name, n, v->route);
+    return write(v->fd, &one, sizeof(one)) == sizeof(one);
 }
 
 bool pci_msix_send(PciDevice *p, unsigned n)
@@ -90,7 +136,8 @@ bool pci_msix_send(PciDevice *p, unsigned n)
         set_pending(p, n, true);
     } else {
         MsiMessage m = message(p, n);
-        pci_send_message(p, m.address, m.data);
+        if (!signal_vector(p, n, &m))
+            pci_send_message(p, m.address, m.data);
     }
     g_mutex_unlock(&p->irq_lock);
     return true;
@@ -99,6 +146,8 @@ bool pci_msix_send(PciDevice *p, unsigned n)
 void pci_msix_update(PciDevice *p)
 {
     g_mutex_lock(&p->irq_lock);
+    if (!pci_msix_enabled(p))
+        release(p);
     for (unsigned n = 0; n < pci_msix_vectors(p); n++)
         entry_changed(p, n);
     g_mutex_unlock(&p->irq_lock);
@@ -170,33 +219,9 @@ bool pci_add_msix(PciDevice *p, const PciMsix *msix, GError **error)
     return true;
 }
 
-bool pci_vector_eventfd(PciDevice *p, unsigned n, int fd)
-{
-    const MsiTarget *t = pci_msi_target(p->bus->root);
-    if (!p->msix_at || n >= pci_msix_vectors(p) || !t || !t->route_add)
-        return false;
-    g_mutex_lock(&p->irq_lock);
-    if (!p->vectors) {
-        p->vectors = g_new(PciVectors, 1);
-        memset(p->vectors, 0xff, sizeof(*p->vectors));
-    }
-    if (p->vectors->v[n].route >= 0)
-        t->route_remove(t->opaque, p->vectors->v[n].route);
-    p->vectors->v[n].route = -1;
-    p->vectors->v[n].fd = fd;
-    route(p, n);
-    bool ok = fd < 0 || masked(p, n) || p->vectors->v[n].route >= 0;
-    if (!ok)
-        p->vectors->v[n].fd = -1;
-    g_mutex_unlock(&p->irq_lock);
-    return ok;
-}
-
 void pci_vectors_free(PciDevice *p)
 {
-    const MsiTarget *t = p->bus ? pci_msi_target(p->bus->root) : NULL;
-    for (unsigned n = 0; p->vectors && n < MAX_VECTORS; n++)
-        if (p->vectors->v[n].route >= 0 && t)
-            t->route_remove(t->opaque, p->vectors->v[n].route);
-    g_clear_pointer(&p->vectors, g_free);
+    g_mutex_lock(&p->irq_lock);
+    release(p);
+    g_mutex_unlock(&p->irq_lock);
 }

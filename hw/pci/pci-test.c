@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Tests of PCI: configuration space, BARs, interrupts, DMA, slots, as a guest sees them through ECAM. */
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include "core/testing.h"
 #include "hw/pci-host.h"
 
@@ -10,6 +12,10 @@ typedef struct Rig {
     MsiTarget target;
     MsiMessage last;
     unsigned messages;
+    int fd;                     /* of the one route; -1: none */
+    MsiMessage routed;
+    unsigned changes, commits;
+    bool blocked;
     Device *sink;
 } Rig;
 
@@ -38,6 +44,7 @@ static void send(void *opaque, const MsiMessage *m)
 static Rig *rig_new(void)
 {
     Rig *r = g_new0(Rig, 1);
+    r->fd = -1;
     r->t = test_machine();
     r->target = (MsiTarget){.send = send, .opaque = r};
     r->sink = device_make(r->t->vm, "test-line-sink");
@@ -251,6 +258,83 @@ static void msix(void)
     g_assert_cmpuint(r->messages, ==, 2);
 }
 
+static int route_add(void *opaque, const MsiMessage *m, int fd)
+{
+    Rig *r = opaque;
+    if (r->fd >= 0)
+        return -1;
+    r->fd = fd;
+    r->routed = *m;
+    return 7;
+}
+static void route_change(void *opaque, int handle, const MsiMessage *m)
+{
+    Rig *r = opaque;
+    g_assert_cmpint(handle, ==, 7);
+    r->routed = *m;
+    r->changes++;
+}
+static void route_commit(void *opaque) { ((Rig *)opaque)->commits++; }
+static void route_remove(void *opaque, int handle) { ((Rig *)opaque)->fd = -1; }
+static bool route_live(void *opaque, int handle) { return !((Rig *)opaque)->blocked; }
+
+static uint64_t signals(const Rig *r)
+{
+    eventfd_t n = 0;
+    return eventfd_read(r->fd, &n) < 0 ? 0 : n;
+}
+
+/* An accelerator takes eventfds: vectors get one when they are sent, which follows the table. */
+static void msix_by_eventfd(void)
+{
+    g_autoptr(Rig) r = rig_new();
+    r->target.route_add = route_add;
+    r->target.route_change = route_change;
+    r->target.route_commit = route_commit;
+    r->target.route_remove = route_remove;
+    r->target.route_live = route_live;
+    PciDevice *p = msix_at(r);
+    unsigned at = pci_find_capability(p, PCI_CAP_MSIX);
+    uint64_t entry = BAR + (cfg(r, p, at + MSIX_TABLE, 4) & ~7u);
+    set_cfg(r, p, at + MSIX_CONTROL, 2, 0x8000);
+    for (unsigned n = 0; n < 2; n++) {
+        store(r, entry + n * 16, 4, 0xfee00000 | n << 12);
+        store(r, entry + n * 16 + 8, 4, 0x60 + n);
+        store(r, entry + n * 16 + 12, 4, 0);
+    }
+    g_assert_cmpint(r->fd, ==, -1);
+    pci_notify(p, 1);
+    g_assert_cmphex(r->routed.data, ==, 0x61);
+    g_assert_cmpuint(signals(r), ==, 1);
+    store(r, entry + 16 + 12, 4, 1);                    /* masked: pending, not signalled */
+    pci_notify(p, 1);
+    g_assert_cmpuint(signals(r), ==, 0);
+    store(r, entry + 16 + 8, 4, 0x71);
+    g_assert_cmpuint(r->changes, ==, 0);
+    store(r, entry + 16 + 12, 4, 0);                    /* by a CPU's store, which needs no eventfd */
+    g_assert_cmpuint(r->messages, ==, 1);
+    g_assert_cmphex(r->last.data, ==, 0x71);
+    pci_notify(p, 1);
+    g_assert_cmphex(r->routed.data, ==, 0x71);
+    g_assert_cmpuint(r->changes, ==, 1);
+    g_assert_cmpuint(r->commits, ==, 1);
+    g_assert_cmpuint(signals(r), ==, 1);
+    pci_notify(p, 0);                                   /* there is no room for another */
+    g_assert_cmphex(r->last.data, ==, 0x60);
+    r->blocked = true;
+    pci_notify(p, 1);
+    g_assert_cmpuint(r->messages, ==, 3);
+    g_assert_cmpuint(signals(r), ==, 0);
+    set_cfg(r, p, at + MSIX_CONTROL, 2, 0);
+    g_assert_cmpint(r->fd, ==, -1);
+    set_cfg(r, p, at + MSIX_CONTROL, 2, 0x8000);
+    r->blocked = false;
+    pci_notify(p, 1);
+    g_assert_cmpuint(signals(r), ==, 1);
+    device_reset(&p->dev);
+    g_assert_cmpint(r->fd, ==, -1);
+}
+
 static void express_and_power(void)
 {
     g_autoptr(Rig) r = rig_new();
@@ -432,6 +516,7 @@ int main(int argc, char **argv)
     g_test_add_func("/pci/intx", intx);
     g_test_add_func("/pci/msi", msi);
     g_test_add_func("/pci/msix", msix);
+    g_test_add_func("/pci/msix-by-eventfd", msix_by_eventfd);
     g_test_add_func("/pci/express", express_and_power);
     g_test_add_func("/pci/state", state);
     g_test_add_func("/pci/dma", dma);

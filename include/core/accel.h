@@ -66,6 +66,8 @@ typedef struct AccelType {
     AccelIrqchip (*irqchip)(struct Accel *a);
     /* With local APICs of its own: an interrupt message; what entry n of the board's IOAPICs sends. */
     void (*msi)(struct Accel *a, uint64_t address, uint32_t data);
+    /* Messages wholly, with eventfds (core/msi.h). */
+    const struct MsiTarget *(*messages)(struct Accel *a);
     void (*route)(struct Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
     /* A client of dirty bitmaps comes or goes / wants the bitmaps to be complete now. Any thread.
      * NULL: the engine's stores set them. */

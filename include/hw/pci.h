@@ -160,7 +160,8 @@ static inline uint64_t pci_bar_address(PciDevice *p, unsigned n) { return p->bar
 /* The INTx line, a level. Any thread. */
 void pci_intx(PciDevice *p, bool level);
 /* Sends MSI-X or MSI vector n if the guest has enabled one of them; false: use pci_intx(). Masked
- * vectors become pending. Any thread. */
+ * vectors become pending. Any thread; from another than a CPU's, MSI-X goes by an eventfd where the
+ * accelerator delivers those. */
 bool pci_notify(PciDevice *p, unsigned vector);
 bool pci_msi_enabled(const PciDevice *p);
 bool pci_msix_enabled(const PciDevice *p);
@@ -168,10 +169,6 @@ bool pci_msix_enabled(const PciDevice *p);
 bool pci_add_msi(PciDevice *p, const PciMsi *msi, GError **error);
 bool pci_add_msix(PciDevice *p, const PciMsix *msix, GError **error);
 unsigned pci_msix_vectors(const PciDevice *p);
-/* An eventfd of the caller's whose signals are to become vector n, delivered by the accelerator (irqfd)
- * while the vector is unmasked and kept in the eventfd meanwhile. fd -1 ends it. False: the accelerator
- * cannot; watch the eventfd and call pci_notify(). Control thread. */
-bool pci_vector_eventfd(PciDevice *p, unsigned vector, int fd);
 
 /* (realize) The Express capability. The core adds it to types with .express; ports do it themselves. */
 bool pcie_add_express(PciDevice *p, unsigned type, uint8_t port, uint8_t at, GError **error);

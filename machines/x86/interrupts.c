@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Interrupt controllers of x86 boards. MultiProcessor Specification 1.4; 82093AA. */
 #include "core/accel.h"
+#include "core/msi.h"
 #include "machines/x86/interrupts.h"
 #include "hw/pc-chips.h"
 
@@ -164,5 +165,7 @@ void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic)
             irq_connect(&lines->ioapic[n], device_pin(s->ioapic[0], n ? n : 2));
     }
     s->cpu_lines = cpu_lines_new(vm);
-    s->msi = (MsiTarget){.send = send_msi, .opaque = s};
+    const AccelType *accel = kernel ? accel_of(vm) : NULL;
+    s->msi = accel && accel->messages ? *accel->messages(vm->accel)
+                                      : (MsiTarget){.send = send_msi, .opaque = s};
 }

@@ -60,6 +60,98 @@ def test_interrupt_chips(chips, irqchip, cpus):
             assert 'SMI came' in m.serial.text
 
 
+def firmware_of(elf):
+    """An image for -bios that copies the program to where it wants to be and enters it."""
+    data = elf.read_bytes()
+    entry, = struct.unpack_from('<I', data, 24)
+    at, to, size = struct.unpack_from('<II4xI', data, 52 + 4)
+    image = bytearray(65536)
+    image[:size] = data[at:at + size]
+    assert size < 0xff00
+    parts = {
+        0xff00: b'\xfa\x2e\x66\x0f\x01\x16\xc0\xff'            # cli; lgdtl %cs:0xffc0
+                b'\x0f\x20\xc0\x0c\x01\x0f\x22\xc0'            # set CR0.PE
+                b'\x66\xea\x40\xff\xff\xff\x08\x00',           # ljmpl $8, $0xffffff40
+        0xff40: b'\xb8\x10\0\0\0\x8e\xd8\x8e\xc0\x8e\xd0\xfc'   # mov $16, %eax; to DS, ES, SS; cld
+                b'\xbe\0\0\xff\xff\xbf' + struct.pack('<I', to) +   # mov $0xffff0000, %esi; mov $to, %edi
+                b'\xb9' + struct.pack('<I', size) + b'\xf3\xa4'      # mov $size, %ecx; rep movsb
+                b'\xb8' + struct.pack('<I', entry) + b'\xff\xe0',    # mov $entry, %eax; jmp *%eax
+        0xff80: struct.pack('<3Q', 0, 0xcf9b000000ffff, 0xcf93000000ffff),
+        0xffc0: struct.pack('<HI', 23, 0xffffff80),
+        0xfff0: b'\xea\x00\xff\x00\xf0',
+    }
+    for where, code in parts.items():
+        image[where:where + len(code)] = code
+    path = elf.with_suffix('.bios')
+    path.write_bytes(image)
+    return path
+
+
+def built(tmp_path_factory, name):
+    if not shutil.which('gcc'):
+        pytest.skip('no compiler')
+    elf = tmp_path_factory.mktemp('guests') / f'{name}.elf'
+    subprocess.run([PROGRAMS / 'build.sh', '32', elf, PROGRAMS / f'{name}.c'], check=True)
+    return elf
+
+
+@pytest.fixture(scope='module')
+def messages(tmp_path_factory):
+    """The program that tries MSI-X, plain and remapped."""
+    return built(tmp_path_factory, 'msi')
+
+
+def routes(m):
+    """Routes for eventfds: now, at most; messages sent without one."""
+    text = m.qmp('x-query-accel')['human-readable-text']
+    found = re.search(r'(\d+) routes with eventfds \(at most (\d+)\).* (\d+) sent without', text)
+    return [int(n) for n in found.groups()] if found else None
+
+
+@pytest.mark.parametrize('irqchip', ['split', 'on'])
+def test_messages(messages, irqchip):
+    """MSI-X of a device that another thread serves goes by eventfd; masks, changes."""
+    with Machine('x86_64', '-M', 'microvm,pcie=on,isa-serial=on', '-m', 64, '-kernel', messages, '-accel',
+                 f'{KERNEL},kernel-irqchip={irqchip}', '-device', 'virtio-rng-pci,addr=3',
+                 '-no-shutdown', accel=False, qmp=True) as m:
+        m.wait('passed|failed|unexpected', 60)
+        assert 'passed' in m.serial.text, m.serial.text
+        now, most, sent = routes(m)
+        assert now == 0                         # the program has switched MSI-X off
+        assert most == 1
+        assert sent < 10                        # unmasked by a CPU's store
+
+
+def test_remapped_messages(messages):
+    """The same through VT-d, and the IOAPIC's."""
+    with Machine('x86_64', '-M', 'q35', '-m', 64, '-bios', firmware_of(messages), '-accel',
+                 f'{KERNEL},kernel-irqchip=split', '-device', 'intel-iommu', '-device', 'virtio-rng-pci,addr=3',
+                 '-no-shutdown', accel=False, qmp=True) as m:
+        m.wait('passed|failed|unexpected', 100)
+        assert 'passed' in m.serial.text, m.serial.text
+        assert 'AT remapping' in m.serial.text
+        assert routes(m)[:2] == [0, 1]
+
+
+@pytest.mark.parametrize('irqchip', ['off', 'split', 'on'])
+def test_cpus_come_and_go(tmp_path_factory, irqchip):
+    """A CPU comes 20 times, works, and goes again, halted or running; the kernel's CPU is used again."""
+    image = firmware_of(built(tmp_path_factory, 'plug'))
+    with Machine('x86_64', '-M', 'q35', '-m', 64, '-smp', '1,maxcpus=2', '-bios', image, '-accel',
+                 f'{KERNEL},kernel-irqchip={irqchip}', '-no-shutdown', accel=False, qmp=True) as m:
+        m.wait('AT start', 60)
+        free = m.qmp('query-hotpluggable-cpus')[0]
+        assert 'qom-path' not in free
+        for _ in range(20):
+            m.qmp('device_add', driver=free['type'], id='cpu', **free['props'])
+            m.wait('UP', 30)
+            m.qmp('device_del', id='cpu')
+            assert m.qmp.event('DEVICE_DELETED')['data']['device'] == 'cpu'
+            m.qmp.events.clear()
+        m.wait('passed|failed|unexpected', 60)
+        assert 'passed' in m.serial.text, m.serial.text
+
+
 def test_protected_mode(tmp_path):
     """Exceptions, gates, tasks, virtual-8086 mode, paging, real mode: the engine's own program."""
     rows = runpy.run_path(str(PROGRAMS / 'run.py'))['PROGRAMS']

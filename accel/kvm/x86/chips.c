@@ -2,7 +2,7 @@
 /*
  * Interrupt chips in the kernel, as devices: local APICs, IOAPIC, PIC pair. Their state is the kernel's;
  * it is read when the machine is saved and written when it is restored or reset.
- * Linux Documentation/virt/kvm/api.rst: 4.24 to 4.27, 4.52, 4.57, 4.70, 7.5.
+ * Linux Documentation/virt/kvm/api.rst: 4.24 to 4.27, 4.52, 4.57, 7.5, 7.8.
  *
  * Numbers of interrupts (GSIs): 0-23 the IOAPIC's pins, 24-39 the PIC's inputs. Split, the board's own
  * IOAPICs send messages; a route for each of their entries tells the kernel which vectors it must
@@ -15,13 +15,8 @@
 #include "util/error.h"
 #include "util/log.h"
 
-enum { IOAPIC_PINS = 24, PIC_PINS = 16, PIC_GSI = IOAPIC_PINS, ROUTES = 96, CHIP_BYTES = 512 };
+enum { IOAPIC_PINS = 24, PIC_PINS = 16, PIC_GSI = IOAPIC_PINS, CHIP_BYTES = 512, BROADCAST = 255 };
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, X2APIC_ENABLED = 1 << 10 };
-
-typedef struct Routes {
-    struct kvm_irq_routing head;
-    struct kvm_irq_routing_entry e[ROUTES];
-} Routes;
 
 /* ---- the machine's chips ---- */
 
@@ -84,25 +79,17 @@ static const DeviceType kvm_pic = {
 };
 DEVICE_TYPE(kvm_pic);
 
-/* ---- messages and routes ---- */
+/* ---- routes of the pins ---- */
 
-void kvm_arch_msi(Accel *a, uint64_t address, uint32_t data)
-{
-    struct kvm_msi m = {.address_lo = (uint32_t)address, .address_hi = (uint32_t)(address >> 32),
-                        .data = data};
-
-    kvm_ioctl(((Kvm *)a)->fd, KVM_SIGNAL_MSI, &m);
-}
-
-static bool write_routes(Kvm *k)
+unsigned kvm_arch_routes(Kvm *k, struct kvm_irq_routing_entry *e)
 {
     const X86Kvm *x = k->arch;
-    Routes r = {0};
+    unsigned count = 0;
 
     for (uint32_t n = 0; k->irqchip == KVM_IRQCHIP_ON && n < PIC_GSI + PIC_PINS; n++) {
         bool pic = n >= PIC_GSI;
         uint32_t input = pic ? n - PIC_GSI : n;
-        r.e[r.head.nr++] = (struct kvm_irq_routing_entry){
+        e[count++] = (struct kvm_irq_routing_entry){
             .gsi = n, .type = KVM_IRQ_ROUTING_IRQCHIP,
             .u.irqchip = {.irqchip = !pic ? KVM_IRQCHIP_IOAPIC : input < 8 ? KVM_IRQCHIP_PIC_MASTER
                                                                            : KVM_IRQCHIP_PIC_SLAVE,
@@ -111,14 +98,14 @@ static bool write_routes(Kvm *k)
     }
     for (uint32_t n = 0; n < X86_KVM_ENTRIES && k->irqchip == KVM_IRQCHIP_SPLIT; n++) {
         if (x->route[n].used) {
-            r.e[r.head.nr++] = (struct kvm_irq_routing_entry){
+            e[count++] = (struct kvm_irq_routing_entry){
                 .gsi = n, .type = KVM_IRQ_ROUTING_MSI,
                 .u.msi = {.address_lo = (uint32_t)x->route[n].address,
                           .address_hi = (uint32_t)(x->route[n].address >> 32), .data = x->route[n].data},
             };
         }
     }
-    return kvm_ioctl(k->fd, KVM_SET_GSI_ROUTING, &r) == 0;
+    return count;
 }
 
 void kvm_arch_route(Accel *a, unsigned n, bool used, uint64_t address, uint32_t data)
@@ -133,20 +120,29 @@ void kvm_arch_route(Accel *a, unsigned n, bool used, uint64_t address, uint32_t 
         x->route[n].used = used;
         x->route[n].address = address;
         x->route[n].data = data;
-        write_routes(k);
+        kvm_write_routes(k);
     }
 }
 
 bool kvm_arch_make_chips(Kvm *k, GError **error)
 {
+    const Machine *m = k->accel.vm->machine;
+
+    /* Destinations of 32 bits, in messages and states alike. */
+    if (m && m->smp.maxcpus >= BROADCAST && kvm_check(k, KVM_CAP_X2APIC_API)) {
+        kvm_enable(k->fd, KVM_CAP_X2APIC_API, KVM_X2APIC_API_USE_32BIT_IDS |
+                                              KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK);
+    }
     if (k->irqchip == KVM_IRQCHIP_SPLIT) {
+        kvm_messages_start(k, X86_KVM_ENTRIES);
         return kvm_enable(k->fd, KVM_CAP_SPLIT_IRQCHIP, X86_KVM_ENTRIES) ||
                error_set_errno(error, errno, "kernel-irqchip=split");
     }
     if (kvm_ioctl(k->fd, KVM_CREATE_IRQCHIP, 0) < 0) {
         return error_set_errno(error, errno, "kernel-irqchip=on");
     }
-    return write_routes(k) || error_set_errno(error, errno, "interrupt routes");
+    kvm_messages_start(k, PIC_GSI + PIC_PINS);
+    return kvm_write_routes(k) || error_set_errno(error, errno, "interrupt routes");
 }
 
 /* ---- local APICs ---- */
@@ -160,6 +156,17 @@ typedef struct KvmApic {
 static void apic_saving(Device *d) { kvm_ioctl(((KvmApic *)d)->c->fd, KVM_GET_LAPIC, &((KvmApic *)d)->regs); }
 static void apic_restored(Device *d) { kvm_ioctl(((KvmApic *)d)->c->fd, KVM_SET_LAPIC, &((KvmApic *)d)->regs); }
 
+/* The registers' layout depends on the mode that the base register holds. */
+static void set_base(KvmCpu *c, uint64_t base)
+{
+    struct kvm_sregs regs = {0};
+
+    if (kvm_ioctl(c->fd, KVM_GET_SREGS, &regs) == 0 && regs.apic_base != base) {
+        regs.apic_base = base;
+        kvm_ioctl(c->fd, KVM_SET_SREGS, &regs);
+    }
+}
+
 static void apic_reset(Device *d)
 {
     KvmApic *s = (KvmApic *)d;
@@ -167,13 +174,17 @@ static void apic_reset(Device *d)
 
     x->apic_base = x->first_base;
     x->cr8 = 0;
+    set_base(s->c, x->first_base);
     kvm_ioctl(s->c->fd, KVM_SET_LAPIC, &s->first);
 }
 
 /* The next CPU with this number finds it as new. */
 static void apic_unrealize(Device *d)
 {
-    kvm_ioctl(((KvmApic *)d)->c->fd, KVM_SET_LAPIC, &((KvmApic *)d)->first);
+    KvmApic *s = (KvmApic *)d;
+
+    set_base(s->c, x86_kvm_cpu(s->c)->first_base);
+    kvm_ioctl(s->c->fd, KVM_SET_LAPIC, &s->first);
 }
 
 static bool apic_realize(Device *d, GError **error)

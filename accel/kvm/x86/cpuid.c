@@ -134,7 +134,15 @@ bool x86_kvm_set_cpuid(KvmCpu *c, GError **error)
             .eax = e->regs[0], .ebx = e->regs[1], .ecx = e->regs[2], .edx = e->regs[3],
         };
     }
-    if (kvm_ioctl(c->fd, KVM_SET_CPUID2, all) < 0) {
+    /* A CPU that has run takes no others, nor these again where the kernel has changed them itself. */
+    GBytes *given = g_bytes_new(all, sizeof(all->head) + all->head.nent * sizeof(all->e[0]));
+    bool has_them = c->kept && g_bytes_equal(c->kept, given);
+    if (c->kept) {
+        g_bytes_unref(given);
+    } else {
+        c->kept = given;
+    }
+    if (!has_them && kvm_ioctl(c->fd, KVM_SET_CPUID2, all) < 0) {
         return error_set_errno(error, errno, "CPU %u: KVM refuses the CPUID leaves", c->cpu->index);
     }
     adopt(c, all);
