@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Back ends against socket pairs, a card that is made of callbacks, and what is typed wrongly. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -227,6 +228,54 @@ static void test_user(void)
     g_assert_false(net_link_up(&k->c));
 }
 
+static int tcp_socket(struct sockaddr_in *to)
+{
+    socklen_t n = sizeof(*to);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    g_assert_cmpint(bind(fd, (struct sockaddr *)to, n), ==, 0);
+    g_assert_cmpint(getsockname(fd, (struct sockaddr *)to, &n), ==, 0);
+    return fd;
+}
+
+/* Steps until the card has got `n` packets; microseconds that this took. */
+static int64_t wait_for(TestDevice *t, const Card *k, unsigned n)
+{
+    int64_t begin = g_get_monotonic_time();
+    while (k->received < n && g_get_monotonic_time() < begin + 10000000)
+        loop_step(t->loop, true);
+    return g_get_monotonic_time() - begin;
+}
+
+/* A connection to a guest that has not spoken yet waits for its address, and not a moment longer. */
+static void test_user_forward(void)
+{
+    static const uint8_t tell[42] = {
+        0x52, 0x55, 10, 0, 2, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 8, 6,
+        0, 1, 8, 0, 6, 4, 0, 2, 0x52, 0x54, 0, 0x12, 0x34, 0x56, 10, 0, 2, 15,
+        0x52, 0x55, 10, 0, 2, 2, 10, 0, 2, 2,
+    };
+    g_autoptr(TestDevice) t = test_machine();
+    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in any = port;
+    if (!object_type_find("netdev-user")) {
+        g_test_skip("built without libslirp");
+        return;
+    }
+    close(tcp_socket(&port));
+    g_autofree char *option = g_strdup_printf("user,id=u,hostfwd=tcp:127.0.0.1:%u-:22", ntohs(port.sin_port));
+    add(t, option);
+    g_autoptr(Card) k = card(t, "u");
+    int fd = tcp_socket(&any);
+    g_assert_true(connect(fd, (struct sockaddr *)&port, sizeof(port)) == 0 || errno == EINPROGRESS);
+    wait_for(t, k, 1);
+    g_assert_cmpuint(k->last[13], ==, 6);               /* ARP: who has 10.0.2.15? */
+    g_assert_cmpuint(k->received, ==, 1);
+    send_bytes(&k->c, tell, sizeof(tell));
+    g_assert_cmpint(wait_for(t, k, 2), <, 400000);
+    g_assert_cmpuint(k->last[13], ==, 0);               /* IPv4: the connection's first packet */
+    close(fd);
+}
+
 static void test_options(void)
 {
     g_autoptr(TestDevice) t = test_machine();
@@ -255,6 +304,7 @@ int main(int argc, char **argv)
     g_test_add_func("/net/dgram", test_dgram);
     g_test_add_func("/net/hub", test_hub);
     g_test_add_func("/net/user", test_user);
+    g_test_add_func("/net/user/forward", test_user_forward);
     g_test_add_func("/net/options", test_options);
     return g_test_run();
 }

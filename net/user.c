@@ -11,6 +11,7 @@
 #include <string.h>
 #include "chardev/chardev.h"
 #include "net/internal.h"
+#include "util/bytes.h"
 
 typedef struct Forward Forward;
 
@@ -21,6 +22,7 @@ typedef struct NetUser {
     GPtrArray *polls;           /* GPollFD *, added to the source */
     unsigned n_polls;           /* used in this round */
     int64_t deadline;           /* of this round, monotonic us; INT64_MAX: none */
+    bool neighbour_told;        /* an address that packets wait for may be known now */
     GPtrArray *forwards;        /* Forward *: guestfwd to character devices */
     struct in_addr net, mask, host, dhcp, dns;
     uint8_t *linear;
@@ -88,6 +90,8 @@ static gboolean prepare(GSource *source, gint *timeout)
         g_free(p);
         g_ptr_array_set_size(u->polls, u->polls->len - 1);
     }
+    if (u->neighbour_told)
+        ms = 0;
     *timeout = ms == UINT32_MAX ? -1 : (gint)MIN(ms, 1000000u);
     u->deadline = ms == UINT32_MAX ? INT64_MAX : g_get_monotonic_time() + (int64_t)*timeout * 1000;
     return FALSE;
@@ -105,6 +109,7 @@ static gboolean check(GSource *source)
 static gboolean dispatch(GSource *source, GSourceFunc fn, gpointer data)
 {
     NetUser *u = ((SlirpSource *)source)->u;
+    u->neighbour_told = false;
     slirp_pollfds_poll(u->slirp, 0, get_revents, u);
     return G_SOURCE_CONTINUE;
 }
@@ -181,6 +186,15 @@ static const SlirpCb callbacks = {
     .unregister_poll_fd = ignore_fd, .notify = wake,
 };
 
+/* ARP, or ICMPv6 (RFC 4861). Packets for neighbours whose address was not known go out in the source's next
+ * dispatch only, which nothing else may cause for a long time. */
+static bool tells_neighbour(const uint8_t *data, size_t bytes)
+{
+    enum { TYPE = 12, ARP = 0x0806, IPV6 = 0x86dd, NEXT_HEADER = 20, ICMPV6 = 58 };
+    unsigned type = bytes > NEXT_HEADER ? get_be16(data + TYPE) : 0;
+    return type == ARP || (type == IPV6 && data[NEXT_HEADER] == ICMPV6);
+}
+
 static bool receive(NetClient *c, const struct iovec *iov, unsigned n)
 {
     NetUser *u = (NetUser *)netdev_of(c);
@@ -188,6 +202,7 @@ static bool receive(NetClient *c, const struct iovec *iov, unsigned n)
     size_t bytes = net_linear(iov, n, &data, u->linear);
     if (bytes)
         slirp_input(u->slirp, data, (int)bytes);
+    u->neighbour_told |= tells_neighbour(data, bytes);
     return true;
 }
 
