@@ -18,6 +18,12 @@ static TpmVersion version_of(Device *d)
     return backend ? tpm_version(backend) : TPM_2_0;
 }
 
+static bool has_ppi(Device *d)
+{
+    PropValue v = {0};
+    return object_get(&d->object, "ppi", &v, NULL) && v.b;
+}
+
 void tpm_aml(Aml *sb, Vm *vm)
 {
     static const char title[] = "T\0P\0M\0 \0002\0.\0000\0 \0D\0e\0v\0i\0c\0e\0\0";
@@ -35,6 +41,8 @@ void tpm_aml(Aml *sb, Vm *vm)
     aml_append(d, aml_name("_STA", aml_int(15)));
     aml_res_memory32(r, TPM_BASE, (is_crb(tpm) ? 1 : TPM_LOCALITIES) * TPM_LOCALITY_SIZE, true);
     aml_append(d, aml_name_resources("_CRS", r));
+    if (has_ppi(tpm))
+        tpm_ppi_aml(d);
     aml_append(sb, d);
 }
 

@@ -21,6 +21,7 @@ enum {
 typedef struct Crb {
     Device dev;
     Object *tpm;
+    TpmPpi ppi;
     bool granted, idle, running, cancelled;
     uint8_t buffer[BUFFER_SIZE];
     GBytes *remembered;         /* the back end's state */
@@ -133,12 +134,22 @@ static bool realize(Device *d, GError **error)
         tpm_detach(s->tpm);
         return error_set(error, "tpm-crb: '%s' is a TPM 1.2, which has no such interface: use tpm-tis", s->tpm->name);
     }
+    if (!tpm_ppi_place(&s->ppi, d, s->tpm, error)) {
+        tpm_detach(s->tpm);
+        return false;
+    }
     device_place(d, TPM_BASE);
     return true;
 }
 
 static void unrealize(Device *d) { tpm_detach(((Crb *)d)->tpm); }
-static void reset(Device *d) { tpm_startup(((Crb *)d)->tpm, size_of((Crb *)d)); }
+
+static void reset(Device *d)
+{
+    tpm_startup(((Crb *)d)->tpm, size_of((Crb *)d));
+    tpm_ppi_reset(&((Crb *)d)->ppi, d);
+}
+
 static void saving(Device *d) { ((Crb *)d)->remembered = tpm_save(((Crb *)d)->tpm); }
 
 static void restored(Device *d)
@@ -172,6 +183,7 @@ static const Reg regs[] = {
 };
 static const Field fields[] = {
     PROP(Crb, tpm, "tpmdev", PROP_LINK, .link_type = "tpm-backend", .desc = "ID of the -tpmdev"),
+    TPM_PPI_PROPS(Crb, ppi), HOST(Crb, ppi),
     SAVED(Crb, granted), SAVED(Crb, idle, .init = 1), SAVED(Crb, running), SAVED(Crb, cancelled), SAVED(Crb, buffer),
     BYTES(Crb, remembered),
 };

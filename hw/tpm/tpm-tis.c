@@ -32,6 +32,7 @@ typedef struct Tis {
     Device dev;
     Irq irq;
     Object *tpm;
+    TpmPpi ppi;
     uint32_t irq_line;
     uint8_t active;             /* locality, NONE: none */
     uint8_t requests, seized;   /* a bit for each locality */
@@ -299,6 +300,10 @@ static bool realize(Device *d, GError **error)
         return error_set(error, "tpm-tis: irq must be below %d", ISA_IRQS);
     if (!tpm_attach(s->tpm, d, answered, error))
         return false;
+    if (!tpm_ppi_place(&s->ppi, d, s->tpm, error)) {
+        tpm_detach(s->tpm);
+        return false;
+    }
     irq_connect(&s->irq, isa_irq(d->parent_bus, s->irq_line));
     device_place(d, TPM_BASE);
     return true;
@@ -311,6 +316,7 @@ static void reset(Device *d)
     Tis *s = (Tis *)d;
     s->active = NONE;
     tpm_startup(s->tpm, size_of(s));
+    tpm_ppi_reset(&s->ppi, d);
 }
 
 static void saving(Device *d)
@@ -354,6 +360,7 @@ static const Reg regs[] = {
 };
 static const Field fields[] = {
     IRQ(Tis, irq), PROP(Tis, tpm, "tpmdev", PROP_LINK, .link_type = "tpm-backend", .desc = "ID of the -tpmdev"),
+    TPM_PPI_PROPS(Tis, ppi), HOST(Tis, ppi),
     PROP(Tis, irq_line, "irq", PROP_U32, .init = 5), SAVED(Tis, active, .init = NONE), SAVED(Tis, requests),
     SAVED(Tis, seized), SAVED(Tis, state), SAVED(Tis, aborting), SAVED(Tis, ready_next), SAVED(Tis, at),
     SAVED(Tis, length), SAVED(Tis, int_enable, .init = INT_LOW_LEVEL), SAVED(Tis, buffer), BYTES(Tis, remembered),

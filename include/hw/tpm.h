@@ -63,6 +63,20 @@ GBytes *tpm_save(Object *backend);
 void tpm_load(Object *backend, GBytes *state, uint32_t buffer_size);
 TpmVersion tpm_version(Object *backend);
 
+/* ---- the physical presence interface (ppi=on) ---- */
+typedef struct TpmPpi {
+    bool on;
+    MemRegion *memory;          /* outlives resets */
+} TpmPpi;
+/* Rows of a type T whose member m is a TpmPpi; beside HOST(T, m). */
+#define TPM_PPI_PROPS(T, m)                                                                         \
+    PROP(T, m.on, "ppi", PROP_BOOL, .init = true, .desc = "Physical presence interface")
+bool tpm_ppi_place(TpmPpi *p, Device *d, Object *backend, GError **error);
+/* Overwrites the machine's memory if the guest has asked for that. */
+void tpm_ppi_reset(TpmPpi *p, Device *d);
+/* Its methods in the TPM's node. */
+void tpm_ppi_aml(Aml *tpm);
+
 /* ---- for the board ---- */
 /* The machine's front end, or NULL. */
 Device *tpm_of(Vm *vm);

@@ -3,12 +3,20 @@
 
 import re
 import shutil
+import struct
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from machine import Machine, linux, passed
+
+sys.path.insert(0, str(Path(__file__).parent.parent / 'lib'))
+from qtest import Qtest     # noqa: E402
+
+OVMF = Path('/usr/share/OVMF')
 
 
 @pytest.fixture
@@ -63,6 +71,50 @@ def test_tpm_1_2(swtpm):
         assert len(m.line(r'MYNA-PCR ([0-9A-F ]+)').group(1).split()) == 20
         passed(m, 'tpm')
         assert m.status() == 0
+
+
+@pytest.mark.skipif(not (OVMF / 'OVMF_CODE_4M.fd').exists(), reason=f'no OVMF in {OVMF}')
+@pytest.mark.long
+@pytest.mark.parametrize('board, model', [('q35', 'tpm-crb'), ('pc', 'tpm-tis')])
+def test_physical_presence(swtpm, tmp_path, board, model):
+    """Linux asks that the TPM be cleared; OVMF asks the one before the machine, does it, and Linux hears of it."""
+    start, _ = swtpm
+    shutil.copy(OVMF / 'OVMF_VARS_4M.fd', tmp_path / 'vars')
+    with linux('cloud', 'presence', *start(model), '-drive',
+               f'if=pflash,unit=0,format=raw,readonly=on,file={OVMF}/OVMF_CODE_4M.fd', '-drive',
+               f'if=pflash,unit=1,format=raw,file={tmp_path}/vars', board=board, reboot=True, qmp=True) as m:
+        assert m.line(r'MYNA-PPI (\S+)', timeout=90).group(1) == '1.3'
+        m.line(r'MYNA-ASKED 5')
+        m.wait('Press F12', timeout=90)
+        m.qmp('send-key', keys=[{'type': 'qcode', 'data': 'f12'}])
+        assert 'Success' in m.line(r'MYNA-DONE 5 (.*)', timeout=90).group(1)
+        passed(m, 'presence')
+        assert m.status() == 0
+        assert not re.search(r'ACPI (BIOS )?Error|ACPI Warning|AE_', m.serial.text)
+
+
+def test_presence_memory(swtpm):
+    start, _ = swtpm
+    with Qtest(['-M', 'q35', *start('tpm-crb')]) as q:
+        key, size = q.fw_cfg_files()['etc/tpm/config']
+        assert q.fw_cfg(key, size) == struct.pack('<IBB', 0xfed45000, 2, 1)
+        q.writeb(0xfed4515a, 0)
+        q.writeb(0xfed45003, 7)
+        q.write(0x100000, b'kept')
+        q.outb(0xcf9, 6)
+        time.sleep(0.1)
+        assert q.readb(0xfed45003) == 7 and q.read(0x100000, 4) == b'kept'
+        q.writeb(0xfed4515a, 1)
+        q.outb(0xcf9, 6)
+        for _ in range(200):
+            time.sleep(0.01)
+            if q.read(0x100000, 4) == bytes(4):
+                break
+        assert q.read(0x100000, 4) == bytes(4) and q.readb(0xfed45003) == 7
+    with Qtest(['-M', 'q35', *start('tpm-tis'), '-global', 'tpm-tis.ppi=off']) as q:
+        assert 'etc/tpm/config' not in q.fw_cfg_files()
+        q.writeb(0xfed45000, 7)
+        assert q.readb(0xfed45000) != 7
 
 
 def test_errors(swtpm, tmp_path):
