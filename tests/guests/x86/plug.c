@@ -70,6 +70,18 @@ static void start(unsigned round)
     put("UP\n");
 }
 
+/* The block says that the CPU is gone a little before it is. */
+static bool stands(void)
+{
+    for (unsigned i = 0; i < 300; i++) {
+        uint32_t now = spun;
+        pause_ms(3);
+        if (spun == now)
+            return true;
+    }
+    return false;
+}
+
 int main(void)
 {
     unsigned came = 0, went = 0;
@@ -93,10 +105,7 @@ int main(void)
         } else if (flags & REMOVING) {
             outb(FLAGS, REMOVING);
             outb(FLAGS, EJECT);
-            pause_ms(3);
-            uint32_t now = spun;
-            pause_ms(2);
-            check("it runs no more", spun, now);
+            check("it runs no more", stands(), true);
             went++;
             put("GONE\n");
         } else {
