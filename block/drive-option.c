@@ -215,7 +215,6 @@ static bool take_node_options(Json *o, Json *node, Drive *d, GError **error)
     rename_value(node, o, "locking", "file.locking");
     if (discard)
         json_set_text(node, "discard", !strcmp(discard, "on") || !strcmp(discard, "unmap") ? "unmap" : "ignore");
-    d->read_only = take_switch(o, "readonly", false) || take_switch(o, "read-only", false) || d->cdrom;
     g_autoptr(GPtrArray) keys = g_ptr_array_new_with_free_func(g_free);
     for (size_t i = 0; i < json_length(o); i++)
         g_ptr_array_add(keys, g_strdup(json_key_at(o, i)));
@@ -252,12 +251,15 @@ static BlockNode *open_snapshot(Vm *vm, BlockNode *base, const char *node_name, 
     return n;
 }
 
-static bool open_node(Drive *d, Json *o, const char *file, GError **error)
+/* always_snapshot: unless it says otherwise or is only read. */
+static bool open_node(Drive *d, Json *o, const char *file, bool always_snapshot, GError **error)
 {
     Vm *vm = d->object.vm;
     g_autoptr(Json) node = json_object();
     g_autofree char *format = take(o, "format"), *driver = take(o, "driver");
-    bool snapshot = take_switch(o, "snapshot", false), cor = take_switch(o, "copy-on-read", false);
+    bool readonly = take_switch(o, "readonly", false);
+    d->read_only = take_switch(o, "read-only", readonly) || readonly || d->cdrom;
+    bool snapshot = take_switch(o, "snapshot", always_snapshot && !d->read_only), cor = take_switch(o, "copy-on-read", false);
     g_autofree char *node_name = snapshot || cor ? take(o, "node-name") : NULL;
     if (format && driver)
         return error_set(error, "Cannot specify both 'driver' and 'format'");
@@ -325,7 +327,7 @@ static bool read_drive(Drive *d, Json *o, const DriveBoard *board, GError **erro
                error_set(error, "a file is needed");
     if (json_get(o, "format") && json_get(o, "file.driver") && !file)
         file = NULL;
-    return open_node(d, o, is_ref || !file || !*file ? NULL : file, error);
+    return open_node(d, o, is_ref || !file || !*file ? NULL : file, board->snapshot && !is_ref, error);
 }
 
 Drive *drive_add_option(Vm *vm, const char *text, const DriveBoard *board, GError **error)

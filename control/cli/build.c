@@ -17,7 +17,9 @@
 #include "control/monitors.h"
 #include "control/qtest.h"
 #include "core/accel.h"
+#include "hw/acpi.h"
 #include "hw/smbios.h"
+#include "machines/loader.h"
 #include "net/net.h"
 #include "qapi/event.h"
 #include "qapi/keyval.h"
@@ -85,6 +87,15 @@ static void apply_actions(Vm *vm, const Config *c)
     vm->on_watchdog = watchdog;
 }
 
+static bool keep_blob(Vm *vm, const char *name, const char *data, size_t n)
+{
+    if (!vm->fw_cfg_user)
+        vm->fw_cfg_user = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
+                                                (GDestroyNotify)g_bytes_unref);
+    g_hash_table_insert(vm->fw_cfg_user, g_strdup(name), g_bytes_new(data, n));
+    return true;
+}
+
 static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
 {
     g_autoptr(Json) o = keyval_parse(text, "name", KEYVAL_LEGACY, error);
@@ -100,11 +111,29 @@ static bool add_fw_cfg_blob(Vm *vm, const char *text, GError **error)
     size_t n = string ? strlen(string) : 0;
     if (file && !g_file_get_contents(file, &data, &n, error))
         return false;
-    if (!vm->fw_cfg_user)
-        vm->fw_cfg_user = g_hash_table_new_full(g_str_hash, g_str_equal, g_free,
-                                                (GDestroyNotify)g_bytes_unref);
-    g_hash_table_insert(vm->fw_cfg_user, g_strdup(name), g_bytes_new(file ? data : string, n));
-    return true;
+    return keep_blob(vm, name, file ? data : string, n);
+}
+
+/* Firmware runs files in genroms/ as option ROMs. */
+static bool add_option_rom(Vm *vm, const char *text, GError **error)
+{
+    g_autoptr(Json) o = keyval_parse(text, "file", KEYVAL_LEGACY, error);
+    static const char *const known[] = {"file", NULL};
+    if (!o || !config_check_keys(o, known, error))
+        return false;
+    const char *file = json_get_text(o, "file");
+    g_autofree char *path = file ? loader_find(vm, file, error) : NULL, *data = NULL;
+    gsize n;
+    if (!path)
+        return file ? false : error_set(error, "expected a file");
+    if (!g_file_get_contents(path, &data, &n, error))
+        return false;
+    if (n < 512 || (uint8_t)data[0] != 0x55 || (uint8_t)data[1] != 0xaa)
+        return error_set(error, "'%s' is not an option ROM, which begins with 55 aa", path);
+    g_autofree char *base = g_path_get_basename(file), *name = g_strconcat("genroms/", base, NULL);
+    if (strlen(name) > 55)
+        return error_set(error, "name '%s' is longer than 47 characters", base);
+    return keep_blob(vm, name, data, n);
 }
 
 /* ---- -boot ---- */
@@ -274,6 +303,23 @@ static bool apply_memory(Machine *m, const Json *o, GError **error)
     return apply_slots(m, o, error);
 }
 
+/* -mem-path, -mem-prealloc: old words for a memory back end. */
+static bool make_memory(Machine *m, const Config *c, GError **error)
+{
+    if (!c->mem_path && !c->mem_prealloc)
+        return true;
+    if (m->memory_backend)
+        return error_set(error, "-%s: memory-backend=%s says what guest RAM is; give it to that object",
+                         c->mem_path ? "mem-path" : "mem-prealloc", m->memory_backend);
+    g_auto(GStrv) parts = g_strsplit(c->mem_path ? c->mem_path : "", ",", -1);
+    g_autofree char *path = g_strjoinv(",,", parts);
+    g_autofree char *text = g_strdup_printf("memory-backend-%s,id=mem-path.ram,size=%" PRIu64 "%s%s%s",
+                                            c->mem_path ? "file" : "ram", m->ram_size, c->mem_path ? ",mem-path=" : "",
+                                            path, c->mem_prealloc ? ",prealloc=on" : "");
+    m->memory_backend = g_strdup("mem-path.ram");
+    return user_object_add_option(m->vm, text, error);
+}
+
 static char **text_slot(Machine *m, unsigned i, Config *c, const char **from)
 {
     char **slots[] = {&m->kernel, &m->initrd, &m->append, &m->dtb, &m->firmware, &m->cpu_model};
@@ -306,7 +352,8 @@ static bool make_machine(Vm *vm, Config *c, GError **error)
                          "bootindex=", t->machine);
     if (!m->kernel && (m->initrd || m->append))
         return error_set(error, "-%s is only allowed with -kernel", m->initrd ? "initrd" : "append");
-    return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error) && config_numa(m, c->numas, error);
+    return apply_smp(m, c->smp, error) && apply_memory(m, c->memory, error) && make_memory(m, c, error) &&
+           config_numa(m, c->numas, error);
 }
 
 /* ---- accelerator: the first of the list that works here ---- */
@@ -451,6 +498,22 @@ static bool make_parallels(Vm *vm, Config *c, GError **error)
     return add_parallel(vm, c->nographic ? "null" : "vc", error);
 }
 
+/* -debugcon: the console that SeaBIOS and OVMF talk to. */
+static bool make_debugcons(Vm *vm, Config *c, GError **error)
+{
+    FOR_EACH(text, c->debugcons) {
+        GError *failed = NULL;
+        bool monitor;
+        if (!chardev_from_legacy(vm, "debugcon", text, &monitor, &failed) && !failed)
+            continue;           /* none */
+        if (!failed)
+            device_add_option(vm, "isa-debugcon,iobase=0xe9,chardev=debugcon", &failed);
+        if (failed)
+            return blame(failed, "-debugcon", text, error);
+    }
+    return true;
+}
+
 static bool make_monitors(Vm *vm, Config *c, GError **error)
 {
     /* Without a word the monitor is a console beside the first serial port's. */
@@ -534,7 +597,7 @@ static bool make_disks(Vm *vm, Config *c, GError **error)
         if (!blockdev_add_option(vm, text, error))
             return false;
     const MachineType *t = machine_find_error(c->arch, c->machine, NULL);
-    DriveBoard board = {t && t->drive_interface ? t->drive_interface : DRIVE_VIRTIO, t && t->ide_units ? t->ide_units : 2};
+    DriveBoard board = {t && t->drive_interface ? t->drive_interface : DRIVE_VIRTIO, t && t->ide_units ? t->ide_units : 2, c->snapshot};
     FOR_EACH(text, c->drives)
         if (!drive_add_option(vm, text, &board, error))
             return false;
@@ -678,6 +741,16 @@ static bool build(Vm *vm, Config *c, GError **error)
             g_prefix_error(error, "-fw_cfg %s: ", text);
             return false;
         }
+    FOR_EACH(text, c->acpi_tables)
+        if (!acpi_add_option(vm, text, error)) {
+            g_prefix_error(error, "-acpitable %s: ", text);
+            return false;
+        }
+    FOR_EACH(text, c->option_roms)
+        if (!add_option_rom(vm, text, error)) {
+            g_prefix_error(error, "-option-rom %s: ", text);
+            return false;
+        }
     FOR_EACH(text, c->smbios)
         if (!smbios_add_option(vm, text, error)) {
             g_prefix_error(error, "-smbios %s: ", text);
@@ -708,6 +781,8 @@ static bool build(Vm *vm, Config *c, GError **error)
         if (!add_drive_device(vm, d, error))
             return false;
     if (!config_make_nics(vm, c, error))
+        return false;
+    if (!make_debugcons(vm, c, error))
         return false;
     FOR_EACH(text, c->devices)
         if (!device_add_option(vm, text, error))

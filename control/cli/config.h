@@ -22,15 +22,16 @@ typedef struct Config {
     GPtrArray *accels;          /* char *: "tcg,thread=multi" */
     /* char *, in order */
     GPtrArray *objects, *devices, *chardevs, *serials, *parallels, *drives, *blockdevs, *netdevs, *nics,
-        *nets, *fw_cfgs, *smbios, *sets, *vncs, *audiodevs, *numas;
+        *nets, *fw_cfgs, *smbios, *sets, *vncs, *audiodevs, *numas, *debugcons, *option_roms, *acpi_tables;
     GPtrArray *monitors;        /* MonitorOption * */
     GPtrArray *globals;         /* char *: "driver.property=value" */
     GPtrArray *data_dirs, *add_fds;
-    char *kernel, *initrd, *append, *dtb, *bios;
+    char *kernel, *initrd, *append, *dtb, *bios, *mem_path;
     char *name, *process_name, *uuid, *rtc, *icount, *kernel_irqchip, *gdb, *qtest,
         *qtest_log, *chroot, *runas, *display, *vga, *layout, *pidfile;
     char *action_reboot, *action_shutdown, *action_panic, *action_watchdog;
-    bool debug_threads, nographic, full_screen, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name;
+    bool debug_threads, nographic, full_screen, nodefaults, stopped, daemonize, preconfig, timestamps, guest_name,
+        mem_prealloc, snapshot;
 } Config;
 
 typedef enum ParseResult { PARSE_OK, PARSE_DONE, PARSE_ERROR } ParseResult;

@@ -115,6 +115,9 @@ static bool add_kvm(Parse *p, const char *arg) { return add(&p->c->accels, "kvm"
 static bool set_smp(Parse *p, const char *arg) { return merge(p, &p->c->smp, arg, "cpus"); }
 static bool set_memory(Parse *p, const char *arg) { return merge(p, &p->c->memory, arg, "size"); }
 
+static bool set_mem_path(Parse *p, const char *arg) { return keep(&p->c->mem_path, arg); }
+static bool set_mem_prealloc(Parse *p, const char *arg) { return p->c->mem_prealloc = true; }
+
 static bool add_numa(Parse *p, const char *arg) { return add(&p->c->numas, arg); }
 
 static bool add_object(Parse *p, const char *arg)
@@ -170,6 +173,8 @@ static bool set_bios(Parse *p, const char *arg) { return keep(&p->c->bios, arg);
 static bool set_boot(Parse *p, const char *arg) { return merge(p, &p->c->boot, arg, "order"); }
 static bool add_data_dir(Parse *p, const char *arg) { return add(&p->c->data_dirs, arg); }
 static bool add_fw_cfg(Parse *p, const char *arg) { return add(&p->c->fw_cfgs, arg); }
+static bool add_option_rom(Parse *p, const char *arg) { return add(&p->c->option_roms, arg); }
+static bool add_acpi_table(Parse *p, const char *arg) { return add(&p->c->acpi_tables, arg); }
 static bool add_smbios(Parse *p, const char *arg) { return add(&p->c->smbios, arg); }
 static bool set_rtc(Parse *p, const char *arg) { return keep(&p->c->rtc, arg); }
 static bool set_icount(Parse *p, const char *arg) { return keep(&p->c->icount, arg); }
@@ -182,6 +187,7 @@ static bool add_chardev(Parse *p, const char *arg)
 }
 
 static bool add_serial(Parse *p, const char *arg) { return add(&p->c->serials, arg); }
+static bool add_debugcon(Parse *p, const char *arg) { return add(&p->c->debugcons, arg); }
 static bool add_parallel(Parse *p, const char *arg) { return add(&p->c->parallels, arg); }
 
 static void free_monitor(gpointer m)
@@ -311,6 +317,8 @@ static bool add_hdd(Parse *p, const char *arg) { return add_short_drive(p, arg, 
 static bool add_cdrom(Parse *p, const char *arg) { return add_short_drive(p, arg, "index=2,media=cdrom"); }
 static bool add_fda(Parse *p, const char *arg) { return add_short_drive(p, arg, "if=floppy,index=0"); }
 static bool add_fdb(Parse *p, const char *arg) { return add_short_drive(p, arg, "if=floppy,index=1"); }
+static bool add_pflash(Parse *p, const char *arg) { return add_short_drive(p, arg, "if=pflash"); }
+static bool set_snapshot(Parse *p, const char *arg) { return p->c->snapshot = true; }
 static bool add_blockdev(Parse *p, const char *arg) { return add(&p->c->blockdevs, arg); }
 
 static bool add_netdev(Parse *p, const char *arg)
@@ -390,6 +398,13 @@ static bool set_no_shutdown(Parse *p, const char *arg) { return keep(&p->c->acti
 static bool set_pidfile(Parse *p, const char *arg) { return keep(&p->c->pidfile, arg); }
 static bool set_daemonize(Parse *p, const char *arg) { return p->c->daemonize = true; }
 static bool set_nodefaults(Parse *p, const char *arg) { return p->c->nodefaults = true; }
+static bool no_migration(Parse *p, const char *arg) { return error_set(p->error, "migration and snapshots of machines are not implemented"); }
+static bool no_spice(Parse *p, const char *arg) { return error_set(p->error, "SPICE is not implemented; -vnc and -display are there"); }
+static bool no_plugins(Parse *p, const char *arg) { return error_set(p->error, "plugins of the translator are not implemented"); }
+static bool no_semihosting(Parse *p, const char *arg) { return error_set(p->error, "semihosting is not implemented"); }
+static bool no_sd(Parse *p, const char *arg) { return error_set(p->error, "no machine has a slot for SD cards"); }
+static bool no_compat(Parse *p, const char *arg) { return error_set(p->error, "policies for deprecated words are not implemented"); }
+static bool no_shim(Parse *p, const char *arg) { return error_set(p->error, "shims of -kernel under UEFI are not implemented"); }
 static bool ignore_option(Parse *p, const char *arg) { return true; }
 
 static const struct { const char *name; size_t at; const char *values; } actions[] = {
@@ -647,9 +662,10 @@ void config_clear(Config *c)
 {
     GPtrArray *lists[] = {c->accels, c->objects, c->devices, c->chardevs, c->serials, c->parallels,
                           c->drives, c->blockdevs, c->netdevs, c->nics, c->nets, c->fw_cfgs, c->smbios, c->sets,
-                          c->audiodevs, c->numas, c->vncs, c->monitors, c->globals, c->data_dirs,
+                          c->audiodevs, c->numas, c->vncs, c->debugcons, c->option_roms, c->acpi_tables,
+                          c->monitors, c->globals, c->data_dirs,
                           c->add_fds};
-    char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->name,
+    char *texts[] = {c->machine, c->cpu, c->kernel, c->initrd, c->append, c->dtb, c->bios, c->mem_path, c->name,
                      c->process_name, c->qtest, c->qtest_log, c->chroot, c->runas,
                      c->uuid, c->rtc, c->icount, c->kernel_irqchip, c->gdb, c->display, c->vga, c->layout, c->pidfile,
                      c->action_reboot, c->action_shutdown, c->action_panic, c->action_watchdog};

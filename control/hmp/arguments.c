@@ -192,9 +192,7 @@ static bool read_row_argument(Hmp *hmp, const HmpCommand *command, const char *s
     g_auto(GStrv) parts = g_strsplit(spec, ":", 2);
     const char *name = parts[0], *type = parts[1];
 
-    if (*type != '/') { /* a format follows the name without a blank */
-        *text = skip_blanks(*text);
-    }
+    *text = skip_blanks(*text);
     if (*type == '/') {
         return read_format(text, args, error);
     }

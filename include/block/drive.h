@@ -48,6 +48,7 @@ enum { DRIVE_NONE, DRIVE_VIRTIO, DRIVE_IDE, DRIVE_SCSI, DRIVE_FLOPPY, DRIVE_PFLA
 typedef struct DriveBoard {
     int interface;
     unsigned ide_units;
+    bool snapshot;              /* of drives that say nothing of it and can be written to (-snapshot) */
 } DriveBoard;
 Drive *drive_add_option(Vm *vm, const char *text, const DriveBoard *board, GError **error);
 /* "ide", "scsi" …, as in if=. */

@@ -106,6 +106,10 @@ void acpi_pointer_to_file(AcpiTables *t, unsigned at, unsigned size, const char 
 void acpi_name_of_file(AcpiTables *t, const char *name, const char *file, unsigned align);
 /* Firmware writes where it has put `file`, which was named before, into the first `size` bytes of `dest`. */
 void acpi_write_pointer(AcpiTables *t, const char *dest, const char *file, unsigned size);
+/* -acpitable: a table of the user's own. Before the machine is built; its board puts it in with
+ * acpi_user_tables(). */
+bool acpi_add_option(Vm *vm, const char *text, GError **error);
+void acpi_user_tables(AcpiTables *t, Vm *vm);
 /* Root tables (XSDT and RSDP revision 2, or RSDT and RSDP 0), then delivery. */
 void acpi_finish(AcpiTables *t, bool xsdt);
 /* As fw_cfg files for firmware: etc/acpi/tables, etc/acpi/rsdp, etc/table-loader. */

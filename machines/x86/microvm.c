@@ -256,6 +256,7 @@ static void make_tables(MicroVm *s)
     if (s->pci)
         acpi_mcfg(s->tables, PCIE_ECAM, 0, PCIE_BUSES - 1);
     acpi_viot(s->tables, s->m.vm);
+    acpi_user_tables(s->tables, s->m.vm);
     acpi_finish(s->tables, true);
 }
 

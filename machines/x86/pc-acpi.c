@@ -361,6 +361,7 @@ AcpiTables *pc_acpi_tables(Pc *s)
     acpi_dmar(t, s->m.vm);
     acpi_viot(t, s->m.vm);
     acpi_waet(t, WAET_TIMER_OK);
+    acpi_user_tables(t, s->m.vm);
     acpi_finish(t, false);
     return t;
 }
