@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
+#include "hw/9pfs/local.h"
 #include "tests/lib/virtio-guest.h"
 
 enum { RLERROR = 7, BUFFER = 8192, LOPEN = 12, LCREATE = 14, SYMLINK = 16, UNLINKAT = 76, VERSION = 100,
@@ -204,11 +205,49 @@ static void test_odd(void)
     g_assert_cmpuint(attach(&r, 1), ==, 0);
 }
 
+static uint64_t number(FsLocal *fs, dev_t device, ino_t inode)
+{
+    struct stat st = {.st_dev = device, .st_ino = inode};
+    uint64_t path = 0;
+    g_assert_cmpint(fs_qid_path(fs, &st, &path), ==, 0);
+    return path;
+}
+
+/* multidevs=remap: files of several devices, and with inode numbers that leave no room for the device's, have
+ * numbers of their own, and always the same ones. */
+static void test_numbers(void)
+{
+    static const ino_t inodes[] = {1, 2, (1ull << 48) - 1, 1ull << 48, 1ull << 48 | 1, 1ull << 63, 1ull << 63 | 1, UINT64_MAX};
+    enum { DEVICES = 40, N = G_N_ELEMENTS(inodes) };
+    g_autoptr(GError) error = NULL;
+    g_autoptr(TestDevice) t = test_machine();
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    const char *props[] = {"path", g_get_tmp_dir(), "security_model", "none", "multidevs", "remap", NULL};
+    FsLocal *fs = (FsLocal *)object_add_user(t->vm, "fsdev-local", "fs", props, &error);
+    struct stat root;
+    uint64_t first[DEVICES][N];
+    g_assert_no_error(error);
+    g_assert_cmpint(stat(g_get_tmp_dir(), &root), ==, 0);
+    for (unsigned round = 0; round < 2; round++)
+        for (unsigned d = 0; d < DEVICES; d++)
+            for (unsigned i = 0; i < N; i++) {
+                uint64_t n = number(fs, root.st_dev + d * 0x100, inodes[i]);
+                if (round == 0) {
+                    first[d][i] = n;
+                    g_assert_true(g_hash_table_add(seen, g_memdup2(&n, sizeof(n))));
+                }
+                g_assert_cmphex(n, ==, first[d][i]);
+            }
+    g_assert_cmphex(first[0][0], ==, 1);        /* the folder's own device keeps its numbers */
+    g_assert_cmphex(first[0][2], ==, inodes[2]);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/virtio-9p/file", test_file);
     g_test_add_func("/virtio-9p/escapes", test_escapes);
     g_test_add_func("/virtio-9p/odd", test_odd);
+    g_test_add_func("/virtio-9p/numbers", test_numbers);
     return g_test_run();
 }
