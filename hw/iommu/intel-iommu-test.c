@@ -234,6 +234,26 @@ static void test_messages(void)
     rig_free(r);
 }
 
+/* A bus that bypasses the unit. */
+static void test_bypass(void)
+{
+    Rig *r = rig();
+    r->root->bypass_iommu = true;
+    PciDevice *p = pci_make(r->root, "edu", 6, 0);
+    pci_config_write(p, PCI_COMMAND, PCI_COMMAND_MASTER, 2);
+    translating(r);
+    test_write(r->t, "IRTA", IRT | 7);
+    command(r, GCMD_IRTP);
+    command(r, GCMD_IR);
+    uint64_t v = 7;
+    g_assert_true(pci_dma_write(p, BUFFER, &v, 8));
+    g_assert_cmpuint(peek(r, BUFFER), ==, 7);
+    const MsiTarget *t = pci_function_msi(p);
+    t->send(t->opaque, &(MsiMessage){0xfee01000, 0x41, 6 << 3});
+    g_assert_cmpuint(r->messages, ==, 1);
+    rig_free(r);
+}
+
 static int route_add(void *opaque, const MsiMessage *m, int fd)
 {
     ((Rig *)opaque)->routed = *m;
@@ -307,6 +327,7 @@ int main(int argc, char **argv)
     g_test_add_func("/intel-iommu/pass", test_pass);
     g_test_add_func("/intel-iommu/fault-event", test_fault_event);
     g_test_add_func("/intel-iommu/messages", test_messages);
+    g_test_add_func("/intel-iommu/bypass", test_bypass);
     g_test_add_func("/intel-iommu/routes", test_routes);
     g_test_add_func("/intel-iommu/registers", test_registers);
     return g_test_run();

@@ -10,6 +10,7 @@ typedef struct Pxb {
     PciBus *below;
     uint8_t bus_nr;
     uint16_t numa_node;
+    bool bypass_iommu;
 } Pxb;
 
 static bool check(Pxb *s, GError **error)
@@ -43,6 +44,7 @@ static bool realize(Device *d, GError **error)
                                         : "pxb devices cannot reside on a PCIe bus");
     }
     s->below = pci_expander_bus_new(&s->pci, express ? d->id : "pxb-internal", express, s->bus_nr, s->numa_node);
+    s->below->bypass_iommu = s->bypass_iommu;
     if (express) {
         return true;
     }
@@ -61,6 +63,7 @@ static void unrealize(Device *d)
 static const Field fields[] = {
     HOST(Pxb, below), PROP(Pxb, bus_nr, "bus_nr", PROP_U8, .desc = "Number of the root bus"),
     PROP(Pxb, numa_node, "numa_node", PROP_U16, .init = NO_NODE, .desc = "NUMA node that it is near to"),
+    PROP(Pxb, bypass_iommu, "bypass_iommu", PROP_BOOL, .desc = "What is below is not behind the machine's IOMMU"),
 };
 
 static const PciInfo pcie_info = {.vendor = 0x1b36, .device = 0x000b, .class = 0x060000, .no_hotplug = true};

@@ -333,7 +333,7 @@ static void forget_routes(PciDevice *p, void *data) { pci_vectors_free(p); }
 static void set_space(PciDevice *p, void *data)
 {
     PciRoot *r = p->bus->root->host;
-    p->space = r->iommu.space ? r->iommu.space(r->iommu.opaque, p) : NULL;
+    p->space = r->iommu.space && !pci_bypasses_iommu(p) ? r->iommu.space(r->iommu.opaque, p) : NULL;
     pci_update_dma(p);
     if (p->dev.realized && p->info->enabled_changed)
         p->info->enabled_changed(p);
@@ -365,3 +365,17 @@ bool pci_root_set_iommu(PciBus *root, const PciIommu *iommu)
 }
 
 const MsiTarget *pci_msi_target(PciBus *root) { return root->host->msi; }
+
+bool pci_bypasses_iommu(const PciDevice *p)
+{
+    const PciBus *b = p->bus;
+    while (b->parent)
+        b = b->parent;
+    return b->bypass_iommu;
+}
+
+const MsiTarget *pci_function_msi(const PciDevice *p)
+{
+    const PciRoot *r = p->bus->root->host;
+    return pci_bypasses_iommu(p) ? r->c.msi : r->msi;
+}

@@ -55,7 +55,7 @@ bool pci_notify(PciDevice *p, unsigned vector)
 
 void pci_send_message(PciDevice *p, uint64_t address, uint32_t data)
 {
-    const MsiTarget *t = pci_msi_target(p->bus->root);
+    const MsiTarget *t = pci_function_msi(p);
     MsiMessage m = {address, data, pci_dma_requester(p)};
     trace(message, "%s 0x%" PRIx64 " <- 0x%x", p->dev.object.type->name, address, data);
     if (t && pci_is_master(p))

@@ -88,7 +88,7 @@ static Vector *vector(PciDevice *p, unsigned n)
     if (!p->vectors) {
         unsigned count = pci_msix_vectors(p);
         p->vectors = g_malloc(sizeof(PciVectors) + count * sizeof(Vector));
-        p->vectors->target = pci_msi_target(p->bus->root);
+        p->vectors->target = pci_function_msi(p);
         for (unsigned i = 0; i < count; i++)
             p->vectors->v[i] = (Vector){-1, -1, {0}};
     }
@@ -114,7 +114,7 @@ static bool follow(Vector *v, const MsiTarget *t, const MsiMessage *m)
 /* False: not for a CPU's thread, which has the message sent at once, nor without an accelerator's help. */
 static bool signal_vector(PciDevice *p, unsigned n, const MsiMessage *m)
 {
-    const MsiTarget *t = pci_msi_target(p->bus->root);
+    const MsiTarget *t = pci_function_msi(p);
     uint64_t one = 1;
     if (!t || !t->route_add || cpu_current() || !pci_is_master(p))
         return false;

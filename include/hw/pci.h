@@ -213,6 +213,7 @@ struct PciBus {
     PciDevice *expander;
     uint8_t number;             /* of such a bus */
     uint16_t numa_node;
+    bool bypass_iommu;          /* of roots: what is below is not behind the machine's IOMMU */
 };
 
 typedef struct PciRootConfig {
@@ -250,6 +251,9 @@ bool pci_root_set_iommu(PciBus *root, const PciIommu *iommu);
 /* By which id an IOMMU knows the function's DMA: bridges speak for conventional buses behind them. */
 uint16_t pci_dma_requester(const PciDevice *p);
 const MsiTarget *pci_msi_target(PciBus *root);
+/* Whether the function's root bus bypasses the IOMMU; who takes its messages. */
+bool pci_bypasses_iommu(const PciDevice *p);
+const MsiTarget *pci_function_msi(const PciDevice *p);
 /* (realize of a bridge) The bus behind it: "<id>" or, without one, "pci.N"/"pcie.N". */
 PciBus *pci_bridge_bus_new(PciDevice *bridge, const char *name, bool express, MemRegion *memory,
                            MemRegion *io);

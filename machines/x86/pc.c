@@ -19,6 +19,7 @@ static bool build(Machine *m, GError **error)
     PcHostConfig host = {.system = m->vm->memory_root, .ram = s->ram, .pci = s->pci,
                          .low_size = s->low_size, .msi = &s->irq.msi, .smm = s->smm_memory};
     s->root = i440fx_host_new(m->vm, &host);
+    s->root->bypass_iommu = s->bypass_iommu;
     pc_south_config(s, &south);
     s->south = piix3_new(s->root, &south);
     if (s->sata)

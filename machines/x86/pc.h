@@ -22,6 +22,7 @@ typedef struct Pc {
     char *pflash0, *pflash1;
     char *oem_id, *oem_table_id;
     int smbios_entry;           /* SmbiosEntry */
+    bool bypass_iommu;
     void *pcspk_audiodev;
     /* parts */
     X86Interrupts irq;
@@ -115,6 +116,8 @@ extern const char *const pc_archs[];
     PROP(Pc, sata, "sata", PROP_BOOL, .init = true, .desc = "Enable the board's disk controller"),  \
     PROP(Pc, smbus, "smbus", PROP_BOOL, .init = true, .desc = "Enable the board's SMBus"),          \
     PROP(Pc, i8042, "i8042", PROP_BOOL, .init = true, .desc = "Enable the PS/2 controller"),        \
+    PROP(Pc, bypass_iommu, "default-bus-bypass-iommu", PROP_BOOL,                                    \
+         .desc = "Functions of the first root bus are not behind the machine's IOMMU"),              \
     PROP(Pc, nvdimm, "nvdimm", PROP_BOOL, .desc = "Set on/off to enable/disable NVDIMM instantiation"), \
     PROP(Pc, hmat, "hmat", PROP_BOOL, .desc = "Set on/off to enable/disable ACPI HMAT"),           \
     PROP(Pc, fd_bootchk, "fd-bootchk", PROP_BOOL, .init = true,                                     \

@@ -80,6 +80,27 @@ def test_vtd_registers():
         assert q.readq(FRCD + 8) == 1 << 63 | 5 << 32 | 0x20
 
 
+BYPASS = ['-M', 'q35,default-bus-bypass-iommu=on', '-device', 'pxb-pcie,bus_nr=16,id=p', '-device',
+          'pcie-root-port,bus=p,id=r,chassis=1', '-device', 'pxb-pcie,bus_nr=32,id=q,bypass_iommu=on']
+
+
+@pytest.mark.parametrize('device, signature', [('intel-iommu', b'DMAR'), ('virtio-iommu-pci', b'VIOT')])
+def test_bypass(device, signature):
+    """Tables name what is left when root buses bypass the IOMMU: one of three, with one port."""
+    with Qtest([*BYPASS, '-m', '64', '-device', device]) as q:
+        files = q.fw_cfg_files()
+        tables = q.fw_cfg(*files['etc/acpi/tables'])
+    at = tables.index(signature)
+    table = tables[at:at + int.from_bytes(tables[at + 4:at + 8], 'little')]
+    if signature == b'DMAR':
+        assert len(table) == 48 + 16 + 2 * 8
+        assert table[52] == 0                                               # not all functions
+        assert table[-8:] == bytes([2, 8, 0, 0, 0, 16, 0, 0])               # a bridge, bus 16
+    else:
+        assert table[36] == 2
+        assert table[64:].hex() == '01001800' '00100000' '00000000' '0010' 'ff1f' '3000' + '00' * 6
+
+
 @pytest.mark.parametrize('device, table', [('intel-iommu,device-iotlb=on', b'DMAR'), ('virtio-iommu-pci', b'VIOT')])
 def test_tables(tmp_path, device, table):
     if not shutil.which('iasl'):
