@@ -355,7 +355,7 @@ static const AccelType kvm_accel = {
     .cpu_finish = kvm_cpu_finish, .run = kvm_run, .kick = kvm_kick, .code_written = code_written,
     .code_store = code_store, .debug_changed = debug_changed, .info = info, .irqchip = irqchip,
     .hand_over = hand_over, .current = current, .cpu_caps = caps, .msi = kvm_msi,
-    .route = kvm_arch_route, .messages = kvm_messages,
+    .route = kvm_arch_route, .messages = kvm_messages, .pit = &kvm_arch_pit,
     .dirty_log = dirty_log, .dirty_sync = dirty_sync,
 };
 OBJECT_TYPE(kvm_accel);

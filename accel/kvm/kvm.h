@@ -149,6 +149,7 @@ bool kvm_arch_make_chips(Kvm *k, GError **error);
 /* Fills in the routes of the chips' pins, at most KVM_ARCH_ROUTES; how many. */
 unsigned kvm_arch_routes(Kvm *k, struct kvm_irq_routing_entry *e);
 void kvm_arch_route(Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
+extern const struct AccelPit kvm_arch_pit;
 void kvm_arch_finish(Kvm *k);
 /* The id that KVM_CREATE_VCPU wants. */
 unsigned long kvm_arch_cpu_id(Cpu *cpu);

@@ -1,28 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* 8254 programmable interval timer. Spec: Intel 8254 data sheet. */
-#include "hw/pc-chips.h"
+#include "core/accel.h"
+#include "hw/timer/i8254.h"
 
 enum { PIT_HZ = 1193182, LATCH = 0, LOW = 1, HIGH = 2, WORD = 3, PORT_CONTROL = 3 };
 
-typedef struct Channel {
-    uint32_t count;             /* reload value, 1 … 0x10000 */
-    uint16_t latched;
-    uint8_t latch_left;         /* bytes of the latched count still to be read */
-    uint8_t status;
-    bool status_latched : 1, write_high : 1, read_high : 1, gate : 1, bcd : 1, loaded : 1;
-    uint8_t write_low, rw, mode;
-    int64_t start;              /* virtual time of the last load or trigger */
-    int64_t periods;            /* that have begun, as channel 0's output has shown */
-} Channel;
-
-typedef struct Pit {
-    Device dev;
-    Irq irq;
-    Timer edge;                 /* next change of channel 0's output */
-    Channel ch[3];
-} Pit;
+typedef PitChannel Channel;
 
 static int64_t now(Pit *s) { return clock_ns(s->dev.object.vm, CLOCK_K_VIRTUAL); }
+
+void i8254_pull(Pit *s)
+{
+    if (s->kernel && !s->stands)
+        s->kernel->get(s->dev.object.vm->accel, &s->s);
+}
+
+void i8254_push(Pit *s)
+{
+    if (s->kernel && !s->stands)
+        s->kernel->set(s->dev.object.vm->accel, &s->s);
+}
 
 static int64_t ticks_since(Channel *c, int64_t t)
 {
@@ -100,7 +97,9 @@ static int64_t next_edge(Channel *c, int64_t t)
 
 static void update(Pit *s)
 {
-    Channel *c = &s->ch[0];
+    if (s->kernel)
+        return;
+    Channel *c = &s->s.ch[0];
     int64_t t = now(s), next = next_edge(c, t);
     bool periodic = c->mode == 2 || c->mode == 3, high = output(c, t);
     int64_t ticks = ticks_since(c, t);
@@ -109,7 +108,7 @@ static void update(Pit *s)
     if (high && periods != c->periods)
         irq_set(&s->irq, false);
     c->periods = high ? periods : c->periods;
-    irq_set(&s->irq, high);
+    irq_set(&s->irq, high && !s->s.replaced);
     if (next == INT64_MAX)
         timer_cancel(&s->edge);
     else
@@ -126,7 +125,7 @@ static void load(Pit *s, Channel *c, unsigned value)
     c->start = now(s);
     c->periods = 0;
     c->loaded = true;
-    if (c == &s->ch[0])
+    if (c == &s->s.ch[0])
         update(s);
 }
 
@@ -154,9 +153,9 @@ static void read_back(Pit *s, uint8_t value)
         if (!(value & 2u << i))
             continue;
         if (!(value & 0x20))
-            latch_count(s, &s->ch[i]);
+            latch_count(s, &s->s.ch[i]);
         if (!(value & 0x10))
-            latch_status(s, &s->ch[i]);
+            latch_status(s, &s->s.ch[i]);
     }
 }
 
@@ -167,7 +166,7 @@ static void write_control(Pit *s, uint8_t value)
         read_back(s, value);
         return;
     }
-    Channel *c = &s->ch[n];
+    Channel *c = &s->s.ch[n];
     if (rw == LATCH) {
         latch_count(s, c);
         return;
@@ -183,14 +182,13 @@ static void write_control(Pit *s, uint8_t value)
         update(s);
 }
 
-static void write_port(Device *d, uint64_t at, uint64_t value, unsigned size)
+static void write_register(Pit *s, uint64_t at, uint64_t value)
 {
-    Pit *s = (Pit *)d;
     if (at == PORT_CONTROL) {
         write_control(s, value);
         return;
     }
-    Channel *c = &s->ch[at];
+    Channel *c = &s->s.ch[at];
     if (c->rw == LOW) {
         load(s, c, value);
     } else if (c->rw == HIGH) {
@@ -204,12 +202,18 @@ static void write_port(Device *d, uint64_t at, uint64_t value, unsigned size)
     }
 }
 
-static uint64_t read_port(Device *d, uint64_t at, unsigned size)
+static void write_port(Device *d, uint64_t at, uint64_t value, unsigned size)
 {
-    Pit *s = (Pit *)d;
+    i8254_pull((Pit *)d);
+    write_register((Pit *)d, at, value);
+    i8254_push((Pit *)d);
+}
+
+static uint64_t read_register(Pit *s, uint64_t at)
+{
     if (at == PORT_CONTROL)
         return 0xff;
-    Channel *c = &s->ch[at];
+    Channel *c = &s->s.ch[at];
     if (c->status_latched) {
         c->status_latched = false;
         return c->status;
@@ -224,57 +228,91 @@ static uint64_t read_port(Device *d, uint64_t at, unsigned size)
     return high ? value >> 8 : value & 0xff;
 }
 
-void i8254_set_gate(Device *d, unsigned channel, bool level)
+static uint64_t read_port(Device *d, uint64_t at, unsigned size)
+{
+    i8254_pull((Pit *)d);
+    uint64_t v = read_register((Pit *)d, at);
+    i8254_push((Pit *)d);
+    return v;
+}
+
+/* ---- port 0x61 and the HPET ---- */
+
+uint8_t i8254_control(Device *d)
+{
+    i8254_pull((Pit *)d);
+    return ((Pit *)d)->s.ch[2].gate | ((Pit *)d)->s.speaker << 1;
+}
+
+void i8254_set_control(Device *d, uint8_t control)
 {
     Pit *s = (Pit *)d;
-    Channel *c = &s->ch[channel];
-    if (level && !c->gate && c->mode != 0 && c->mode != 4)
+    Channel *c = &s->s.ch[2];
+    bool gate = control & 1;
+    if (i8254_control(d) == (control & 3))
+        return;
+    if (gate && !c->gate && c->mode != 0 && c->mode != 4)
         c->start = now(s);      /* a rising gate triggers or restarts */
-    c->gate = level;
-    if (channel == 0)
-        update(s);
+    c->gate = gate;
+    s->s.speaker = control & 2;
+    i8254_push(s);
 }
 
 bool i8254_output(Device *d, unsigned channel)
 {
-    return output(&((Pit *)d)->ch[channel], now((Pit *)d));
+    i8254_pull((Pit *)d);
+    return output(&((Pit *)d)->s.ch[channel], now((Pit *)d));
 }
 
 uint32_t i8254_period(Device *d, unsigned channel)
 {
-    const Channel *c = &((Pit *)d)->ch[channel];
+    i8254_pull((Pit *)d);
+    const Channel *c = &((Pit *)d)->s.ch[channel];
     return c->gate && c->loaded && c->mode == 3 ? c->count : 0;
+}
+
+/* The HPET replaces it, as far as interrupts go. */
+static void pin(Device *d, uint32_t n, bool level)
+{
+    Pit *s = (Pit *)d;
+    i8254_pull(s);
+    s->s.replaced = level;
+    i8254_push(s);
+    update(s);
 }
 
 static void reset(Device *d)
 {
     Pit *s = (Pit *)d;
     for (unsigned i = 0; i < 3; i++)
-        s->ch[i] = (Channel){.mode = 3, .rw = WORD, .count = 0x10000, .gate = i != 2};
+        s->s.ch[i] = (Channel){.mode = 3, .rw = WORD, .count = 0x10000, .gate = i != 2};
+    s->s.speaker = s->s.replaced = false;
     timer_cancel(&s->edge);
+    i8254_push(s);
 }
 
 static void restored(Device *d)
 {
     Pit *s = (Pit *)d;
     for (unsigned i = 0; i < 3; i++) {
-        Channel *c = &s->ch[i];
+        Channel *c = &s->s.ch[i];
         c->count = CLAMP(c->count, 1, 0x10000);
         c->latch_left = MIN(c->latch_left, 2);
         c->rw &= WORD;
         c->mode = MIN(c->mode, 5);
         c->start = CLAMP(c->start, 0, INT64_MAX / 4);
     }
+    i8254_push(s);
     update(s);
 }
 
 static const Field fields[] = {
-    IRQ(Pit, irq), TIMER(Pit, edge, edge), SAVED(Pit, ch),
+    IRQ(Pit, irq), TIMER(Pit, edge, edge), SAVED(Pit, s), HOST(Pit, kernel), HOST(Pit, stands),
 };
 static const DeviceType i8254 = {
     .name = "isa-pit", .desc = "8254 interval timer", .size = sizeof(Pit), .window = 4,
     .max_access = 1, FIELDS(fields), .read = read_port, .write = write_port, .reset = reset,
-    .restored = restored,
+    .restored = restored, .pin = pin, .n_pins = 1,
 };
 DEVICE_TYPE(i8254);
 

@@ -55,6 +55,7 @@ static uint64_t read_port(Device *d)
 {
     Speaker *s = (Speaker *)d;
     s->refresh = !s->refresh;
+    s->control = s->pit ? i8254_control(s->pit) : s->control;
     return s->control | s->refresh << 4 | (s->pit && i8254_output(s->pit, 2)) << 5;
 }
 
@@ -66,7 +67,7 @@ static void write_port(Device *d, uint64_t value)
         play(s);
     s->control = value & ON;
     if (s->pit)
-        i8254_set_gate(s->pit, 2, value & 1);
+        i8254_set_control(s->pit, s->control);
     if (!was && sounds(s)) {
         s->phase = 0;
         pace_start(&s->pace, now(s));
@@ -82,6 +83,13 @@ static bool realize(Device *d, GError **error)
     Speaker *s = (Speaker *)d;
     s->voice = s->audiodev ? audio_voice_new(s->audiodev) : NULL;
     return true;
+}
+
+/* (Where the accelerator has the port, only it knows.) */
+static void saving(Device *d)
+{
+    Speaker *s = (Speaker *)d;
+    s->control = s->pit ? i8254_control(s->pit) : s->control;
 }
 
 static void unrealize(Device *d) { g_clear_pointer(&((Speaker *)d)->voice, audio_voice_free); }
@@ -102,7 +110,7 @@ static const Field fields[] = {
 };
 static const DeviceType pcspk = {
     .name = "isa-pcspk", .desc = "PC speaker port", .size = sizeof(Speaker), .window = 1, .category = DEVICE_SOUND,
-    .max_access = 1, REGS(regs), FIELDS(fields), .realize = realize, .unrealize = unrealize, .reset = reset,
+    .max_access = 1, REGS(regs), FIELDS(fields), .realize = realize, .unrealize = unrealize, .saving = saving, .reset = reset,
 };
 DEVICE_TYPE(pcspk);
 

@@ -68,6 +68,8 @@ typedef struct AccelType {
     void (*msi)(struct Accel *a, uint64_t address, uint32_t data);
     /* Messages wholly, with eventfds (core/msi.h). */
     const struct MsiTarget *(*messages)(struct Accel *a);
+    /* With ACCEL_IRQCHIP_FULL: the 8254 that it brings (core/x86-pit.h). */
+    const struct AccelPit *pit;
     void (*route)(struct Accel *a, unsigned n, bool used, uint64_t address, uint32_t data);
     /* A client of dirty bitmaps comes or goes / wants the bitmaps to be complete now. Any thread.
      * NULL: the engine's stores set them. */

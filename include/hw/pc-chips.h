@@ -12,10 +12,14 @@ Pin i8259_pin(Device *pair, unsigned n);
  * interrupt chips' domain. */
 int i8259_ack(Device *pair);
 
-/* The 8254 at 0x40; channel 0 drives irq0. Port 0x61 is the speaker's (pcspk). */
+/* The 8254 at 0x40; channel 0 drives irq0, unless its input 0, the HPET's, is high. Port 0x61 is the
+ * speaker's (pcspk). */
 Device *i8254_new(Vm *vm, Pin irq0);
-/* Gate and output of channel 2, for port 0x61. */
-void i8254_set_gate(Device *pit, unsigned channel, bool level);
+/* The accelerator's instead, which drives interrupt 0 itself and has port 0x61, too (AccelType.pit). */
+Device *kvm_pit_new(Vm *vm);
+/* Bits 0 and 1 of port 0x61: gate of channel 2, speaker. */
+uint8_t i8254_control(Device *pit);
+void i8254_set_control(Device *pit, uint8_t control);
 bool i8254_output(Device *pit, unsigned channel);
 /* Length of the wave that it puts out, in ticks of 1193182 Hz; 0: none. */
 uint32_t i8254_period(Device *pit, unsigned channel);

@@ -40,6 +40,12 @@ Pin x86_gsi(X86Interrupts *s, unsigned n)
     return device_pin(s->ioapic[n / X86_IOAPIC_PINS], n % X86_IOAPIC_PINS);
 }
 
+Device *x86_pit_new(X86Interrupts *s, Vm *vm, bool sounds)
+{
+    bool kernel = accel_irqchip(vm) == ACCEL_IRQCHIP_FULL && accel_of(vm)->pit && s->pic;
+    return kernel && !sounds ? kvm_pit_new(vm) : i8254_new(vm, x86_isa_line(s, LINE_ISA, 0));
+}
+
 /* ---- lines to all CPUs ---- */
 
 typedef struct CpuLines {

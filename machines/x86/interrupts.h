@@ -30,6 +30,8 @@ void x86_interrupts_remove_cpu(X86Interrupts *s, Cpu *cpu);
 /* Local APICs for vm->cpus, IOAPICs, PIC pair. */
 void x86_interrupts_new(Vm *vm, X86Interrupts *s, bool pic, bool second_ioapic);
 /* An ISA line, which reaches PIC and IOAPIC (line 0 on pin 2). */
+/* The 8254; sounds: somebody hears the speaker, which is not for the kernel's. */
+Device *x86_pit_new(X86Interrupts *s, Vm *vm, bool sounds);
 Pin x86_isa_line(X86Interrupts *s, X86LineSource source, unsigned n);
 Pin x86_gsi(X86Interrupts *s, unsigned n);
 /* X86_PIN_SMI of the CPU whose access raises it; of the first, if it is no CPU's. */

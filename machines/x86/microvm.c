@@ -113,7 +113,7 @@ static bool make_chips(MicroVm *s, GError **error)
         lines[n] = x86_isa_line(&s->irq, LINE_ISA, n);
     s->isa = isa_bus_new(vm, lines);
     if (on(s->pit, true))
-        pcspk_new(vm, i8254_new(vm, lines[0]), NULL);
+        pcspk_new(vm, x86_pit_new(&s->irq, vm, false), NULL);
     if (on(s->rtc, true)) {
         s->rtc_dev = mc146818_new(vm, lines[8]);
         mc146818_set_memory(s->rtc_dev, s->low_size, s->high_size);

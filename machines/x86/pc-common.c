@@ -96,13 +96,13 @@ void pc_south_config(Pc *s, PcSouthConfig *c)
 
 /* ---- chips ---- */
 
-static void make_hpet(Pc *s)
+static void make_hpet(Pc *s, Device *pit)
 {
     Pin pins[X86_IOAPIC_PINS];
     for (unsigned n = 0; n < X86_IOAPIC_PINS; n++)
         pins[n] = n == 2 ? x86_isa_line(&s->irq, LINE_HPET, 0)
                   : n < 16 ? x86_isa_line(&s->irq, LINE_HPET, n) : x86_gsi(&s->irq, n);
-    hpet_new(s->m.vm, HPET_BASE, pins, (Pin){0});
+    hpet_new(s->m.vm, HPET_BASE, pins, pit ? device_pin(pit, 0) : (Pin){0});
 }
 
 /* pc: the UHCI of the PIIX3. q35: an EHCI of the ICH9, with companions for slower devices. */
@@ -260,11 +260,12 @@ bool pc_finish_build(Pc *s, GError **error)
 {
     Vm *vm = s->m.vm;
     Pin a20 = x86_all_cpus(&s->irq, X86_PIN_A20);
-    if (on(s->pit_prop, true))
-        pcspk_new(vm, i8254_new(vm, x86_isa_line(&s->irq, LINE_ISA, 0)), s->pcspk_audiodev);
+    Device *pit = on(s->pit_prop, true) ? x86_pit_new(&s->irq, vm, s->pcspk_audiodev) : NULL;
+    if (pit)
+        pcspk_new(vm, pit, s->pcspk_audiodev);
     s->rtc = mc146818_new(vm, x86_isa_line(&s->irq, LINE_ISA, 8));
     if (s->hpet)
-        make_hpet(s);
+        make_hpet(s, pit);
     pc_ports_new(vm);
     isa_dma_new(s->isa);
     isa_bus_set_path(s->isa, device_fw_path(&s->south->dev));

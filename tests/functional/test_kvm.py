@@ -152,6 +152,23 @@ def test_cpus_come_and_go(tmp_path_factory, irqchip):
         assert 'passed' in m.serial.text, m.serial.text
 
 
+@pytest.mark.parametrize('irqchip', ['split', 'on'])
+def test_interval_timer(irqchip):
+    """The 8254's registers, wherever it is, as others see them; ticks that were lost."""
+    with small('-S', '-global', 'kvm-pit.lost_tick_policy=discard', '-bios',
+               guest_file('seabios/bios-microvm.bin'), accel=f'{KERNEL},kernel-irqchip={irqchip}', qmp=True) as m:
+        for port, value in ((0x43, 0xb6), (0x42, 0x34), (0x42, 0x12), (0x61, 3), (0x43, 0xe8)):
+            m.qmp.hmp(f'o/b {port:#x} {value:#x}')
+        assert int(m.qmp.hmp('i/b 0x42').split('=')[-1], 16) & 0x3f == 0x36
+        assert int(m.qmp.hmp('i/b 0x61').split('=')[-1], 16) & 3 == 3
+        for command in ('cont', 'stop', 'cont', 'stop'):
+            m.qmp(command)
+        m.qmp('system_reset')
+    with small('-global', 'kvm-pit.lost_tick_policy=slew', accel=f'{KERNEL},kernel-irqchip=on') as m:
+        assert m.status() == 1
+        assert 'lost_tick_policy' in m.errors.text
+
+
 def test_protected_mode(tmp_path):
     """Exceptions, gates, tasks, virtual-8086 mode, paging, real mode: the engine's own program."""
     rows = runpy.run_path(str(PROGRAMS / 'run.py'))['PROGRAMS']

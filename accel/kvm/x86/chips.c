@@ -4,7 +4,8 @@
  * it is read when the machine is saved and written when it is restored or reset.
  * Linux Documentation/virt/kvm/api.rst: 4.24 to 4.27, 4.52, 4.57, 7.5, 7.8.
  *
- * Numbers of interrupts (GSIs): 0-23 the IOAPIC's pins, 24-39 the PIC's inputs. Split, the board's own
+ * Numbers of interrupts (GSIs): 0-23 the IOAPIC's pins, 24-39 the PIC's inputs. Number 0, as nothing is
+ * at that pin, is the PIT's where the kernel has it (pit.c). Split, the board's own
  * IOAPICs send messages; a route for each of their entries tells the kernel which vectors it must
  * report the end of.
  */
@@ -15,7 +16,7 @@
 #include "util/error.h"
 #include "util/log.h"
 
-enum { IOAPIC_PINS = 24, PIC_PINS = 16, PIC_GSI = IOAPIC_PINS, CHIP_BYTES = 512, BROADCAST = 255 };
+enum { IOAPIC_PINS = 24, PIC_PINS = 16, PIC_GSI = IOAPIC_PINS, CHIP_BYTES = 512, BROADCAST = 255, PIT_INPUT = 2 };
 enum { MSR_APIC_BASE = 0x1b, MSR_TSC_DEADLINE = 0x6e0, X2APIC_ENABLED = 1 << 10 };
 
 /* ---- the machine's chips ---- */
@@ -86,7 +87,7 @@ unsigned kvm_arch_routes(Kvm *k, struct kvm_irq_routing_entry *e)
     const X86Kvm *x = k->arch;
     unsigned count = 0;
 
-    for (uint32_t n = 0; k->irqchip == KVM_IRQCHIP_ON && n < PIC_GSI + PIC_PINS; n++) {
+    for (uint32_t n = x->pit; k->irqchip == KVM_IRQCHIP_ON && n < PIC_GSI + PIC_PINS; n++) {
         bool pic = n >= PIC_GSI;
         uint32_t input = pic ? n - PIC_GSI : n;
         e[count++] = (struct kvm_irq_routing_entry){
@@ -95,6 +96,13 @@ unsigned kvm_arch_routes(Kvm *k, struct kvm_irq_routing_entry *e)
                                                                            : KVM_IRQCHIP_PIC_SLAVE,
                           .pin = pic ? input & 7 : input},
         };
+    }
+    /* Last, as the kernel tells the PIT of ends of interrupts by what was said last of an input. */
+    for (uint32_t chip = 0; chip < 2 && x->pit; chip++) {
+        e[count++] = (struct kvm_irq_routing_entry){
+            .gsi = 0, .type = KVM_IRQ_ROUTING_IRQCHIP,
+            .u.irqchip = {.irqchip = chip ? KVM_IRQCHIP_IOAPIC : KVM_IRQCHIP_PIC_MASTER,
+                          .pin = chip ? PIT_INPUT : 0}};
     }
     for (uint32_t n = 0; n < X86_KVM_ENTRIES && k->irqchip == KVM_IRQCHIP_SPLIT; n++) {
         if (x->route[n].used) {

@@ -27,6 +27,7 @@ typedef struct X86Kvm {
     unsigned n_msrs;
     struct { bool used; uint64_t address; uint32_t data; } route[X86_KVM_ENTRIES];
     bool sregs2, xsave, xcrs, debugregs, events, user_msrs;
+    bool pit;                   /* the kernel has the 8254 */
     bool long_mode_only;        /* elsewhere the engine runs */
 } X86Kvm;
 

@@ -81,6 +81,24 @@ __attribute__((noinline)) static void test_ioapic(void)
     set_ioapic(0x10 + 2 * 2, 0x10000);
 }
 
+/* Channel 2 counts while port 0x61 lets it; the port shows its output. */
+__attribute__((noinline)) static void test_speaker(void)
+{
+    unsigned tries = 0;
+    put("AT speaker\n");
+    outb(0x61, 0);
+    outb(0x43, 0xb0);                           /* mode 0, both bytes */
+    outb(0x42, 0xff);
+    outb(0x42, 0x10);
+    check("channel 2 waits", inb(0x61) >> 5 & 1, 0);
+    outb(0x61, 1);
+    check("gate", inb(0x61) & 3, 1);
+    while (!(inb(0x61) & 0x20) && tries < 1000000)
+        tries++;
+    check("channel 2 ends", inb(0x61) >> 5 & 1, 1);
+    outb(0x61, 0);
+}
+
 /* The serial port's interrupt by level: it comes again while the line stays high. */
 __attribute__((noinline)) static void test_level(void)
 {
@@ -190,6 +208,7 @@ int main(void)
     test_strings();
     test_pic();
     test_ioapic();
+    test_speaker();
     test_level();
     test_apic_timer();
     test_ipi();
