@@ -48,8 +48,12 @@ static void arm(KvmCpu *c, int64_t ns)
     timer_settime(c->timer, 0, &t, NULL);
 }
 
-static KvmAfter after(CpuStop stop, CpuStop *why)
+/* A CPU that halts as it is asked to yield leaves for the latter; the kernel would run on behind its hlt. */
+static KvmAfter after(const KvmCpu *c, CpuStop stop, CpuStop *why)
 {
+    if (stop == CPU_STOP_NONE && __atomic_load_n(&c->cpu->halted, __ATOMIC_SEQ_CST)) {
+        stop = CPU_STOP_HALT;
+    }
     *why = stop;
     return stop == CPU_STOP_NONE ? KVM_AGAIN : KVM_LEAVE;
 }
@@ -71,7 +75,7 @@ KvmAfter kvm_slice(KvmCpu *c, int64_t ns, CpuStop *why)
     c->n.slices++;
     c->entered = now();
     c->n.slice_ns += (uint64_t)(c->entered - begin);
-    return after(stop, why);
+    return after(c, stop, why);
 }
 
 /* Names the instruction at the program counter. */
@@ -127,7 +131,7 @@ KvmAfter kvm_fallback(KvmCpu *c, CpuStop *why)
     adapt(c);
     trace(fallback, "cpu %u at 0x%" PRIx64 ": %s", c->cpu->index, c->cpu->pc, name(c->cpu, text));
     kvm_log_collect(c->kvm);
-    KvmAfter then = after(step(c), why);
+    KvmAfter then = after(c, step(c), why);
     c->entered = now();
     if (then == KVM_LEAVE || !c->slice_ns || kernel_chips(c)) {
         kvm_forget_shadows(c->kvm);

@@ -108,7 +108,7 @@ def routes(m):
     return [int(n) for n in found.groups()] if found else None
 
 
-@pytest.mark.parametrize('irqchip', ['split', 'on'])
+@pytest.mark.parametrize('irqchip', ['off', 'split', 'on'])
 def test_messages(messages, irqchip):
     """MSI-X of a device that another thread serves goes by eventfd; masks, changes."""
     with Machine('x86_64', '-M', 'microvm,pcie=on,isa-serial=on', '-m', 64, '-kernel', messages, '-accel',
@@ -116,6 +116,8 @@ def test_messages(messages, irqchip):
                  '-no-shutdown', accel=False, qmp=True) as m:
         m.wait('passed|failed|unexpected', 60)
         assert 'passed' in m.serial.text, m.serial.text
+        if irqchip == 'off':
+            return                              # no routes there
         now, most, sent = routes(m)
         assert now == 0                         # the program has switched MSI-X off
         assert most == 1
