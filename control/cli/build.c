@@ -715,6 +715,19 @@ static bool make_objects(Vm *vm, Config *c, bool early, GError **error)
     return true;
 }
 
+typedef bool AddOption(Vm *vm, const char *text, GError **error);
+
+/* All that were given of an option, in order. */
+static bool each(Vm *vm, const GPtrArray *texts, const char *option, AddOption *fn, GError **error)
+{
+    FOR_EACH(text, texts)
+        if (!fn(vm, text, error)) {
+            g_prefix_error(error, "%s %s: ", option, text);
+            return false;
+        }
+    return true;
+}
+
 static bool build(Vm *vm, Config *c, GError **error)
 {
     Drive *d;
@@ -725,47 +738,26 @@ static bool build(Vm *vm, Config *c, GError **error)
     apply_actions(vm, c);
     if (!apply_process(vm, c, error) || !apply_boot(vm, c->boot, error))
         return false;
-    FOR_EACH(text, c->add_fds)
-        if (!add_fd(vm, text, error)) {
-            g_prefix_error(error, "-add-fd %s: ", text);
-            return false;
-        }
+    if (!each(vm, c->add_fds, "-add-fd", add_fd, error))
+        return false;
     FOR_EACH(text, c->globals)
         if (!apply_global(vm, text, error))
             return false;
     FOR_EACH(text, c->sets)
         if (!apply_set(c, text, error))
             return false;
-    FOR_EACH(text, c->fw_cfgs)
-        if (!add_fw_cfg_blob(vm, text, error)) {
-            g_prefix_error(error, "-fw_cfg %s: ", text);
-            return false;
-        }
-    FOR_EACH(text, c->acpi_tables)
-        if (!acpi_add_option(vm, text, error)) {
-            g_prefix_error(error, "-acpitable %s: ", text);
-            return false;
-        }
-    FOR_EACH(text, c->option_roms)
-        if (!add_option_rom(vm, text, error)) {
-            g_prefix_error(error, "-option-rom %s: ", text);
-            return false;
-        }
-    FOR_EACH(text, c->smbios)
-        if (!smbios_add_option(vm, text, error)) {
-            g_prefix_error(error, "-smbios %s: ", text);
-            return false;
-        }
+    if (!each(vm, c->fw_cfgs, "-fw_cfg", add_fw_cfg_blob, error) ||
+        !each(vm, c->acpi_tables, "-acpitable", acpi_add_option, error) ||
+        !each(vm, c->option_roms, "-option-rom", add_option_rom, error) ||
+        !each(vm, c->smbios, "-smbios", smbios_add_option, error))
+        return false;
     if (!make_objects(vm, c, true, error))
         return false;
     FOR_EACH(text, c->chardevs)
         if (!chardev_from_option(vm, text, error))
             return false;
-    FOR_EACH(text, c->audiodevs)
-        if (!audiodev_add_option(vm, text, error)) {
-            g_prefix_error(error, "-audiodev %s: ", text);
-            return false;
-        }
+    if (!each(vm, c->audiodevs, "-audiodev", audiodev_add_option, error))
+        return false;
     if (!make_objects(vm, c, false, error))
         return false;
     if (!make_disks(vm, c, error) || !make_netdevs(vm, c, error) || !make_machine(vm, c, error) ||

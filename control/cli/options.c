@@ -398,13 +398,6 @@ static bool set_no_shutdown(Parse *p, const char *arg) { return keep(&p->c->acti
 static bool set_pidfile(Parse *p, const char *arg) { return keep(&p->c->pidfile, arg); }
 static bool set_daemonize(Parse *p, const char *arg) { return p->c->daemonize = true; }
 static bool set_nodefaults(Parse *p, const char *arg) { return p->c->nodefaults = true; }
-static bool no_migration(Parse *p, const char *arg) { return error_set(p->error, "migration and snapshots of machines are not implemented"); }
-static bool no_spice(Parse *p, const char *arg) { return error_set(p->error, "SPICE is not implemented; -vnc and -display are there"); }
-static bool no_plugins(Parse *p, const char *arg) { return error_set(p->error, "plugins of the translator are not implemented"); }
-static bool no_semihosting(Parse *p, const char *arg) { return error_set(p->error, "semihosting is not implemented"); }
-static bool no_sd(Parse *p, const char *arg) { return error_set(p->error, "no machine has a slot for SD cards"); }
-static bool no_compat(Parse *p, const char *arg) { return error_set(p->error, "policies for deprecated words are not implemented"); }
-static bool no_shim(Parse *p, const char *arg) { return error_set(p->error, "shims of -kernel under UEFI are not implemented"); }
 static bool ignore_option(Parse *p, const char *arg) { return true; }
 
 static const struct { const char *name; size_t at; const char *values; } actions[] = {
@@ -570,11 +563,14 @@ typedef struct Option {
     const char *name, *arg;
     Action *action;
     const char *help;
+    const char *absent;         /* why it cannot be given */
 } Option;
 
 static const Option options[] = {
-#define OPT(name, arg, action, help) {name, arg, action, help},
+#define OPT(name, arg, action, help) {name, arg, action, help, NULL},
+#define ABSENT(name, arg, why) {name, arg, NULL, NULL, why},
 #include "control/cli/options.inc"
+#undef ABSENT
 #undef OPT
 };
 
@@ -604,7 +600,7 @@ static bool apply_option(Parse *p, const char *name, const char *arg)
     if (!o)
         return unknown(name, name, error);
     p->error = &local;
-    bool ok = o->action(p, arg);
+    bool ok = o->absent ? error_set(&local, "%s", o->absent) : o->action(p, arg);
     p->error = error;
     if (!ok) {
         g_prefix_error(&local, "-%s%s%s: ", name, arg ? " " : "", arg ? arg : "");
@@ -618,7 +614,8 @@ void help_options(const Config *c)
     g_print("Myna: a machine emulator and virtualizer\nusage: %s [options] [disk_image]\n\n", c->argv0);
     for (unsigned i = 0; i < G_N_ELEMENTS(options); i++) {
         const Option *o = &options[i];
-        g_print("-%s %s\n                %s\n", o->name, o->arg ? o->arg : "", o->help);
+        if (!o->absent)
+            g_print("-%s %s\n                %s\n", o->name, o->arg ? o->arg : "", o->help);
     }
 }
 

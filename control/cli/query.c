@@ -10,7 +10,9 @@ static const struct {
     const char *name, *syntax;
 } options[] = {
 #define OPT(name, arg, action, help) {name, arg},
+#define ABSENT(name, arg, why)
 #include "control/cli/options.inc"
+#undef ABSENT
 #undef OPT
 };
 
