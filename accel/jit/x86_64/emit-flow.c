@@ -347,14 +347,9 @@ static bool backward(const Emit *e, int64_t off)
     return off <= e->pc_off;
 }
 
-static void test_req_in(Emit *e, Asm *a)
+void test_req(Emit *e, Asm *a)
 {
     op_mi(a, G_CMP, 0, RBP, CPU_DISP(e, req), 0);
-}
-
-void test_req(Emit *e)
-{
-    test_req_in(e, &e->a);
 }
 
 /* Stores what is pending and leaves, in hot or in cold code. */
@@ -364,7 +359,7 @@ static void leave_to(Emit *e, Asm *a, int64_t off)
     pend_store_all(e, a);
     icount_refund(e, a);
     if (backward(e, off)) {
-        test_req_in(e, a);
+        test_req(e, a);
         poll = op_jcc(a, CC_NE);
     }
     align_patch_in(a, a == &e->c ? e->cold : e->jit->cache.rw, 1);
@@ -434,7 +429,7 @@ static void emit_poll_value(Emit *e, IrRef pc)
     uint8_t *cold = e->c.p;
     op_rr(&e->c, X_XOR, RCX, RCX);
     from_cold(e, 0xe9, e->jit->stubs.exit);
-    test_req(e);
+    test_req(e, &e->a);
     cold_jcc(e, CC_NE, cold);
 }
 
@@ -549,7 +544,7 @@ static void emit_brcond_exits(Emit *e, const IrNode *n, int64_t taken, int64_t o
     icount_refund(e, &e->a);
     uint8_t *poll = NULL;
     if (backward(e, taken) || backward(e, other)) {
-        test_req(e);
+        test_req(e, &e->a);
         poll = op_jcc(&e->a, CC_NE);
     }
     emit_cmp(&e->a, &c);

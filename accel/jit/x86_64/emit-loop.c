@@ -239,7 +239,7 @@ void emit_loop(Emit *e)
         if (c->vec && c->bytes == 8)
             vex_rr(&e->a, X_MOVQ_XX, c->reg - XMM, 0, c->reg - XMM);
     }
-    test_req(e);
+    test_req(e, &e->a);
     align_patch(e, 2);
     uint8_t *at = op_jcc(&e->a, CC_E);
     asm_fix32(at, e->loop_head);

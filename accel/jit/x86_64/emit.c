@@ -229,7 +229,7 @@ static void emit_entry(Emit *e, const uint8_t *leave)
     if (!e->u->icount)
         return;
     if (!e->once) {
-        test_req(e);
+        test_req(e, &e->a);
         cold_jcc(e, CC_NE, leave);
     }
     uint8_t *broke = e->c.p;

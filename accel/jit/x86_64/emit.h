@@ -241,7 +241,7 @@ void emit_call_ind(Emit *e, const IrNode *n);
 void emit_ret(Emit *e, IrRef pc);
 void emit_resync(Emit *e, IrRef pc);
 
-void test_req(Emit *e);
+void test_req(Emit *e, Asm *a);                         /* flags: requests are there */
 void align_patch(Emit *e, unsigned skip);
 
 /* ---- emit-loop.c ---- */
