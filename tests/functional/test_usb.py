@@ -16,7 +16,7 @@ sys.path.insert(0, str(SOURCE / 'tests' / 'lib'))
 from qtest import Qtest     # noqa: E402
 
 MODULES = ('virtio_pci,virtio_blk,virtio_input,xhci_pci,ehci_pci,uhci_hcd,usbhid,hid_generic,evdev,usb_storage,uas,ftdi_sio,'
-           'sd_mod,ext4,crc32c_generic,crc32c_intel')
+           'sd_mod,ext4')
 EHCI = ['-device', 'ich9-usb-ehci1,id=usb,addr=1d.7,multifunction=on',
         '-device', 'ich9-usb-uhci1,masterbus=usb.0,firstport=0,addr=1d.0,multifunction=on',
         '-device', 'ich9-usb-uhci2,masterbus=usb.0,firstport=2,addr=1d.1',
