@@ -199,18 +199,18 @@ static bool touches(unsigned at, unsigned size, unsigned first, unsigned bytes)
 
 void shpc_config_reading(Shpc *s, unsigned at, unsigned size)
 {
-    PciDevice *p = &s->bridge->pci;
     if (!s->at || !touches(at, size, s->at, CAP_SIZE))
         return;
+    PciDevice *p = &s->bridge->pci;
     pci_set8(p, s->at + PENDING, interrupts(s) ? CONTROLLER_INTERRUPT : 0);
     pci_set32(p, s->at + DATA, get(s, pci_get8(p, s->at + SELECT)));
 }
 
 void shpc_config_wrote(Shpc *s, unsigned at, unsigned size)
 {
-    PciDevice *p = &s->bridge->pci;
     if (!s->at || !touches(at, size, s->at + DATA, 4))
         return;
+    PciDevice *p = &s->bridge->pci;
     unsigned data = s->at + DATA, first = MAX(at, data), end = MIN(at + size, data + 4);
     uint32_t bytes = 0;
     for (unsigned i = first; i < end; i++)
