@@ -23,6 +23,7 @@ typedef struct Row {
     Run *host, *ours;
     const char *needs;
     unsigned ignore;            /* flags */
+    unsigned ignore_tiny;       /* flags that processors give or not if a result traps as too small */
 } Row;
 
 /* Instructions run under x->mxcsr. %[r] is the first source and the result. */
@@ -134,7 +135,8 @@ static const Row rows[] = {
     ROW(comi32, 2, F32, F32), ROW(comi64, 2, F64, F64),
     /* F16C: no denormal flag for binary16 sources, which DAZ does not touch, nor FZ results. */
     { "half_widen", { NULL, F16 }, 32, half_widen_host, half_widen_ours, "f16c", FP_DENORMAL },
-    { "half_narrow", { NULL, F32 }, 16, half_narrow_host, half_narrow_ours, "f16c", 0 },
+    { "half_narrow", { NULL, F32 }, 16, half_narrow_host, half_narrow_ours, "f16c", 0,
+      FP_INEXACT },
 };
 
 static bool host_has(const char *what)
@@ -166,7 +168,10 @@ static Case generate(Gen *g, const Row *row, long i, unsigned unmasked)
 static bool check(const Row *row, const Case *in, uint64_t got, unsigned ours, uint64_t want,
                   unsigned flags)
 {
-    if (got != want || (ours & ~row->ignore) != (flags & ~row->ignore)) {
+    unsigned tiny = ours & in->env.unmasked & FP_UNDERFLOW ? row->ignore_tiny : 0;
+    unsigned ignore = row->ignore | tiny;
+
+    if (got != want || (ours & ~ignore) != (flags & ~ignore)) {
         g_test_message("%s mxcsr %04x a %016lx b %016lx c %016lx: %016lx flags %02x; "
                        "host %016lx %02x", row->name, in->mxcsr, in->a, in->b, in->c, got, ours,
                        want, flags);

@@ -120,6 +120,14 @@ static const Row rows[] = {
     ROW(store_i32, NULL, C1), ROW(store_i64, NULL, C1),
 };
 
+/* Processors differ in whether FSCALE by nothing finds its operand too small. */
+static bool undecided(const Row *row, const Case *x)
+{
+    bool by_nothing = (x->b.se & 0x7fff) < 0x3fff, denormal = !(x->a.se & 0x7fff);
+
+    return row->host == scale_host && denormal && by_nothing && x->env.unmasked & FP_UNDERFLOW;
+}
+
 static bool same(Fp80 a, Fp80 b) { return a.frac == b.frac && a.se == b.se; }
 
 static void run(gconstpointer data)
@@ -142,6 +150,9 @@ static void run(gconstpointer data)
         x.a = fp80_of(gen_operand(&gen, &fp80_format));
         x.b = fp80_of(gen_related(&gen, &fp80_format, fp80_raw(x.a)));
         x.i = row->memory ? gen_operand(&gen, row->memory) : gen_pattern(&gen, 64);
+        if (undecided(row, &x)) {
+            continue;
+        }
         y = x;
         want = row->host(&x);
         got = row->ours(&y);

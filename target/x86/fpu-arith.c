@@ -100,8 +100,10 @@ static void to_register(X86Cpu *x, unsigned op, unsigned n, bool pop)
 
 static void push_value(Fpu *f, Fp80 v)
 {
-    if (!fpu_room(f))
+    if (!fpu_room(f)) {
         v = fp80_default_nan(&fp_rules_x87);
+        f->env.flags = FP_INVALID;  /* nothing is known of the operand then */
+    }
     /* A denormal is loaded even if that traps. */
     if (fpu_may_store(f, false) || !(f->env.flags & FP_INVALID))
         fpu_push(f->x, v);

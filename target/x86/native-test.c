@@ -398,6 +398,12 @@ static bool skip(const X86Row *row, const State *before, const X86Insn *i, unsig
     /* Processors differ in whether SHA needs aligned memory. */
     if (row->feature == X86_F_sha_ni && i->has_mem && (before->regs[RBP] + i->disp) & 15)
         return true;
+    /* Processors differ in how a load of a denormal that traps and a full stack go together, and in
+     * whether a half that is too small and traps is inexact. */
+    if (!strcmp(row->name, "fld") && i->has_mem && !(before->fx[0] & 2))
+        return true;
+    if (!strcmp(row->name, "vcvtps2ph") && !(before->fx[FX_MXCSR + 1] & 8))
+        return true;
     /* Which flags the steps of a dot product add to an unmasked one differs, and what fprem says of
      * operands that are no plain numbers. */
     if (row->ir == IR_OP_f_dp && (~before->fx[FX_MXCSR] & 0x80 || ~before->fx[FX_MXCSR + 1] & 0x1f))
@@ -495,6 +501,22 @@ static bool compare(const State *h, const State *g, uint32_t flags, unsigned cod
     return !out->len;
 }
 
+static bool is_nan_bits(const uint8_t *p, unsigned bytes)
+{
+    uint64_t v = 0;
+    memcpy(&v, p, bytes);
+    return bytes == 4 ? v << 33 > 0xffull << 56 : v << 1 > 0x7ffull << 53;
+}
+
+/* Of several NaNs in a dot product processors pass on different ones. */
+static void any_nan(uint8_t *h, const uint8_t *g, unsigned bytes)
+{
+    for (unsigned n = 0; n < 16; n += bytes) {
+        if (is_nan_bits(h + n, bytes) && is_nan_bits(g + n, bytes))
+            memcpy(h + n, g + n, bytes);
+    }
+}
+
 static bool is_vector(const X86Row *row)
 {
     bool vector = false;
@@ -520,6 +542,10 @@ static unsigned one_case(X86Test *t, const X86Row *row, GRand *r, unsigned code)
     host = guest = before;
     run_native(&host, bytes, n, code);
     run_guest(t, &guest, bytes, n, code);
+    for (unsigned k = 0; k < 16 && row->ir == IR_OP_f_dp; k++) {
+        any_nan(host.fx + FX_XMM + 16 * k, guest.fx + FX_XMM + 16 * k, row->opcode == 0x41 ? 8 : 4);
+        any_nan(host.upper + 16 * k, guest.upper + 16 * k, 4);
+    }
     g_autoptr(GString) out = g_string_new(NULL);
     uint32_t flags = (FLAGS_ARITH & ~undefined(row, &before, &i)) | FLAG_D;
     if (host.vector != 3)       /* flags of a faulting division are as undefined as of one that runs */

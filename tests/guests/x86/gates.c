@@ -143,6 +143,11 @@ static void fast(void)
     expect("syscall without SCE", try_user(call_user), UD, 0);
     wrmsr(0xc0000080, 1);
     wrmsr(0xc0000081, (uint64_t)(CODE3 - 0) << 48 | (uint64_t)CODE0 << 32 | (reg)call_entry);
+    if (is_intel()) {
+        expect("syscall outside of 64-bit mode on Intel", try_user(call_user), UD, 0);
+        wrmsr(0xc0000080, 0);
+        return;
+    }
     check("syscall", try_user(call_user), DONE);
     check("syscall esp", found[0], (reg)user_stack_top);
     check("syscall cs", found[1] & 0xffff, CODE0);

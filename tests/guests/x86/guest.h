@@ -95,6 +95,12 @@ static inline bool cpuid_bit(uint32_t leaf, uint32_t sub, unsigned r, unsigned b
     cpuid(leaf, sub, o);
     return o[r] >> bit & 1;
 }
+static inline bool is_intel(void)
+{
+    uint32_t o[4];
+    cpuid(0, 0, o);
+    return o[1] == 0x756e6547;      /* "Genu" */
+}
 static inline void outb(uint16_t port, uint8_t v) { __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
 static inline void outl(uint16_t port, uint32_t v) { __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
 #pragma GCC diagnostic ignored "-Warray-bounds"        /* low memory is there */

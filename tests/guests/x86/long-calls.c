@@ -60,19 +60,12 @@ static void syscalls(void)
     expect("lstar not canonical", try(write_lstar, BAD), GP, 0);
 }
 
-static bool intel(void)
-{
-    uint32_t o[4];
-    cpuid(0, 0, o);
-    return o[1] == 0x756e6547;
-}
-
 static void compatibility(void)
 {
     set_segment(CODE32, 0, 0xfffff, 0xfb, 0xc);
     copy((void *)LOW, user32, user32_end - user32);
     int got = try(call_at, (reg)to_user32);
-    if (intel()) {
+    if (is_intel()) {
         expect("syscall of 32-bit code on Intel", got, UD, 0);
         return;
     }
@@ -93,7 +86,7 @@ static void sysenters(void)
 {
     wrmsr(0x174, 0);
     int none = try_user(user_enter);
-    if (!intel() && none == UD)
+    if (!is_intel() && none == UD)
         return;                 /* AMD's have no SYSENTER in long mode */
     expect("sysenter without cs", none, GP, 0);
     wrmsr(0x174, CODE0);
