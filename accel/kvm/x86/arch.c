@@ -94,6 +94,9 @@ bool kvm_arch_cpu_init(KvmCpu *c, GError **error)
     if (!set_tsc(c, error) || !x86_kvm_set_cpuid(c, error)) {
         return false;
     }
+    if (!x86_kvm(c)->n_msrs) {
+        x86_kvm_find_msrs(c);
+    }
     if (c->kvm->irqchip != KVM_IRQCHIP_OFF) {
         x86_kvm_make_apic(c);
     }

@@ -24,8 +24,7 @@ static bool readable(int fd, uint32_t index)
     return kvm_ioctl(fd, KVM_GET_MSRS, &m) == 1;
 }
 
-/* With the first vCPU: before it there is nobody to ask. */
-static void find_msrs(KvmCpu *c)
+void x86_kvm_find_msrs(KvmCpu *c)
 {
     X86Kvm *x = x86_kvm(c);
     uint64_t ignored;
@@ -81,9 +80,6 @@ bool x86_kvm_put_msrs(KvmCpu *c)
     X86KvmCpu *x = x86_kvm_cpu(c);
     Msrs m = {0};
 
-    if (!k->n_msrs) {
-        find_msrs(c);
-    }
     if (!put_tsc(c)) {
         return false;
     }

@@ -51,6 +51,7 @@ static inline X86Kvm *x86_kvm(const KvmCpu *c) { return c->kvm->arch; }
 static inline X86KvmCpu *x86_kvm_cpu(const KvmCpu *c) { return c->arch; }
 
 /* msr.c */
+void x86_kvm_find_msrs(KvmCpu *c);      /* once, with the first vCPU: before it there is nobody to ask */
 bool x86_kvm_put_msrs(KvmCpu *c);
 bool x86_kvm_get_msrs(KvmCpu *c);
 bool x86_kvm_catch_msrs(Kvm *k);        /* accesses that our chips answer */
