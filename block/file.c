@@ -238,9 +238,9 @@ static int file_discard(BlockNode *n, uint64_t offset, uint64_t bytes)
     if (s->no_punch)
         return 0;
     int err = simple(s, AIO_PUNCH, offset, bytes);
-    n->facts.discards += !err;
-    n->facts.discards_failed += err != 0;
-    n->facts.discarded += err ? 0 : bytes;
+    block_count(&n->facts.discards, !err);
+    block_count(&n->facts.discards_failed, err != 0);
+    block_count(&n->facts.discarded, err ? 0 : bytes);
     s->no_punch = err == EOPNOTSUPP || err == ENOSYS;
     return s->no_punch ? 0 : err;
 }

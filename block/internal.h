@@ -84,6 +84,12 @@ struct BlockNode {
     BlockFacts facts;
 };
 
+/* Counts one of n->facts up: the node's thread does, others look on. */
+static inline void block_count(uint64_t *fact, uint64_t by)
+{
+    __atomic_store_n(fact, *fact + by, __ATOMIC_RELAXED);
+}
+
 /* Requests to a child. */
 int block_read(BlockNode *n, const BlockIo *io);
 int block_write(BlockNode *n, const BlockIo *io);

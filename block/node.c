@@ -92,6 +92,12 @@ static int write_aligned(BlockNode *n, const BlockIo *io)
     return err;
 }
 
+static void note_end(BlockNode *n, uint64_t end)
+{
+    if (end > n->facts.highest)
+        __atomic_store_n(&n->facts.highest, end, __ATOMIC_RELAXED);
+}
+
 static void report_threshold(BlockNode *n, uint64_t end)
 {
     qapi_event_block_write_threshold(n->vm, n->name, end - n->threshold, n->threshold);
@@ -109,7 +115,7 @@ int block_write(BlockNode *n, const BlockIo *io)
         report_threshold(n, io->offset + io->bytes);
     int err = write_aligned(n, io);
     if (!err)
-        n->facts.highest = MAX(n->facts.highest, io->offset + io->bytes);
+        note_end(n, io->offset + io->bytes);
     return err || !(io->flags & BLOCK_FUA) ? err : block_flush(n);
 }
 
@@ -154,7 +160,7 @@ int block_write_zeroes(BlockNode *n, uint64_t offset, uint64_t bytes, unsigned f
     int err = n->driver->write_zeroes ? n->driver->write_zeroes(n, offset, bytes, flags & ~BLOCK_FUA)
                                       : ENOTSUP;
     if (!err)
-        n->facts.highest = MAX(n->facts.highest, offset + bytes);
+        note_end(n, offset + bytes);
     if (err != ENOTSUP && err != EOPNOTSUPP)
         return err || !(flags & BLOCK_FUA) ? err : block_flush(n);
     g_autofree char *zeros = g_malloc0(MIN(bytes, PIECE));
@@ -214,11 +220,12 @@ static int perform(BlockNode *n, BlockRequest *r)
 static void finish(BlockNode *n, BlockRequest *r, int err)
 {
     BlockFacts *f = &n->facts;
-    f->ops[r->op] += err == 0;
-    f->bytes[r->op] += err ? 0 : r->bytes;
-    f->failed[r->op] += err != 0;
-    f->last_ns = now_ns();
-    f->ns[r->op] += f->last_ns - r->started;
+    int64_t now = now_ns();
+    block_count(&f->ops[r->op], err == 0);
+    block_count(&f->bytes[r->op], err ? 0 : r->bytes);
+    block_count(&f->failed[r->op], err != 0);
+    __atomic_store_n(&f->last_ns, now, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->ns[r->op], f->ns[r->op] + now - r->started, __ATOMIC_RELAXED);
     trace(done, "%s op %d offset %llu bytes %llu: %d", n->name, r->op, (unsigned long long)r->offset,
           (unsigned long long)r->bytes, err);
     r->done(r, err);
@@ -308,7 +315,10 @@ BlockNode *block_backing(const BlockNode *n) { return n->backing; }
 
 BlockFacts block_facts(const BlockNode *n)
 {
-    BlockFacts f = n->facts;
+    BlockFacts f;
+    const int64_t *from = (const int64_t *)&n->facts;
+    for (size_t i = 0; i < offsetof(BlockFacts, direct) / sizeof(int64_t); i++)
+        ((int64_t *)&f)[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
     f.direct = n->direct;
     f.no_flush = n->no_flush;
     f.detect_zeroes = n->detect_zeroes;

@@ -145,7 +145,7 @@ static bool wipe_local(struct Softmmu *m, unsigned instance, MemAccess a)
                 }
             }
             if (!left) {
-                t->used[a][w] &= ~(bits & -bits);
+                __atomic_store_n(&t->used[a][w], t->used[a][w] & ~(bits & -bits), __ATOMIC_RELAXED);
             }
         }
         m->local[instance][a][w] = 0;

@@ -479,7 +479,7 @@ bool x86_interrupt(Cpu *cpu)
         return true;
     }
     if (take(x, X86_REQ_SIPI) && x->wait_sipi) {
-        start_at(x, x->sipi_vector);
+        start_at(x, __atomic_load_n(&x->sipi_vector, __ATOMIC_SEQ_CST));
         return true;
     }
     if (x->wait_sipi) {
