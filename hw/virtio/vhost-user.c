@@ -338,6 +338,8 @@ static void line_event(void *opaque, CharEvent event)
     VhostUser *u = opaque;
     uint64_t before = u->h.features;
     if (event == CHAR_EVENT_CLOSED) {
+        if (u->connected)
+            log_write("%s: the vhost-user back end is gone\n", u->h.v->dev.object.type->name);
         u->connected = false;
         close_channel(u);
         vhost_stop(&u->h, false, true);

@@ -37,18 +37,25 @@ static void add_block(const RamInfo *b, void *data)
 {
     Collect *c = data;
     bool can = c->h->need_fd ? b->fd >= 0 && b->share : true;
-    if (can && !b->readonly && c->n < VHOST_MAX_REGIONS)
+    if (can && !b->readonly && c->n < VHOST_MAX_REGIONS - 1)
         c->region[c->n++] = (VhostRegion){b->ram_offset, b->size, b->host, b->fd, b->fd_offset};
 }
 
-/* True if the back end must be told. */
+static int by_address(const void *a, const void *b)
+{
+    uint64_t x = ((const VhostRegion *)a)->at, y = ((const VhostRegion *)b)->at;
+    return x < y ? -1 : x > y;
+}
+
+/* True if the back end must be told. Some back ends take only ascending addresses. */
 static bool collect_regions(Vhost *h)
 {
     Collect c = {.h = h};
     size_t bytes = MAX(h->n_queues, 1) * RING_BYTES;
     h->generation = mem_generation(h->v->dev.object.vm);
-    c.region[c.n++] = (VhostRegion){RINGS_AT, bytes, h->rings, h->memfd, 0};
     ram_foreach(h->v->dev.object.vm, add_block, &c);
+    qsort(c.region, c.n, sizeof(c.region[0]), by_address);
+    c.region[c.n++] = (VhostRegion){RINGS_AT, bytes, h->rings, h->memfd, 0};
     if (c.n == h->n_regions && !memcmp(c.region, h->region, c.n * sizeof(c.region[0])))
         return false;
     memcpy(h->region, c.region, sizeof(c.region));
@@ -295,6 +302,7 @@ bool vhost_start(Vhost *h)
             vhost_stop(h, false, true);
             return false;
         }
+        virtq_want_kicks(q->vq, true);
         virtq_schedule(q->vq);
         uint64_t one = 1;
         (void)!write(q->kick, &one, sizeof(one));       /* what is offered again */

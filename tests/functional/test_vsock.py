@@ -12,6 +12,7 @@ import threading
 import pytest
 
 from machine import LINUX, SOURCE, Machine, guest_file, make_initramfs, passed
+from test_vhost_user import start
 
 BIG = 10_000_000
 
@@ -69,12 +70,12 @@ class Host:
         assert re.fullmatch(rb'OK \d+\n', answer)
         return client
 
-    def round_trip(self, data, port=5000):
+    def round_trip(self, data, port=5000, half=True):
+        """`half`: our half of the stream ends first, then the other's."""
         client, digest, got = self.connect(port), hashlib.sha256(), 0
-        sender = threading.Thread(target=lambda: (client.sendall(data),
-                                                  client.shutdown(socket.SHUT_WR)))
+        sender = threading.Thread(target=lambda: (client.sendall(data), half and client.shutdown(socket.SHUT_WR)))
         sender.start()
-        while block := client.recv(65536):
+        while (half or got < len(data)) and (block := client.recv(65536)):
             digest.update(block)
             got += len(block)
         sender.join()
@@ -83,12 +84,14 @@ class Host:
         assert digest.digest() == hashlib.sha256(data).digest()
 
 
-def run(folder, image, board, device):
-    path = folder / 'v.sock'
-    host = Host(path)
-    with Machine('x86_64', '-M', board, '-m', 256, '-kernel', guest_file(LINUX['cloud'].kernel),
-                 '-initrd', image, '-append', 'console=ttyS0 myna.test=vsock', '-no-reboot',
-                 '-device', f'{device},guest-cid=42,path={path}') as m:
+def linux(image, board, *words, append='', **kw):
+    return Machine('x86_64', '-M', board, '-m', 256, '-kernel', guest_file(LINUX['cloud'].kernel), '-initrd', image,
+                   '-append', f'console=ttyS0 myna.test=vsock {append}', '-no-reboot', *words, **kw)
+
+
+def run(folder, image, board, *words):
+    host = Host(folder / 'v.sock')
+    with linux(image, board, *words) as m:
         m.wait('MYNA-VSOCK listening', 60)
         assert host.connect(5001) is None           # nobody listens there
         host.round_trip(os.urandom(BIG))
@@ -104,14 +107,41 @@ def run(folder, image, board, device):
         host.connect(5000).sendall(b'quit')
         passed(m, 'vsock', 90)
         assert m.status() == 0
-    assert not path.exists()
     host.server.close()
 
 
 def test_both_directions(tmp_path, image):
-    run(tmp_path, image, 'microvm', 'virtio-vsock-device')
+    run(tmp_path, image, 'microvm', '-device', f'virtio-vsock-device,guest-cid=42,path={tmp_path}/v.sock')
+    assert not (tmp_path / 'v.sock').exists()
 
 
 @pytest.mark.long
 def test_on_pci(tmp_path, image):
-    run(tmp_path, image, 'q35', 'virtio-vsock-pci')
+    run(tmp_path, image, 'q35', '-device', f'virtio-vsock-pci,guest-cid=42,path={tmp_path}/v.sock')
+
+
+@pytest.mark.skipif(not shutil.which('vhost-device-vsock'), reason='vhost-device-vsock is not installed (a crate)')
+def test_daemon(tmp_path, image):
+    """A vhost-user back end, which ends a stream as a whole."""
+    daemon = start(tmp_path / 's', 'vhost-device-vsock', '--guest-cid', 42, '--socket', tmp_path / 's', '--uds-path',
+                   tmp_path / 'v.sock')
+    host = Host(tmp_path / 'v.sock')
+    try:
+        with linux(image, 'q35', '-object', 'memory-backend-memfd,id=m,size=256M,share=on', '-machine', 'memory-backend=m',
+                   '-chardev', f'socket,id=c,path={tmp_path}/s', '-device', 'vhost-user-vsock-pci,chardev=c',
+                   append='myna.how=whole', qmp=True) as m:
+            m.wait('MYNA-VSOCK listening', 60)
+            host.round_trip(os.urandom(BIG), half=False)
+            m.qmp('stop')
+            m.qmp('cont')
+            for _ in range(10):
+                host.round_trip(os.urandom(20_000), half=False)
+            last = host.connect(5000)
+            last.sendall(b'quit')
+            passed(m, 'vsock', 90)
+            last.close()
+            assert m.status() == 0
+    finally:
+        host.server.close()
+        daemon.kill()
+        daemon.wait()

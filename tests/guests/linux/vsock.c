@@ -5,6 +5,7 @@
  *
  *   vsock listen PORT            serves; ends after a stream that begins with "quit"
  *   vsock connect CID PORT       10 MB and back, then a hundred small streams at once
+ *   vsock whole CID PORT         10 MB and back, where no side can end its half alone
  *   vsock refused CID PORT       nobody listens there: must fail at once
  */
 #include <errno.h>
@@ -84,8 +85,9 @@ static int connect_to(unsigned cid, unsigned port)
     return fd;
 }
 
-/* Sends and checks at the same time: neither side may need the other to read first. */
-static void check(int fd, uint32_t seed, uint32_t bytes)
+/* Sends and checks at the same time: neither side may need the other to read first. `half`: our half of the stream
+ * ends first, then the other's. */
+static void check(int fd, uint32_t seed, uint32_t bytes, int half)
 {
     uint32_t sent = 0, got = 0;
     uint8_t buf[CHUNK];
@@ -101,7 +103,7 @@ static void check(int fd, uint32_t seed, uint32_t bytes)
             if (k < 0 && errno != EAGAIN)
                 die("send");
             sent += k > 0 ? (uint32_t)k : 0;
-            if (sent == bytes)
+            if (sent == bytes && half)
                 shutdown(fd, SHUT_WR);
         }
         if (p.revents & POLLIN) {
@@ -115,7 +117,7 @@ static void check(int fd, uint32_t seed, uint32_t bytes)
                 }
         }
     }
-    if (recv(fd, buf, 1, 0) != 0)
+    if (half && recv(fd, buf, 1, 0) != 0)
         die("no end after the end");
     close(fd);
 }
@@ -127,7 +129,7 @@ static void many(unsigned cid, unsigned port)
         if ((fds[i] = connect_to(cid, port)) < 0)
             die("connect");
     for (unsigned i = 0; i < MANY; i++)
-        check(fds[i], i, SMALL);
+        check(fds[i], i, SMALL, 1);
 }
 
 int main(int argc, char **argv)
@@ -139,10 +141,15 @@ int main(int argc, char **argv)
         int fd = connect_to(cid, port);
         if (fd < 0)
             die("connect");
-        check(fd, 1, BIG);
+        check(fd, 1, BIG, 1);
         many(cid, port);
         if (connect_to(cid, port + 1) >= 0 || errno != ECONNRESET)
             die("a port where nobody listens");
+    } else if (argc == 4 && !strcmp(argv[1], "whole")) {
+        int fd = connect_to((unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]));
+        if (fd < 0)
+            die("connect");
+        check(fd, 1, BIG, 0);
     } else {
         return 2;
     }
