@@ -33,9 +33,15 @@ static void readable(int fd, GIOCondition ready, void *data)
     }
 }
 
+void net_fd_lend(NetFd *f, bool on)
+{
+    f->lent = on;
+    loop_fd_set(f->in, on ? 0 : G_IO_IN);
+}
+
 void net_fd_resume(NetFd *f)
 {
-    if (f->in)
+    if (f->in && !f->lent)
         loop_fd_set(f->in, G_IO_IN);
 }
 

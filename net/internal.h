@@ -42,10 +42,13 @@ typedef struct NetFd {
     char to[128];
     unsigned to_len;
     bool plain;                 /* read() and write(): no socket */
+    bool lent;                  /* somebody else reads */
 } NetFd;
 void net_fd_start(NetFd *f, NetClient *c, int fd);
 void net_fd_stop(NetFd *f);
 bool net_fd_send(NetFd *f, const struct iovec *iov, unsigned n);
+/* Somebody else reads from the descriptor, or nobody any more. */
+void net_fd_lend(NetFd *f, bool on);
 /* The card can take packets again. */
 void net_fd_resume(NetFd *f);
 

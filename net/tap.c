@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * -netdev tap: an interface of the host's kernel. With vnet_hdr packets carry the virtio header, so
- * that checksums and segmentation are the kernel's. Spec: Linux Documentation/networking/tuntap.rst.
+ * that checksums and segmentation are the kernel's. With vhost=on the kernel also moves the packets of a
+ * virtio card. Spec: Linux Documentation/networking/tuntap.rst, include/uapi/linux/vhost.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 #include "net/internal.h"
 #include "util/fdstore.h"
+#include "util/vhost-fd.h"
 
 #define DEFAULT_SCRIPT "/etc/qemu-ifup"
 #define DEFAULT_DOWNSCRIPT "/etc/qemu-ifdown"
@@ -25,6 +27,7 @@ typedef struct NetTap {
     Netdev n;
     NetFd *fd;                  /* one a queue */
     bool *detached;             /* the kernel does not use the queue */
+    NetKernel *kernel;          /* one a queue; NULL: packets pass here */
     char ifname[IFNAMSIZ];
     char *downscript;
 } NetTap;
@@ -64,6 +67,12 @@ static void set_used(NetClient *c, bool used)
         log_write("netdev '%s': queue %u: %s\n", c->name, c->index, g_strerror(errno));
     else
         t->detached[c->index] = !used;
+}
+
+static int lend(NetClient *c, bool on)
+{
+    net_fd_lend(fd_of(c), on);
+    return fd_of(c)->fd;
 }
 
 /* ---- opening ---- */
@@ -141,27 +150,32 @@ static int run_helper(const NetdevTapOptions *o, GError **error)
     return fd;
 }
 
+/* Whether the kernel is to move the packets. */
+static bool wants_vhost(const NetdevTapOptions *o)
+{
+    return o->has_vhost ? o->vhost : o->vhostfd || o->vhostfds || (o->has_vhostforce && o->vhostforce);
+}
+
 static bool refuse(const NetdevTapOptions *o, GError **error)
 {
-    bool vhost = (o->has_vhost && o->vhost) || (o->has_vhostforce && o->vhostforce);
     bool more = o->ifname || o->script || o->downscript || o->helper || o->has_vnet_hdr || o->has_queues;
-    if (vhost && !o->vhostfd && !o->vhostfds && access("/dev/vhost-net", R_OK | W_OK) < 0)
-        return error_set(error, "vhost=on: /dev/vhost-net: %s; 'modprobe vhost_net' as root makes it, and "
-                         "vhost=off does the same without the kernel", g_strerror(errno));
-    if (vhost || o->vhostfd || o->vhostfds)
-        return error_set(
-            error, "vhost=on is not implemented yet; vhost=off does the same without the kernel");
-    if (o->fd && (more || o->fds))
+    if ((o->vhostfd || o->vhostfds) && !wants_vhost(o))
+        return error_set(error, "vhostfd(s)= is not valid without vhost");
+    if (o->fd && (more || o->fds || o->vhostfds))
         return error_set(
             error,
             "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, fds=, and vhostfds= "
             "are invalid with fd=");
-    if (o->fds && more)
+    if (o->fds && (more || o->vhostfd))
         return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, helper=, queues=, and vhostfd= "
                          "are invalid with fds=");
-    if (o->helper && (o->ifname || o->script || o->downscript || o->has_vnet_hdr || o->has_queues))
+    if (o->helper && (o->ifname || o->script || o->downscript || o->has_vnet_hdr || o->has_queues || o->vhostfds))
         return error_set(error, "ifname=, script=, downscript=, vnet_hdr=, queues= and vhostfds= are invalid "
                          "with helper=");
+    if (!o->fds && o->vhostfds)
+        return error_set(error, "vhostfds= is invalid if fds= wasn't specified");
+    if (o->has_queues && o->queues > 1 && o->vhostfd)
+        return error_set(error, "vhostfd= is one descriptor for %u queues; give fds= and vhostfds=", o->queues);
     if (o->has_queues && (o->queues < 1 || o->queues > MAX_QUEUES))
         return error_set(error, "queues=%u: 1 to %d work", o->queues, MAX_QUEUES);
     return true;
@@ -222,6 +236,61 @@ static bool open_queues(NetTap *t, const NetdevTapOptions *o, char **fds, GError
     return true;
 }
 
+/* ---- vhost ---- */
+
+static int open_vhost(NetTap *t, const char *given, GError **error)
+{
+    int fd = given ? fd_store_take(t->n.client.vm->fds, given, error) : open("/dev/vhost-net", O_RDWR | O_CLOEXEC);
+    if (fd < 0 && !given)
+        error_set_errno(error, errno, "vhost=on: /dev/vhost-net ('modprobe vhost_net' as root makes it; vhost=off does "
+                        "the same without the kernel)");
+    return fd;
+}
+
+static void close_kernel(NetTap *t)
+{
+    for (unsigned i = 0; t->kernel && i <= t->n.n_more; i++) {
+        netdev_queue(&t->n, i)->kernel = NULL;
+        if (t->kernel[i].fd >= 0)
+            close(t->kernel[i].fd);
+    }
+    g_clear_pointer(&t->kernel, g_free);
+}
+
+static bool open_kernel(NetTap *t, const NetdevTapOptions *o, GError **error)
+{
+    g_auto(GStrv) fds = o->vhostfds ? g_strsplit_set(o->vhostfds, ":,", -1) : NULL;
+    unsigned queues = t->n.n_more + 1;
+    if (fds && g_strv_length(fds) != queues)
+        return error_set(error, "vhostfds= names %u descriptors for the %u of fds=", g_strv_length(fds), queues);
+    t->kernel = g_new0(NetKernel, queues);
+    for (unsigned i = 0; i < queues; i++)
+        t->kernel[i] = (NetKernel){.fd = -1, .poll_us = o->has_poll_us ? o->poll_us : 0};
+    for (unsigned i = 0; i < queues; i++) {
+        NetKernel *k = &t->kernel[i];
+        k->fd = open_vhost(t, fds ? fds[i] : o->vhostfd, error);
+        if (k->fd < 0 || !vhost_fd_own(k->fd, &k->features, error))
+            return false;
+        netdev_queue(&t->n, i)->kernel = k;
+    }
+    return true;
+}
+
+/* Without the kernel's help it works as well, but slower: only vhostforce=on insists. */
+static bool use_kernel(NetTap *t, const NetdevTapOptions *o, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (!wants_vhost(o) || open_kernel(t, o, &why))
+        return true;
+    close_kernel(t);
+    if (o->has_vhostforce && o->vhostforce) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
+    }
+    log_write("warning: netdev '%s': %s; Myna moves its packets itself\n", t->n.client.name, why->message);
+    return true;
+}
+
 static const char *script_of(const char *given, const char *dflt)
 {
     if (!given)
@@ -235,7 +304,7 @@ static bool open_tap(Netdev *n, const NetdevOptions *options, GError **error)
     const NetdevTapOptions *o = options->u.tap;
     g_auto(GStrv) fds = given_fds(o);
     bool own = !fds && !o->helper && !o->br;
-    if (!refuse(o, error) || !open_queues(t, o, fds, error))
+    if (!refuse(o, error) || !open_queues(t, o, fds, error) || !use_kernel(t, o, error))
         return false;
     const char *script = own ? script_of(o->script, DEFAULT_SCRIPT) : NULL;
     if (script && !run_script(t, script, error))
@@ -253,6 +322,7 @@ static void close_tap(Netdev *n)
     g_autoptr(GError) error = NULL;
     if (t->downscript && !run_script(t, t->downscript, &error))
         log_write("netdev '%s': %s\n", n->client.name, error->message);
+    close_kernel(t);
     for (unsigned i = 0; t->fd && i <= n->n_more; i++)
         net_fd_stop(&t->fd[i]);
     g_free(t->fd);
@@ -266,7 +336,7 @@ static const NetdevType netdev_tap = {
     .desc = "an interface of the host",
     .size = sizeof(NetTap),
     .kind = NET_CLIENT_DRIVER_TAP,
-    .ops = {.receive = receive, .resume = resume, .set_vnet = set_vnet, .set_used = set_used},
+    .ops = {.receive = receive, .resume = resume, .set_vnet = set_vnet, .set_used = set_used, .lend = lend},
     .open = open_tap,
     .close = close_tap,
 };

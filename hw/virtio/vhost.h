@@ -62,7 +62,7 @@ struct Vhost {
     VirtioDevice *v;
     const VhostOps *ops;
     uint64_t features;          /* of the back end */
-    VhostRegion region[VHOST_MAX_REGIONS];      /* the first one: rings */
+    VhostRegion region[VHOST_MAX_REGIONS];      /* ascending; the last one: rings */
     unsigned n_regions, generation;
     bool keeps_version;         /* the back end must know whether the driver is a modern one */
     bool need_fd;               /* only memory with a descriptor can be given */
@@ -90,6 +90,32 @@ void vhost_serve(Vhost *h, Virtq *vq);
 bool vhost_collect(VhostQueue *q);
 /* Addresses for the back end: in its numbering, and of this process. */
 uint64_t vhost_at(const Vhost *h, const void *host, uint64_t size);
+
+/* ---- the host's kernel: /dev/vhost-net, /dev/vhost-vsock ---- */
+
+/* Home: as Vhost. A device of the kernel has two rings; a card with several pairs of queues has one for each. */
+typedef struct VhostKernel {
+    Vhost h;
+    const int *fd;              /* by pair; owned (vhost_fd_own) and closed by who opened them */
+    uint64_t own_features;      /* set whatever the driver says */
+    int err;                    /* eventfd: the kernel met something that it cannot use */
+    LoopFd *err_watch;
+} VhostKernel;
+
+bool vhost_kernel_init(VhostKernel *k, VirtioDevice *v, const VhostOps *ops, const int *fd, uint64_t features,
+                       GError **error);
+void vhost_kernel_finish(VhostKernel *k);
+/* For VhostOps. */
+bool vhost_kernel_features(Vhost *h, uint64_t features);
+bool vhost_kernel_memory(Vhost *h);
+bool vhost_kernel_start(Vhost *h, VhostQueue *q);
+bool vhost_kernel_stop(Vhost *h, VhostQueue *q);
+/* The device behind a queue, and the queue's number there. */
+static inline VhostKernel *vhost_kernel_of(Vhost *h) { return (VhostKernel *)h; }
+static inline int vhost_kernel_fd(Vhost *h, const VhostQueue *q) { return vhost_kernel_of(h)->fd[q->index / 2]; }
+static inline unsigned vhost_kernel_ring(const VhostQueue *q) { return q->index % 2; }
+/* Reports a failed step; returns `ok`. */
+bool vhost_kernel_did(Vhost *h, bool ok, GError **error);
 
 /* ---- vhost-user: messages over a socket ---- */
 

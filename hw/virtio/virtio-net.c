@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* virtio network card: queues and packets. Spec: virtio 1.2, 5.1. */
 #include <string.h>
-#include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio-net.h"
 #include "qapi/qapi-events.h"
 #include "util/error.h"
@@ -201,8 +200,8 @@ static void serve(VirtioDevice *v, Virtq *vq)
         net_serve_ctrl(v, vq);
     else if (i > 2 * known)
         return;
-    else if (((VirtioNet *)v)->vhost)
-        vhost_serve(&((VirtioNet *)v)->vhost->h, vq);
+    else if (((VirtioNet *)v)->vhost && net_vhost_serve((VirtioNet *)v, vq))
+        return;
     else if (i % 2)
         serve_tx(v, vq);
     else
@@ -293,6 +292,8 @@ static void set_config(VirtioDevice *v, const uint8_t *c, unsigned at, unsigned 
 
 static void link_changed(NetClient *c)
 {
+    if (net_of(c)->vhost)
+        net_vhost_link_changed(net_of(c));
     if (net_of(c)->v.transport)
         virtio_config_changed(&net_of(c)->v);
 }
@@ -373,7 +374,7 @@ static void stop(VirtioDevice *v)
 {
     VirtioNet *s = (VirtioNet *)v;
     if (s->vhost)
-        vhost_user_stop(s->vhost);
+        net_vhost_stop(s);
     for (unsigned i = 0; i < s->n_pairs; i++) {
         net_purge(&s->pair[i].nic);
         s->pair[i].tx_waits = false;
@@ -385,7 +386,7 @@ static void run(VirtioDevice *v, bool running)
 {
     VirtioNet *s = (VirtioNet *)v;
     if (s->vhost)
-        vhost_user_run(s->vhost, running);
+        net_vhost_run(s, running);
     for (unsigned i = 0; running && i < s->n_pairs; i++)
         net_flush(&s->pair[i].nic);
 }
@@ -446,7 +447,7 @@ static bool realize(Device *d, GError **error)
         p->tx = virtio_add_queue(&s->v, s->tx_queue_size, serve);
     }
     virtio_add_queue(&s->v, CTRL_SIZE, serve);
-    if (netdev_outside(s->netdev) && !net_vhost_open(s, error)) {
+    if (!net_vhost_open(s, error)) {
         detach(s);
         return false;
     }

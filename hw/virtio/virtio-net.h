@@ -4,7 +4,7 @@
  *   virtio-net.c       queues and packets
  *   virtio-net-ctrl.c  the control queue, the receive filter
  *   virtio-net-rss.c   hashes of packets, and the queues they choose
- *   virtio-net-vhost.c queues that another program serves
+ *   virtio-net-vhost.c queues that another program or the kernel serves
  */
 #ifndef HW_VIRTIO_VIRTIO_NET_H
 #define HW_VIRTIO_VIRTIO_NET_H
@@ -84,7 +84,7 @@ struct VirtioNet {
     uint16_t rss_table[NET_RSS_TABLE], rss_default;
     uint8_t rss_key[NET_RSS_KEY];
     FailoverStandby standby;    /* with F_STANDBY wanted */
-    struct VhostUser *vhost;    /* serves the pairs; NULL: we do */
+    struct NetVhost *vhost;     /* serves the pairs; NULL: we do */
     unsigned header;            /* bytes before each packet in the driver's buffers */
 };
 
@@ -97,13 +97,20 @@ RxFilterInfo *net_rx_filter_info(NetClient *c);
 void net_apply_offloads(VirtioNet *s);
 void net_apply_pairs(VirtioNet *s);
 
-/* For a back end outside: takes it over, if there is one; what it can; start, stop, run. */
+/* For a back end outside, a program or the kernel: takes it over, if there is one; what it can; start, stop, run.
+ * Afterwards s->vhost may be NULL: it does not work, or went away with its netdev. */
+typedef struct NetVhost NetVhost;
 bool net_vhost_open(VirtioNet *s, GError **error);
 void net_vhost_close(VirtioNet *s);
 uint64_t net_vhost_offer(const VirtioNet *s, uint64_t features);
 bool net_vhost_connected(const VirtioNet *s);
 void net_vhost_start(VirtioNet *s, unsigned pairs_known);
+void net_vhost_stop(VirtioNet *s);
+void net_vhost_run(VirtioNet *s, bool running);
+void net_vhost_link_changed(VirtioNet *s);
 void net_vhost_apply_pairs(VirtioNet *s);
+/* False: it does not serve at the moment, so that we do. */
+bool net_vhost_serve(VirtioNet *s, Virtq *vq);
 
 /* The hash of a frame and its kind as in the header (5.1.6.4); 0: none. */
 unsigned net_hash(const VirtioNet *s, const uint8_t *frame, size_t n, uint32_t *hash);

@@ -31,10 +31,20 @@ typedef struct NetClientOps {
     void (*set_vnet)(NetClient *c, unsigned header, unsigned offloads);
     /* Back ends with several queues: the card does (not) use this one. */
     void (*set_used)(NetClient *c, bool used);
+    /* Back ends with `kernel`: the kernel moves packets through the descriptor returned (on), or this side does
+     * again (off, as at the beginning). */
+    int (*lend)(NetClient *c, bool on);
     /* Cards. */
     bool lends_queues;          /* to a program outside */
     RxFilterInfo *(*rx_filter)(NetClient *c);
 } NetClientOps;
+
+/* The host's kernel can move a back end's packets itself: an open /dev/vhost-net that is ours. */
+typedef struct NetKernel {
+    int fd;
+    uint64_t features;
+    unsigned poll_us;           /* how long it looks for packets before it sleeps */
+} NetKernel;
 
 struct NetClient {
     const NetClientOps *ops;
@@ -47,6 +57,7 @@ struct NetClient {
     char *info;                 /* what `info network` shows behind the name */
     bool is_nic, link_down, delivering;
     struct Chardev *outside;    /* back ends: a program behind it that serves the card's queues itself */
+    const NetKernel *kernel;    /* back ends: vhost-net, or NULL */
     bool vnet_hdr;              /* back ends: can prefix packets with a virtio header */
     bool tell_filter;           /* cards: the next change of the filter is an event */
     uint8_t mac[6];             /* cards */
