@@ -283,7 +283,12 @@ static void test_options(void)
     refused(t, "hubport,id=x,hubid=1,netdev=none", "there is no netdev");
     refused(t, "socket,id=x", "exactly one of");
     refused(t, "dgram,id=x", "'local' is needed");
-    refused(t, "tap,id=x,vhost=on", "vhost");
+    refused(t, "tap,id=x,vhost=off,vhostfd=9", "not valid without vhost");
+    refused(t, "tap,id=x,vhost=on,vhostfds=9", "vhostfds= is invalid");
+    refused(t, "passt,id=x,mtu=70000", "0 to 65535 work");
+    refused(t, "passt,id=x,ipv4=off,ipv6=off", "leave nothing");
+    refused(t, "passt,id=x,path=/nonexistent/passt,tcp-ports=1,tcp-ports=2", "path= names another");
+    refused(t, "passt,id=x,path=/nonexistent/passt,tcp-ports.0.str=1", "path= names another");
     refused(t, "stream,id=x,addr.type=unix,addr.path=/nonexistent/x", "cannot connect");
     g_autoptr(GError) error = NULL;
     g_autoptr(Json) card = nic_add_option(t->vm, "hubport,hubid=3,mac=52:54:00:00:00:01", &error);

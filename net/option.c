@@ -7,7 +7,8 @@
 #include "util/suggest.h"
 
 /* Options that may be repeated; each value is an object with one member. */
-static const char *const lists[] = {"hostfwd", "guestfwd", "dnssearch", NULL};
+static const char *const lists[] = {"hostfwd", "guestfwd", "dnssearch", "search", "tcp-ports", "udp-ports",
+                                    "param", NULL};
 /* Those of a -nic that belong to its card. */
 static const char *const card_options[] = {"model", "mac", "addr", "vectors", "netdev", NULL};
 
@@ -33,11 +34,21 @@ static void fold_lists(Json *o)
     }
 }
 
-/* Addresses are written with dots (addr.type=inet); forwards with repeated keys. */
+/* "search.0.str=a" */
+static bool has_list(const Json *o)
+{
+    bool found = false;
+    for (const char *const *k = lists; *k; k++)
+        found |= json_get(o, *k) && json_type(json_get(o, *k)) == JSON_ARRAY;
+    return found;
+}
+
+/* Addresses are written with dots (addr.type=inet); forwards with repeated keys, or with dots. */
 static Json *parse(const char *text, bool *is_json, GError **error)
 {
     g_autoptr(Json) o = keyval_or_json(text, "type", KEYVAL_PLAIN, is_json, error);
-    if (!o || *is_json || json_get(o, "addr") || json_get(o, "local") || json_get(o, "remote"))
+    if (!o || *is_json || json_get(o, "addr") || json_get(o, "local") || json_get(o, "remote") ||
+        has_list(o))
         return g_steal_pointer(&o);
     Json *legacy = keyval_parse(text, "type", KEYVAL_LEGACY, error);
     if (legacy)

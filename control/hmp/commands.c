@@ -198,7 +198,7 @@ static const HmpCommand commands[] = {
     { "object_add", "qom-type:O", "[qom-type=]type,id=str[,prop=value][,...]", "create QOM object",
       .qmp = "object-add" },
     { "object_del", "id:s", "id", "destroy QOM object", .qmp = "object-del" },
-    { "netdev_add", "type:O", "[user|tap|socket|stream|dgram|hubport|vhost-user],id=str[,prop=value][,...]",
+    { "netdev_add", "type:O", "[user|tap|socket|stream|dgram|hubport|vhost-user|passt],id=str[,prop=value][,...]",
       "add host network device", .qmp = "netdev_add" },
     { "netdev_del", "id:s", "id", "remove host network device", .qmp = "netdev_del" },
     { "set_link", "name:s up:b", "name on|off", "change the link status of a network adapter",

@@ -16,7 +16,7 @@ static bool is_harmless(const char *text)
     static const char *const no[] = {"/", "-D", "[D", "trace", "file", "pidfile", "fd", "exec", "tap",
                                      "daemon", "unix", "tcp", "udp", "vhost", "path", "prealloc",
                                      "hugetlb", "stdio", "pty", "socket", "gdb", "mon", "serial",
-                                     "kvm", "-d", "[d", "readconfig", "chardev", "user", "..", NULL};
+                                     "kvm", "-d", "[d", "readconfig", "chardev", "user", "passt", "..", NULL};
     for (unsigned i = 0; no[i]; i++) {
         if (strcasestr(text, no[i])) {
             return false;
