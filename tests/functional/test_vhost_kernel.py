@@ -118,6 +118,7 @@ def begins(path):
 
 @contextlib.contextmanager
 def guest(monkeypatch, library, image, log, device, netdev, *words, more=''):
+    log.touch()
     monkeypatch.setenv('VHOST_LOG', str(log))
     monkeypatch.setenv('LD_PRELOAD', str(library))
     sha = hashlib.sha256(DOWN).hexdigest()
@@ -164,6 +165,20 @@ def test_network(tmp_path, monkeypatch, library, image, device, netdev, queues):
     busybox = hashlib.sha256((GUESTS / 'busybox-amd64').read_bytes()).hexdigest()
     assert host.received == [busybox, busybox]
     assert 'error' not in log.read_text()
+
+
+@pytest.mark.parametrize('ring', ['0', '1'])
+def test_kernel_that_refuses(tmp_path, monkeypatch, library, image, ring):
+    """The kernel takes no interface, or only for one direction: packets are moved here."""
+    log = tmp_path / 'log'
+    monkeypatch.setenv('VHOST_REFUSE', ring)
+    with namespace():
+        host = Host(1)
+        with guest(monkeypatch, library, image, log, 'virtio-net-pci', TAP) as m:
+            passed(m, 'vhostnet', 90)
+            assert 'Myna moves its packets itself' in m.errors.text
+    assert begins(log) == len(ends(log)) == int(ring)
+    assert len(host.received) == 1
 
 
 def open_tap():

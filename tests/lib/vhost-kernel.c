@@ -6,6 +6,7 @@
  * Spec: Linux include/uapi/linux/vhost.h; virtio 1.2, 2.7, 5.1, 5.10.
  *
  * A device is a memfd of that name, so that a test can also open one and hand it over by number.
+ * VHOST_REFUSE is the number of a ring that no interface can be put behind.
  * VHOST_LOG names a file: a line for each ring that begins or ends, with the number of packets.
  */
 #define _GNU_SOURCE
@@ -400,6 +401,9 @@ static int set_tap(Device *d, unsigned i, int fd)
     Ring *r = &d->ring[i];
     struct ifreq ifr = {0};
     int size = 0;
+    const char *refuse = getenv("VHOST_REFUSE");
+    if (fd >= 0 && refuse && (unsigned)atoi(refuse) == i)
+        return EBADF;
     if (!r->num || !r->desc || r->kick < 0)
         return EFAULT;
     if (fd >= 0 && syscall(SYS_ioctl, fd, TUNGETIFF, &ifr) < 0)
