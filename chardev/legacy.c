@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "chardev/internal.h"
+#include "core/absent.h"
 #include "qapi/keyval.h"
 #include "qapi/type.h"
 
@@ -147,6 +148,8 @@ static ChardevBackend *parse_flat(const char *text, char **id, bool *mux, GError
         error_set(error, "-chardev %s: the kind of back end is missing (try -chardev help)", text);
         return NULL;
     }
+    if (absent_error(error, ABSENT_CHARDEV, backend))
+        return NULL;
     default_client(flat);
     if (id)
         *id = g_strdup(json_get_text(flat, "id"));

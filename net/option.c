@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line's ways to name a network: -netdev and -nic. */
 #include <string.h>
+#include "core/absent.h"
 #include "net/internal.h"
 #include "qapi/keyval.h"
 #include "qapi/type.h"
@@ -65,6 +66,8 @@ static Netdev *make(Vm *vm, const Json *o, bool is_json, GError **error)
         return NULL;
     }
     if (!type || !net_client_driver_parse(type, &kind)) {
+        if (type && absent_error(error, ABSENT_NETDEV, type))
+            return NULL;
         error_set(error, type ? "Parameter 'type' does not accept value '%s'"
                               : "Parameter 'type' is missing%s", type ? type : "");
         if (type)

@@ -6,7 +6,10 @@
  */
 #include <string.h>
 
+#include "core/absent.h"
 #include "core/testing.h"
+#include "qapi/qapi-types-chardev.h"
+#include "qapi/qapi-types-net.h"
 #include "tests/lib/virtio-guest.h"
 
 enum { ACCESSES = 300, ROUNDS = 3 };
@@ -298,9 +301,56 @@ static void register_type(const ObjectType *t, void *unused)
     }
 }
 
+/* ---- what is said not to be there is not there ---- */
+
+static void device_is_absent(const char *name, void *unused)
+{
+    g_autoptr(GError) error = NULL;
+    if (device_type_find(name, &error))
+        g_test_message("%s", name), g_test_fail();
+    else
+        g_assert_nonnull(strstr(error->message, "that Myna does not have yet"));
+}
+
+static void object_is_absent(const char *name, void *unused)
+{
+    const ObjectType *t = object_type_find(name);
+    if (t && t->user_creatable)
+        g_test_message("%s", name), g_test_fail();
+}
+
+static void chardev_is_absent(const char *name, void *unused)
+{
+    ChardevBackendKind kind;
+    if (chardev_backend_kind_parse(name, &kind))
+        g_test_message("%s", name), g_test_fail();
+}
+
+static void netdev_is_absent(const char *name, void *unused)
+{
+    NetClientDriver driver;
+    if (net_client_driver_parse(name, &driver))
+        g_test_message("%s", name), g_test_fail();
+}
+
+static void test_absent(void)
+{
+    g_autoptr(GError) error = NULL;
+    absent_foreach(ABSENT_DEVICE, device_is_absent, NULL);
+    absent_foreach(ABSENT_OBJECT, object_is_absent, NULL);
+    absent_foreach(ABSENT_CHARDEV, chardev_is_absent, NULL);
+    absent_foreach(ABSENT_NETDEV, netdev_is_absent, NULL);
+    g_assert_false(absent_error(&error, ABSENT_DEVICE, "iommufd"));
+    g_assert_null(error);
+    g_assert_true(absent_error(&error, ABSENT_DEVICE, "igb"));
+    g_assert_cmpstr(error->message, ==, "'igb' is a device of QEMU that Myna does not have yet; e1000e and "
+                                        "virtio-net-pci are there");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/absent", test_absent);
     object_type_foreach(register_type, NULL);
     return g_test_run();
 }

@@ -4,6 +4,7 @@
 #include "audio/audio.h"
 #include "chardev/chardev.h"
 #include "control/cli/config.h"
+#include "core/absent.h"
 #include "core/accel.h"
 #include "util/error.h"
 #include "util/suggest.h"
@@ -270,12 +271,10 @@ bool help_device(const Config *c, const char *text, GError **error)
     g_autofree char *name = asks_for_help(text);
     if (!name)
         return false;
-    const ObjectType *t = object_type_find(name);
-    if (!t || !object_type_is_a(t, "device")) {
-        error_set(error, "'%s' is not a valid device model name", name);
+    const DeviceType *t = device_type_find(name, error);
+    if (!t)
         return false;
-    }
-    print_properties(t, name, true);
+    print_properties((const ObjectType *)t, name, true);
     return true;
 }
 
@@ -288,10 +287,8 @@ bool help_object(const char *text, GError **error)
     g_autofree char *name = asks_for_help(text);
     if (name) {
         const ObjectType *t = object_type_find(name);
-        if (!t || !t->user_creatable) {
-            error_set(error, "invalid object type: %s", name);
-            return false;
-        }
+        if (!t || !t->user_creatable)
+            return absent_error(error, ABSENT_OBJECT, name) || error_set(error, "invalid object type: %s", name);
         print_properties(t, name, false);
         return true;
     }

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "core/absent.h"
 #include "core/device-internal.h"
 #include "core/vm.h"
 #include "qapi/qapi-events.h"
@@ -139,7 +140,7 @@ const DeviceType *device_type_find(const char *name, GError **error)
     g_autoptr(GPtrArray) names = g_ptr_array_new();
     NameSearch s = {.name = name, .names = names};
     object_type_foreach(see_type, &s);
-    if (!s.found) {
+    if (!s.found && !absent_error(error, ABSENT_DEVICE, name)) {
         g_ptr_array_add(names, NULL);
         error_set(error, "'%s' is not a valid device model name", name);
         suggest_append(error, name, (const char *const *)names->pdata);

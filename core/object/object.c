@@ -2,6 +2,7 @@
 /* Objects: life, the tree, properties by name. */
 #include <string.h>
 
+#include "core/absent.h"
 #include "core/object-internal.h"
 #include "core/vm.h"
 #include "util/error.h"
@@ -534,6 +535,9 @@ Object *object_add_user(Vm *vm, const char *type_name, const char *id, const cha
     const ObjectType *type = object_type_find(type_name);
 
     if (!type || !type->user_creatable || type->abstract) {
+        if (absent_error(error, ABSENT_OBJECT, type_name)) {
+            return NULL;
+        }
         g_autoptr(GPtrArray) names = g_ptr_array_new();
         object_type_foreach(collect_creatable, names);
         g_ptr_array_add(names, NULL);
