@@ -19,6 +19,15 @@ static void image_free(gpointer p)
     g_free(p);
 }
 
+/* Paths of the files, in their order. */
+static void *make_names(Vm *vm) { return g_ptr_array_new_with_free_func(g_free); }
+
+static GPtrArray *names(Vm *vm)
+{
+    static const char key;
+    return vm_data(vm, &key, make_names, (GDestroyNotify)g_ptr_array_unref);
+}
+
 GBytes *loader_file(Machine *m, const char *path, GError **error)
 {
     g_autoptr(GMappedFile) map = g_mapped_file_new(path, false, error);
@@ -30,6 +39,7 @@ GBytes *loader_file(Machine *m, const char *path, GError **error)
         m->files = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
     GBytes *bytes = g_mapped_file_get_bytes(map);
     g_ptr_array_add(m->files, g_bytes_ref(bytes));
+    g_ptr_array_add(names(m->vm), g_path_get_basename(path));
     return bytes;
 }
 
@@ -124,6 +134,27 @@ void loader_reset(Machine *m)
             write_zeroes(m->vm->memory, image->pa, image->size);
     }
     forget_pages(m);
+}
+
+/* The file that an image is a part of. */
+static const char *name_of(Machine *m, const Image *image)
+{
+    const uint8_t *at = image->data ? g_bytes_get_data(image->data, NULL) : NULL;
+    for (unsigned i = 0; at && m->files && i < m->files->len; i++) {
+        size_t n;
+        const uint8_t *file = g_bytes_get_data(g_ptr_array_index(m->files, i), &n);
+        if (at >= file && at < file + n)
+            return g_ptr_array_index(names(m->vm), i);
+    }
+    return NULL;
+}
+
+void loader_foreach(Machine *m, void (*fn)(const char *name, uint64_t pa, uint64_t size, void *data), void *data)
+{
+    for (unsigned i = 0; m->images && i < m->images->len; i++) {
+        const Image *image = g_ptr_array_index(m->images, i);
+        fn(name_of(m, image), image->pa, image->size, data);
+    }
 }
 
 /* ---- ELF ---- */

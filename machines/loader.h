@@ -19,6 +19,9 @@ void loader_add_copy(Machine *m, const void *data, size_t n, uint64_t pa);
 /* From MachineType.cold_reset: writes everything. */
 void loader_reset(Machine *m);
 
+/* All that was added; name: of the file, NULL: made by the board. */
+void loader_foreach(Machine *m, void (*fn)(const char *name, uint64_t pa, uint64_t size, void *data), void *data);
+
 /* An ELF file's loadable segments, added at their physical addresses. */
 typedef struct LoaderElf {
     uint64_t entry, low, high;  /* physical addresses; high exclusive, with .bss */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include "chardev/chardev.h"
 #include "net/internal.h"
+#include "net/user.h"
 #include "util/bytes.h"
 
 typedef struct Forward Forward;
@@ -432,6 +433,64 @@ static bool add_forwards(NetUser *u, const NetdevUserOptions *o, GError **error)
         if (!add_guestfwd(u, o->guestfwd->items[i]->str, error))
             return false;
     return true;
+}
+
+/* ---- rules while it runs ---- */
+
+static NetUser *find_user(Vm *vm, const char *id, GError **error)
+{
+    g_auto(GStrv) ids = vm_service_ids(vm, "netdev");
+    for (unsigned i = 0; ids && ids[i]; i++) {
+        Netdev *n = netdev_find(vm, ids[i]);
+        if (object_is_a(&n->object, "netdev-user") && (!id || !strcmp(id, ids[i])))
+            return (NetUser *)n;
+    }
+    if (!id)
+        error_set(error, "user mode network stack not in use");
+    else
+        error_set(error, netdev_find(vm, id) ? "netdev '%s' is not of type user" : "unrecognized netdev id '%s'", id);
+    return NULL;
+}
+
+bool net_user_forward(Vm *vm, const char *id, const char *rule, GError **error)
+{
+    NetUser *u = find_user(vm, id, error);
+    return u && add_hostfwd(u, rule, error);
+}
+
+bool net_user_unforward(Vm *vm, const char *id, const char *rule, GError **error)
+{
+    NetUser *u = find_user(vm, id, error);
+    struct in_addr host = {INADDR_ANY};
+    struct sockaddr_in6 host6;
+    int port, gone = -1;
+    bool udp, wide = strchr(rule, '[') != NULL;
+    const char *p = rule;
+    if (!u)
+        return false;
+    if (!take_protocol(&p, &udp) || !(wide ? take_endpoint6(&p, 0, &host6) : take_endpoint(&p, 0, &host, &port)))
+        return error_set(error, "invalid format; expected [tcp|udp]:[HOST]:PORT");
+    if (wide)
+        gone = slirp_remove_hostxfwd(u->slirp, (struct sockaddr *)&host6, sizeof(host6),
+                                     (udp ? SLIRP_HOSTFWD_UDP : 0) | SLIRP_HOSTFWD_V6ONLY);
+    else
+        gone = slirp_remove_hostfwd(u->slirp, udp, host, port);
+    return gone == 0 || error_set_class(error, MYNA_ERROR_DEVICE_NOT_FOUND, "host forwarding rule for %s not found", rule);
+}
+
+char *net_user_connections(Vm *vm)
+{
+    GString *out = g_string_new(NULL);
+    g_auto(GStrv) ids = vm_service_ids(vm, "netdev");
+    for (unsigned i = 0; ids && ids[i]; i++) {
+        Netdev *n = netdev_find(vm, ids[i]);
+        if (!object_is_a(&n->object, "netdev-user"))
+            continue;
+        char *text = slirp_connection_info(((NetUser *)n)->slirp);
+        g_string_append_printf(out, "Hub -1 (%s):\n%s", ids[i], text);
+        free(text);
+    }
+    return g_string_free(out, FALSE);
 }
 
 /* ---- opening ---- */

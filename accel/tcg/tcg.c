@@ -457,6 +457,19 @@ static void tcg_info(Accel *a, GString *out)
     }
 }
 
+/* A unit that is linked to others asks for nothing on its way: all leave it once. */
+static bool one_insn_changed(Object *o, const Field *f, GError **error)
+{
+    Vm *vm = o->vm;
+
+    for (unsigned i = 0; i < vm->n_cpus; i++) {
+        if (vm->cpus[i]) {
+            cpu_request(vm->cpus[i], CPU_REQ_WORK);
+        }
+    }
+    return true;
+}
+
 static const char *const thread_names[] = {"multi", "single", NULL};
 static const char *const engine_names[] = {"jit", "interp", NULL};
 static const Field fields[] = {
@@ -465,7 +478,8 @@ static const Field fields[] = {
     PROP(Tcg, engine, "engine", PROP_ENUM, .names = engine_names,
          .desc = "jit: translate where the host is supported; interp: interpret"),
     PROP(Tcg, tb_size, "tb-size", PROP_U64, .desc = "size of the code cache in MiB"),
-    PROP(Tcg, one_insn, "one-insn-per-tb", PROP_BOOL, .desc = "single instructions only"),
+    PROP(Tcg, one_insn, "one-insn-per-tb", PROP_BOOL, .desc = "single instructions only",
+         .changed = one_insn_changed),
     PROP(Tcg, split_wx, "split-wx", PROP_BOOL, .init = true,
          .desc = "the code cache is mapped twice, always"),
     PROP(Tcg, check, "check", PROP_BOOL, .desc = "compare translated code with the interpreter"),

@@ -67,6 +67,8 @@ bool config_check_keys(const Json *o, const char *const *known, GError **error);
 bool help_machine(const Config *c, const char *text, GError **error);
 bool help_cpu(const Config *c, const char *text);
 bool help_accel(const char *text);
+/* The text of "-device help"; on_board: boards' own chips, too. */
+void help_list_devices(GString *out, const char *arch, bool on_board);
 bool help_device(const Config *c, const char *text, GError **error);
 bool help_object(const char *text, GError **error);
 bool help_chardev(const char *text);

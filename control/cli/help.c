@@ -231,21 +231,28 @@ static const struct { DeviceCategory category; const char *title; } categories[]
     {DEVICE_WATCHDOG, "Watchdog"}, {DEVICE_UNCATEGORIZED, "Uncategorized"},
 };
 
-static void print_device(const DeviceType *d)
+static void print_device(GString *out, const DeviceType *d)
 {
-    g_print("name \"%s\"", d->name);
-    if (d->bus)
-        g_print(", bus %s", d->bus);
+    g_string_append_printf(out, "name \"%s\"", d->name);
+    const char *bus = device_type_bus(d);
+    if (bus)
+        g_string_append_printf(out, ", bus %s", bus);
     if (d->aliases && d->aliases[0])
-        g_print(", alias \"%s\"", d->aliases[0]);
+        g_string_append_printf(out, ", alias \"%s\"", d->aliases[0]);
     if (d->desc)
-        g_print(", desc \"%s\"", d->desc);
-    g_print("\n");
+        g_string_append_printf(out, ", desc \"%s\"", d->desc);
+    g_string_append(out, d->pluggable ? "\n" : ", no-user\n");
 }
 
-static void print_devices(const Config *c)
+static bool is_device(const ObjectType *t, const Config *c)
 {
-    g_autoptr(GPtrArray) found = collect(is_pluggable, c);
+    return object_type_is_a(t, "device") && (!object_type_is_a(t, "cpu") || is_cpu(t, c));
+}
+
+void help_list_devices(GString *out, const char *arch, bool on_board)
+{
+    const Config c = {.arch = arch};
+    g_autoptr(GPtrArray) found = collect(on_board ? is_device : is_pluggable, &c);
     bool first = true;
     for (unsigned k = 0; k < G_N_ELEMENTS(categories); k++) {
         bool titled = false;
@@ -254,10 +261,10 @@ static void print_devices(const Config *c)
             if (d->category != categories[k].category)
                 continue;
             if (!titled)
-                g_print("%s%s devices:\n", first ? "" : "\n", categories[k].title);
+                g_string_append_printf(out, "%s%s devices:\n", first ? "" : "\n", categories[k].title);
             titled = true;
             first = false;
-            print_device(d);
+            print_device(out, d);
         }
     }
 }
@@ -265,7 +272,9 @@ static void print_devices(const Config *c)
 bool help_device(const Config *c, const char *text, GError **error)
 {
     if (is_help(text)) {
-        print_devices(c);
+        g_autoptr(GString) list = g_string_new(NULL);
+        help_list_devices(list, c->arch, false);
+        g_print("%s", list->str);
         return true;
     }
     g_autofree char *name = asks_for_help(text);

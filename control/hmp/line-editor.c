@@ -318,3 +318,8 @@ char *line_editor_key(LineEditor *e, char key)
     }
     return NULL;
 }
+
+const GPtrArray *line_editor_history(const LineEditor *e)
+{
+    return e->history;
+}

@@ -23,4 +23,7 @@ void line_editor_show(LineEditor *editor);
 /* Takes one byte. Returns the line when Enter completes it (the caller frees it), else NULL. */
 char *line_editor_key(LineEditor *editor, char key);
 
+/* The lines that were entered (char *), oldest first. */
+const GPtrArray *line_editor_history(const LineEditor *editor);
+
 #endif

@@ -27,6 +27,7 @@ HmpMonitor *hmp_monitor_new(Vm *vm, void (*write)(void *opaque, const char *data
     m->write = write;
     m->opaque = opaque;
     m->editor = line_editor_new("(qemu) ", write, hmp_complete, opaque);
+    m->session.history = line_editor_history(m->editor);
     return m;
 }
 

@@ -36,6 +36,8 @@ Json *img_options(Img *m, GError **error);
 bool img_number(const char *text, uint64_t *value, GError **error);
 /* Next stretch that is stored alike, the layers of host files included. */
 int img_extent(BlockNode *n, uint64_t offset, uint64_t bytes, BlockExtent *e);
+/* The table of snapshots, with its heading. */
+void img_list_snapshots(GString *out, const SnapshotInfoList *list);
 void img_print_snapshots(const SnapshotInfoList *list);
 /* The snapshot that an option names: snapshot.id=…,snapshot.name=…, an id or a name. NULL: none is. The
  * caller frees. */

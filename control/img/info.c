@@ -18,9 +18,9 @@ static void close_image(BlockNode *n)
 
 /* ---- info ---- */
 
-void img_print_snapshots(const SnapshotInfoList *list)
+void img_list_snapshots(GString *out, const SnapshotInfoList *list)
 {
-    printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
+    g_string_append_printf(out, "%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT");
     for (size_t i = 0; i < list->count; i++) {
         const SnapshotInfo *s = list->items[i];
         g_autofree char *size = img_size(s->vm_state_size), *icount = s->has_icount
@@ -30,8 +30,15 @@ void img_print_snapshots(const SnapshotInfoList *list)
         g_autofree char *clock = g_strdup_printf("%02d:%02d:%02d.%03d", (int)(s->vm_clock_sec / 3600),
                                                  (int)(s->vm_clock_sec / 60 % 60), (int)(s->vm_clock_sec % 60),
                                                  (int)(s->vm_clock_nsec / 1000000));
-        printf("%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
+        g_string_append_printf(out, "%-9s %-16s %8s%20s%13s%11s\n", s->id, s->name, size, date, clock, icount);
     }
+}
+
+void img_print_snapshots(const SnapshotInfoList *list)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    img_list_snapshots(out, list);
+    printf("Snapshot list:\n%s", out->str);
 }
 
 static const char *yes(bool b) { return b ? "true" : "false"; }

@@ -15,8 +15,17 @@
 
 typedef struct Io {
     BlockNode *n;
+    GString *out;
     bool failed, quit;
 } Io;
+
+static void G_GNUC_PRINTF(2, 3) say(Io *io, const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    g_string_append_vprintf(io->out, format, ap);
+    va_end(ap);
+}
 
 typedef struct Args {
     bool quiet, zero, unmap, fua, verify;
@@ -24,7 +33,7 @@ typedef struct Args {
     GPtrArray *rest;            /* without options */
 } Args;
 
-static bool read_args(char **words, Args *a)
+static bool read_args(Io *io, char **words, Args *a)
 {
     *a = (Args){.pattern = 0xcd, .rest = g_ptr_array_new()};
     for (unsigned i = 1; words[i]; i++) {
@@ -38,7 +47,7 @@ static bool read_args(char **words, Args *a)
             a->unmap |= strchr(w, 'u') != NULL;
             a->fua |= strchr(w, 'f') != NULL;
         } else if (*w == '-' && !g_ascii_isdigit(w[1])) {
-            printf("%s: invalid option -- '%s'\n", words[0], w + 1);
+            say(io, "%s: invalid option -- '%s'\n", words[0], w + 1);
             return false;
         } else {
             g_ptr_array_add(a->rest, words[i]);
@@ -56,15 +65,40 @@ typedef struct Pending {
 static void request_done(BlockRequest *r, int error)
 {
     ((Pending *)r)->error = error;
-    ((Pending *)r)->done = true;
+    __atomic_store_n(&((Pending *)r)->done, true, __ATOMIC_RELEASE);
 }
 
-static void report(const char *verb, uint64_t offset, uint64_t bytes, int64_t us)
+typedef struct Submission {
+    BlockNode *n;
+    Pending *p;
+} Submission;
+
+static void submit_there(void *data)
+{
+    Submission *s = data;
+    block_submit(s->n, &s->p->r);
+}
+
+/* The node of a running machine may live on an I/O thread; then this thread only waits. */
+static void submit(BlockNode *n, Pending *p)
+{
+    Submission s = {n, p};
+    bool here = loop_is_home(block_loop(n));
+    block_call(n, submit_there, &s);
+    while (!__atomic_load_n(&p->done, __ATOMIC_ACQUIRE)) {
+        if (here)
+            loop_step(block_loop(n), true);
+        else
+            g_usleep(100);
+    }
+}
+
+static void report(Io *io, const char *verb, uint64_t offset, uint64_t bytes, int64_t us)
 {
     g_autofree char *size = img_size(bytes);
     double seconds = MAX(us, 1) / 1e6;
     g_autofree char *rate = img_size(bytes / seconds);
-    printf("%s %" PRIu64 "/%" PRIu64 " bytes at offset %" PRIu64 "\n%s, 1 ops; %05.2f sec (%s/sec and %.4f ops/sec)\n", verb,
+    say(io, "%s %" PRIu64 "/%" PRIu64 " bytes at offset %" PRIu64 "\n%s, 1 ops; %05.2f sec (%s/sec and %.4f ops/sec)\n", verb,
            bytes, bytes, offset, size, seconds, rate, 1 / seconds);
 }
 
@@ -73,7 +107,7 @@ static bool transfer(Io *io, BlockOp op, const char *verb, const Args *a, bool w
     uint64_t offset = 0, bytes = 0;
     if (want_range && (a->rest->len != 2 || !img_number(a->rest->pdata[0], &offset, NULL) ||
                        !img_number(a->rest->pdata[1], &bytes, NULL))) {
-        printf("bad argument count %u to %s, expected an offset and a length\n", a->rest->len, verb);
+        say(io, "bad argument count %u to %s, expected an offset and a length\n", a->rest->len, verb);
         return false;
     }
     char *buf = want_range && (op == BLOCK_READ || op == BLOCK_WRITE) ? block_buffer(bytes) : NULL;
@@ -83,20 +117,18 @@ static bool transfer(Io *io, BlockOp op, const char *verb, const Args *a, bool w
     Pending p = {.r = {.op = op, .flags = (a->fua ? BLOCK_FUA : 0) | (a->unmap ? BLOCK_MAY_UNMAP : 0), .offset = offset,
                        .bytes = bytes, .iov = &iov, .n_iov = buf ? 1 : 0, .done = request_done}};
     int64_t start = g_get_monotonic_time();
-    block_submit(io->n, &p.r);
-    while (!p.done)
-        loop_step(block_loop(io->n), true);
+    submit(io->n, &p);
     bool ok = !p.error;
     if (p.error)
-        printf("%s failed: %s\n", op == BLOCK_READ ? "read" : op == BLOCK_FLUSH ? "flush" : op == BLOCK_DISCARD ? "discard" : "write",
+        say(io, "%s failed: %s\n", op == BLOCK_READ ? "read" : op == BLOCK_FLUSH ? "flush" : op == BLOCK_DISCARD ? "discard" : "write",
                g_strerror(p.error));
     for (uint64_t i = 0; ok && op == BLOCK_READ && a->verify && i < bytes; i++)
         if ((uint8_t)buf[i] != a->pattern) {
-            printf("Pattern verification failed at offset %" PRIu64 ", %" PRIu64 " bytes\n", offset, bytes);
+            say(io, "Pattern verification failed at offset %" PRIu64 ", %" PRIu64 " bytes\n", offset, bytes);
             ok = false;
         }
     if (!p.error && !a->quiet && want_range)
-        report(op == BLOCK_READ ? "read" : op == BLOCK_DISCARD ? "discard" : "wrote", offset, bytes, g_get_monotonic_time() - start);
+        report(io, op == BLOCK_READ ? "read" : op == BLOCK_DISCARD ? "discard" : "wrote", offset, bytes, g_get_monotonic_time() - start);
     free(buf);
     return ok;
 }
@@ -107,11 +139,11 @@ static bool print_map(Io *io)
         BlockExtent e;
         int err = block_map(io->n, io->n->backing, at, block_size(io->n) - at, &e);
         if (err) {
-            printf("Failed to query allocation status: %s\n", g_strerror(err));
+            say(io, "Failed to query allocation status: %s\n", g_strerror(err));
             return false;
         }
         g_autofree char *size = img_size(e.bytes), *start = img_size(at);
-        printf("%s (0x%" PRIx64 ") bytes %s at offset %s (0x%" PRIx64 ")\n", size, e.bytes,
+        say(io, "%s (0x%" PRIx64 ") bytes %s at offset %s (0x%" PRIx64 ")\n", size, e.bytes,
                e.flags & EXTENT_ALLOCATED ? "    allocated" : "not allocated", start, at);
         at += e.bytes;
     }
@@ -125,7 +157,7 @@ static bool run_line(Io *io, const char *line)
     if (!g_shell_parse_argv(line, NULL, &words, NULL))
         return true;            /* nothing there */
     const char *w = words[0];
-    if (!read_args(words, &a))
+    if (!read_args(io, words, &a))
         return false;
     g_autoptr(GPtrArray) rest = a.rest;
     static const struct { const char *name, *alias; BlockOp op; bool range; } rows[] = {
@@ -142,13 +174,13 @@ static bool run_line(Io *io, const char *line)
     }
     if (!strcmp(w, "length") || !strcmp(w, "l")) {
         g_autofree char *size = img_size(block_size(io->n));
-        printf("%s\n", size);
+        say(io, "%s\n", size);
         return true;
     }
     if (!strcmp(w, "map"))
         return print_map(io);
     if (!strcmp(w, "info") || !strcmp(w, "i")) {
-        printf("format name: %s\n", block_driver_name(io->n));
+        say(io, "format name: %s\n", block_driver_name(io->n));
         return true;
     }
     if (!strcmp(w, "sleep") && rest->len) {
@@ -160,11 +192,26 @@ static bool run_line(Io *io, const char *line)
         g_autoptr(GError) error = NULL;
         bool ok = img_number(rest->pdata[0], &size, &error) && block_resize(io->n, size, PREALLOC_MODE_OFF, &error);
         if (!ok)
-            printf("%s\n", error->message);
+            say(io, "%s\n", error->message);
         return ok;
     }
-    printf("command \"%s\" not found\n", w);
+    say(io, "command \"%s\" not found\n", w);
     return false;
+}
+
+bool io_run(BlockNode *n, const char *line, GString *out)
+{
+    Io io = {.n = n, .out = out};
+    return run_line(&io, line);
+}
+
+/* A line of the tool; what it says goes out at once. */
+static void run_and_print(Io *io, const char *line)
+{
+    io->failed |= !run_line(io, line);
+    fputs(io->out->str, stdout);
+    fflush(stdout);
+    g_string_truncate(io->out, 0);
 }
 
 static void run_input(Io *io)
@@ -172,7 +219,7 @@ static void run_input(Io *io)
     char *line = NULL;
     size_t room = 0;
     while (!io->quit && getline(&line, &room, stdin) >= 0)
-        io->failed |= !run_line(io, g_strstrip(line));
+        run_and_print(io, g_strstrip(line));
     free(line);
 }
 
@@ -205,7 +252,8 @@ int io_main(int argc, char **argv)
     g_autoptr(GError) error = NULL;
     m.vm = vm_new(loop);
     FdStore *fds = m.vm->fds = fd_store_new();
-    Io io = {.failed = optind >= argc};
+    g_autoptr(GString) out = g_string_new(NULL);
+    Io io = {.out = out, .failed = optind >= argc};
     if (io.failed)
         g_printerr("qemu-io: a file name is needed\n");
     else if (!(io.n = img_open(&m, argv[optind], m.format, m.cache, read_only ? "" : "w", &error))) {
@@ -214,7 +262,7 @@ int io_main(int argc, char **argv)
         io.failed = true;
     }
     for (unsigned i = 0; io.n && i < lines->len && !io.quit; i++)
-        io.failed |= !run_line(&io, lines->pdata[i]);
+        run_and_print(&io, lines->pdata[i]);
     if (io.n && !lines->len)
         run_input(&io);
     if (io.n) {

@@ -24,6 +24,17 @@ static void walk(Cpu *cpu, void *data)
     w->ok = cpu->isa->translate_va(cpu, w->va, MEM_LOAD, 0, true, &w->found);
 }
 
+bool control_translate(Cpu *cpu, uint64_t va, uint64_t *pa)
+{
+    Walk w = { .va = va };
+
+    cpu_run_on(cpu, walk, &w);
+    if (w.ok) {
+        *pa = w.found.pa;
+    }
+    return w.ok;
+}
+
 bool control_read_virtual(Cpu *cpu, uint64_t va, void *buf, uint64_t n)
 {
     while (n > 0) {

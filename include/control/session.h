@@ -14,6 +14,8 @@ struct QapiSession {
     bool (*negotiate)(QapiSession *session, bool oob, GError **error);
     /* Where human-monitor-command and a human monitor keep the CPU that was chosen. */
     int64_t cpu_index;
+    /* Lines typed before, oldest first; NULL: nobody types here. */
+    const GPtrArray *history;
 };
 
 #endif
