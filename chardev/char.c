@@ -395,6 +395,8 @@ Chardev *chardev_change(Vm *vm, const char *id, const ChardevBackend *options, G
     return c;
 }
 
+const char *chardev_id(const Chardev *c) { return c->object.name; }
+
 bool chardev_delete(Vm *vm, const char *id, GError **error)
 {
     Chardev *c = chardev_find(vm, id);

@@ -3,6 +3,7 @@
  * 1.2, 5.1. */
 #include "hw/virtio/vhost.h"
 #include "hw/virtio/virtio-net.h"
+#include "qapi/qapi-events.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/vhost-fd.h"
@@ -18,7 +19,7 @@ struct NetVhost {
     VhostUser user;
     VhostKernel kernel;
     int *fd;                    /* of the kernel, by pair; the netdev's */
-    bool by_kernel;
+    bool by_kernel, told;       /* (a program) clients know that it is there */
 };
 
 static VirtioNet *net_of(Vhost *h) { return (VirtioNet *)h->v; }
@@ -37,6 +38,15 @@ static void add_queues(VirtioNet *s)
 /* The cable was pulled, or is in again. */
 static void line_changed(VirtioDevice *v)
 {
+    NetVhost *n = ((VirtioNet *)v)->vhost;
+    const NetClient *peer = peer_of((VirtioNet *)v, 0);
+    if (peer && n->user.connected != n->told) {
+        n->told = n->user.connected;
+        if (n->told)
+            qapi_event_netdev_vhost_user_connected(peer->vm, peer->name, chardev_id(n->user.chr));
+        else
+            qapi_event_netdev_vhost_user_disconnected(peer->vm, peer->name);
+    }
     if (v->transport)
         virtio_config_changed(v);
 }

@@ -70,6 +70,7 @@ Loop *chardev_loop(const Chardev *c);
 Chardev *chardev_from_legacy(Vm *vm, const char *id, const char *text, bool *mux_monitor, GError **error);
 /* -chardev BACKEND,id=ID,… with optional mux=on. */
 Chardev *chardev_from_option(Vm *vm, const char *text, GError **error);
+const char *chardev_id(const Chardev *c);
 const char *chardev_filename(const Chardev *c);
 const char *chardev_pty(const Chardev *c);              /* "/dev/pts/3" or NULL */
 bool chardev_frontend_open(const Chardev *c);

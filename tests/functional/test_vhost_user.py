@@ -153,8 +153,10 @@ def test_network_back_end_comes_back(tmp_path, board, device):
             daemon.wait()
             sock.unlink()
             m.line('MYNA-GONE', 30)
+            assert m.qmp.event('NETDEV_VHOST_USER_DISCONNECTED')['data'] == {'netdev-id': 'n'}
             daemon = serve()
             passed(m, 'vhostnet', 60)
+            assert m.qmp.event('NETDEV_VHOST_USER_CONNECTED')['data'] == {'netdev-id': 'n', 'chardev-id': 'c'}
             assert m.status() == 0
     finally:
         daemon.kill()
