@@ -226,15 +226,19 @@ def test_cable_and_plugs(tmp_path, monkeypatch, library, image):
 
 
 VSOCK = '''load virtio_pci vmw_vsock_virtio_transport
-wait_for /dev/vsock || failed vhostvsock "no device"
+echo MYNA-WAITING
+until ls /sys/bus/virtio/drivers/vmw_vsock_virtio_transport/virtio* >/dev/null 2>&1; do usleep 50000; done
 vsock connect 2 6000 && echo MYNA-ROUND || failed vhostvsock "connect: $?"
 sleep 1
 vsock connect 2 6000 && passed vhostvsock || failed vhostvsock "connect: $?"
+[ -n "$myna_more" ] && read -r line
 '''
 
 
-def test_sockets(tmp_path, monkeypatch, library):
-    """Many streams to the host and back; the machine stands in between."""
+@pytest.mark.parametrize('plugged', [False, True])
+def test_sockets(tmp_path, monkeypatch, library, plugged):
+    """Many streams to the host and back; the machine stands in between. The device is there from the start, or is
+    plugged with a given descriptor, and unplugged."""
     (tmp_path / 'overlay' / 'tests').mkdir(parents=True)
     (tmp_path / 'overlay' / 'tests' / 'vhostvsock').write_text(VSOCK)
     subprocess.run(['gcc', '-static', '-O2', '-o', tmp_path / 'vsock',
@@ -244,14 +248,22 @@ def test_sockets(tmp_path, monkeypatch, library):
     log = tmp_path / 'log'
     monkeypatch.setenv('VHOST_LOG', str(log))
     monkeypatch.setenv('LD_PRELOAD', str(library))
+    device = ['-device', 'pcie-root-port,id=port,slot=1'] if plugged else ['-device', 'vhost-vsock-pci,guest-cid=42']
     with Machine('x86_64', '-M', 'q35', '-m', 256, '-kernel', guest_file(LINUX['cloud'].kernel), '-initrd', image,
-                 '-append', 'console=ttyS0 quiet myna.test=vhostvsock', '-no-reboot', '-device',
-                 'vhost-vsock-pci,guest-cid=42', qmp=True) as m:
+                 '-append', 'console=ttyS0 quiet myna.test=vhostvsock ' + ('myna.more=1' if plugged else ''), '-no-reboot', *device, qmp=True) as m:
         monkeypatch.delenv('LD_PRELOAD')
+        if plugged:
+            m.line('MYNA-WAITING', 60)
+            hand_over(m, 'vhostfd', os.memfd_create('vhost-vsock'))
+            m.qmp('device_add', driver='vhost-vsock-pci', id='vsock', guest_cid='42', vhostfd='vhostfd', bus='port')
         m.line('MYNA-ROUND', 90)
         m.qmp('stop')
         m.qmp('cont')
         passed(m, 'vhostvsock', 90)
+        if plugged:
+            m.qmp('device_del', id='vsock')
+            assert m.qmp.event('DEVICE_DELETED')['data'].get('device') == 'vsock'
+            m.send('\n')
         assert m.status() == 0
     assert begins(log) == 2
     assert 'error' not in wait_file(log, 'end vsock')
