@@ -39,6 +39,7 @@ while [ -e /sys/class/net/eth0 ]; do usleep 20000; done
 echo MYNA-UNPLUGGED
 round plugged
 passed vhostnet
+read -r line
 '''
 
 pytestmark = [pytest.mark.myna,
