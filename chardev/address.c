@@ -41,7 +41,7 @@ static int open_socket(int family, int type, GError **error)
 static int unix_listen(const UnixSocketAddress *a, GError **error)
 {
     struct sockaddr_un un;
-    socklen_t len;
+    socklen_t len = 0;
     int fd;
     if (!unix_address(a, &un, &len, error) || (fd = open_socket(AF_UNIX, SOCK_STREAM, error)) < 0)
         return -1;
@@ -59,7 +59,7 @@ static int unix_listen(const UnixSocketAddress *a, GError **error)
 static int unix_connect(const UnixSocketAddress *a, GError **error)
 {
     struct sockaddr_un un;
-    socklen_t len;
+    socklen_t len = 0;
     int fd;
     if (!unix_address(a, &un, &len, error) || (fd = open_socket(AF_UNIX, SOCK_STREAM, error)) < 0)
         return -1;

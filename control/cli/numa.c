@@ -159,7 +159,7 @@ static bool add_cpu(Reader *r)
     const unsigned n[] = {t->sockets, MAX(t->dies, 1), MAX(t->cores, 1) * MAX(t->clusters, 1), MAX(t->threads, 1)};
     uint64_t at[4] = {0};
     bool there[4];
-    unsigned node, matched = 0;
+    unsigned node = 0, matched = 0;
     if (!known(r, keys) || !node_number(r, "node-id", &node))
         return false;
     for (unsigned i = 0; i < 4; i++)
@@ -180,7 +180,7 @@ static bool add_cpu(Reader *r)
 static bool add_distance(Reader *r)
 {
     static const char *const keys[] = {"src", "dst", "val", NULL};
-    unsigned from, to;
+    unsigned from = 0, to = 0;
     uint64_t v;
     if (!known(r, keys) || !node_number(r, "src", &from) || !node_number(r, "dst", &to) ||
         !number(r, "val", 255, &v, NULL))
@@ -219,7 +219,7 @@ static bool add_locality(Reader *r)
     static const char *const levels[] = {"memory", "first-level", "second-level", "third-level", NULL};
     static const char *const types[] = {"access-latency", "read-latency", "write-latency", "access-bandwidth",
                                         "read-bandwidth", "write-bandwidth", NULL};
-    unsigned from, to, level, type;
+    unsigned from = 0, to = 0, level, type;
     if (!hmat_is_on(r) || !known(r, keys) || !node_number(r, "initiator", &from) || !node_number(r, "target", &to) ||
         !choice(r, "hierarchy", levels, &level) || !choice(r, "data-type", types, &type))
         return false;
@@ -239,7 +239,7 @@ static bool add_cache(Reader *r)
     static const char *const keys[] = {"node-id", "size", "level", "associativity", "policy", "line", NULL};
     static const char *const ways[] = {"none", "direct", "complex", NULL};
     static const char *const policies[] = {"none", "write-back", "write-through", NULL};
-    unsigned node, way = 0, policy = 0;
+    unsigned node = 0, way = 0, policy = 0;
     uint64_t level, line = 0;
     bool there;
     NumaCache c = {0};
