@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Watchdogs by the registers of their data sheets. */
 #include "core/testing.h"
+#include "hw/isa.h"
 #include "hw/pci.h"
 #include "hw/watchdog.h"
 #include "qapi/qapi-types-run-state.h"
@@ -81,6 +82,33 @@ static void test_tco_straps(void)
     g_assert_cmphex(test_read(t, "TCO1_CNT"), ==, 1 << 12);
 }
 
+static void test_ib700(void)
+{
+    g_autoptr(TestDevice) t = test_machine();
+    g_autoptr(GError) error = NULL;
+    const Pin lines[ISA_IRQS] = {{NULL, 0}};
+    unsigned actions = 0;
+    Device *d = device_new(t->vm, "ib700", &error);
+    g_assert_true(device_realize(d, isa_bus_new(t->vm, lines), &error));
+    count_actions(t, &actions);
+    device_mmio_write(d, 2, 0xfd, 1);   /* 4 seconds: only the nibble counts */
+    go_on(t, 3900);
+    device_mmio_write(d, 2, 0x0d, 1);   /* starts anew */
+    go_on(t, 3900);
+    g_assert_cmpuint(actions, ==, 0);
+    go_on(t, 200);
+    g_assert_cmpuint(actions, ==, 1);
+    device_mmio_write(d, 2, 0, 1);
+    go_on(t, 29900);
+    device_mmio_write(d, 0, 0, 1);
+    go_on(t, 60000);
+    g_assert_cmpuint(actions, ==, 1);
+    device_mmio_write(d, 2, 0, 1);
+    device_reset(d);
+    go_on(t, 60000);
+    g_assert_cmpuint(actions, ==, 1);
+}
+
 static PciDevice *esb(TestDevice *t) { return (PciDevice *)t->dev; }
 
 static void esb_write(TestDevice *t, unsigned at, uint32_t v)
@@ -140,6 +168,7 @@ static void test_esb_lock(void)
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/watchdog/ib700", test_ib700);
     g_test_add_func("/watchdog/tco", test_tco);
     g_test_add_func("/watchdog/tco-straps", test_tco_straps);
     g_test_add_func("/watchdog/i6300esb", test_esb);

@@ -85,8 +85,9 @@ static int chosen_node(void *tree)
     return node >= 0 ? node : fdt_add_subnode(tree, 0, "chosen");
 }
 
-static int fill_chosen(void *tree, const FdtChosen *c)
+static int fill_chosen(void *tree, const void *data)
 {
+    const FdtChosen *c = data;
     int node = chosen_node(tree), result = node < 0 ? node : 0;
     uint8_t seed[32];
     if (!result && c->bootargs && *c->bootargs)
@@ -100,15 +101,32 @@ static int fill_chosen(void *tree, const FdtChosen *c)
     return result;
 }
 
-bool fdt_set_chosen(GByteArray *tree, const FdtChosen *c, const char *name, GError **error)
+static int add_module(void *tree, const void *data)
 {
-    size_t room = tree->len + 8192 + (c->bootargs ? strlen(c->bootargs) : 0);
-    g_autofree void *buf = g_malloc(room);
+    const FdtModule *m = data;
+    const fdt64_t reg[2] = {cpu_to_fdt64(m->addr), cpu_to_fdt64(m->size)};
+    g_autofree char *name = g_strdup_printf("module@%" G_GINT64_MODIFIER "x", m->addr);
+    int chosen = chosen_node(tree), node = chosen < 0 ? chosen : fdt_add_subnode(tree, chosen, name);
+    int result = node < 0 ? node : fdt_setprop(tree, node, "reg", reg, sizeof(reg));
+    if (!result)
+        result = fdt_setprop_string(tree, node, "compatible", "multiboot,module");
+    if (!result)
+        result = fdt_appendprop_string(tree, node, "compatible", m->kind);
+    if (!result && m->bootargs)
+        result = fdt_setprop_string(tree, node, "bootargs", m->bootargs);
+    return result;
+}
+
+/* Takes the tree apart for a change that needs some room, and packs it again. */
+static bool change(GByteArray *tree, size_t room, int (*fn)(void *tree, const void *data), const void *data,
+                   const char *name, GError **error)
+{
+    g_autofree void *buf = g_malloc(room += tree->len);
     int result = fdt_check_full(tree->data, tree->len);
     if (!result)
         result = fdt_open_into(tree->data, buf, (int)room);
     if (!result)
-        result = fill_chosen(buf, c);
+        result = fn(buf, data);
     if (!result)
         result = fdt_pack(buf);
     if (result)
@@ -116,5 +134,18 @@ bool fdt_set_chosen(GByteArray *tree, const FdtChosen *c, const char *name, GErr
                          fdt_strerror(result));
     g_byte_array_set_size(tree, 0);
     g_byte_array_append(tree, buf, fdt_totalsize(buf));
+    return true;
+}
+
+bool fdt_set_chosen(GByteArray *tree, const FdtChosen *c, const char *name, GError **error)
+{
+    return change(tree, 8192 + (c->bootargs ? strlen(c->bootargs) : 0), fill_chosen, c, name, error);
+}
+
+bool fdt_set_modules(GByteArray *tree, const FdtModule *modules, unsigned n, const char *name, GError **error)
+{
+    for (const FdtModule *m = modules; m < modules + n; m++)
+        if (!change(tree, 1024 + (m->bootargs ? strlen(m->bootargs) : 0), add_module, m, name, error))
+            return false;
     return true;
 }

@@ -27,5 +27,12 @@ typedef struct FdtChosen {
     uint64_t initrd_start, initrd_end;
 } FdtChosen;
 bool fdt_set_chosen(GByteArray *tree, const FdtChosen *c, const char *name, GError **error);
+/* Images for a hypervisor: a node of /chosen each. */
+typedef struct FdtModule {
+    uint64_t addr, size;
+    const char *kind;           /* "multiboot,kernel" */
+    const char *bootargs;       /* may be NULL */
+} FdtModule;
+bool fdt_set_modules(GByteArray *tree, const FdtModule *modules, unsigned n, const char *name, GError **error);
 
 #endif

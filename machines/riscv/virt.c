@@ -12,6 +12,7 @@
 #include "machines/loader.h"
 #include "machines/riscv/boot.h"
 #include "machines/riscv/fdt.h"
+#include "machines/riscv/guest-loader.h"
 #include "target/riscv.h"
 #include "util/error.h"
 
@@ -367,7 +368,8 @@ static GByteArray *make_tree(RiscvVirt *s, GError **error)
     }
     FdtChosen chosen = {.bootargs = m->append, .initrd_start = s->boot.initrd_start,
                         .initrd_end = s->boot.initrd_end};
-    return fdt_set_chosen(tree, &chosen, m->dtb, error) ? g_steal_pointer(&tree) : NULL;
+    return fdt_set_chosen(tree, &chosen, m->dtb, error) && guest_loaders_describe(m->vm, tree, m->dtb, error)
+               ? g_steal_pointer(&tree) : NULL;
 }
 
 /* ---- the last words before the start ---- */
