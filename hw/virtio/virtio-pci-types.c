@@ -11,6 +11,7 @@ VIRTIO_PCI_TYPE(gpu_pci, "virtio-gpu-pci", "virtio-gpu", "virtio-gpu-device", 0x
                 VIRTIO_PCI_AUTO);
 VIRTIO_PCI_MODERN(mem, "virtio-mem-pci", "virtio-mem", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_MODERN(pmem, "virtio-pmem-pci", "virtio-pmem", 0x00ff00, DEVICE_MISC);
+VIRTIO_PCI_TYPE(sound_pci, "virtio-sound-pci", "virtio-sound", "virtio-sound-device", 0x040100, DEVICE_SOUND, VIRTIO_PCI_AUTO);
 VIRTIO_PCI_MODERN(iommu, "virtio-iommu-pci", "virtio-iommu-device", 0x080600, DEVICE_MISC);
 VIRTIO_PCI(balloon, "virtio-balloon", 0x00ff00, DEVICE_MISC);
 VIRTIO_PCI_ALWAYS_MODERN(vsock, "virtio-vsock-pci", "virtio-vsock-device", 0x028000, DEVICE_MISC);

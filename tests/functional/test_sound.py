@@ -64,6 +64,25 @@ def test_linux(tmp_path, initrd, card):
     assert not data[44:at].strip(b'\0') and not data[at + len(played):].strip(b'\0')
 
 
+@pytest.mark.long
+@pytest.mark.skipif(not (GUESTS / 'extra' / 'bzImage').exists() or not shutil.which('gcc'),
+                    reason='extra/bzImage (scripts/make-kernel extra) or gcc is missing')
+@pytest.mark.parametrize('rate', [48000, 44100])
+def test_virtio(tmp_path, rate):
+    """Debian's kernels have no driver for virtio's card."""
+    subprocess.run(['gcc', '-static', '-O2', '-o', tmp_path / 'sound', SOURCE / 'tests' / 'guests' / 'linux' / 'sound.c'],
+                   check=True)
+    initrd = make_initramfs(tmp_path / 'initrd', 'cloud', '--modules', '', '--add', tmp_path / 'sound')
+    with Machine('x86_64', '-M', 'q35', '-m', 512, '-no-reboot', '-kernel', GUESTS / 'extra' / 'bzImage', '-initrd', initrd,
+                 '-append', f'console=ttyS0 quiet myna.test=sound myna.rate={rate} myna.frames={FRAMES} myna.record=1',
+                 '-audiodev', f'wav,id=a,path={tmp_path}/wav,out.frequency={rate}',
+                 '-device', 'virtio-sound-pci,audiodev=a') as m:
+        passed(m, 'sound')
+        assert re.search(rf'MYNA-SOUND recorded {FRAMES}, 0 loud', m.serial.text)
+    data = (tmp_path / 'wav').read_bytes()
+    assert pattern(FRAMES) in data[44:], 'the pattern is not in the file'
+
+
 def test_speaker(tmp_path):
     """The PC speaker puts out a square wave of channel 2's rate: 1 kHz for 100 ms."""
     with Qtest(['-M', 'pc,pcspk-audiodev=a', '-audiodev', f'wav,id=a,path={tmp_path}/wav,out.channels=1']) as q:

@@ -23,7 +23,7 @@ typedef struct Kind {
 } Kind;
 static const Kind kinds[] = {
     {"virtio-blk-device", "drive", "d"}, {"virtio-net-device", "netdev", "a"},
-    {"virtio-serial-device"}, {"virtio-rng-device"}, {"virtio-balloon-device"},
+    {"virtio-serial-device"}, {"virtio-rng-device"}, {"virtio-balloon-device"}, {"virtio-sound-device"},
 };
 
 typedef struct Rig {
