@@ -91,3 +91,29 @@ bool machine_set_chardev(Machine *m, Device *d, unsigned n, GError **error)
     Object *chr = (Object *)machine_serial(m, n);
     return !chr || object_set_string(&d->object, "chardev", chr->name, error);
 }
+
+typedef struct Tree {
+    GBytes *bytes;
+} Tree;
+
+static void *make_tree(Vm *vm) { return g_new0(Tree, 1); }
+
+static void free_tree(gpointer p)
+{
+    g_clear_pointer(&((Tree *)p)->bytes, g_bytes_unref);
+    g_free(p);
+}
+
+static Tree *tree_of(Vm *vm)
+{
+    static const char key;
+    return vm_data(vm, &key, make_tree, free_tree);
+}
+
+void machine_keep_fdt(Machine *m, const GByteArray *tree)
+{
+    g_clear_pointer(&tree_of(m->vm)->bytes, g_bytes_unref);
+    tree_of(m->vm)->bytes = g_bytes_new(tree->data, tree->len);
+}
+
+GBytes *machine_fdt(Vm *vm) { return tree_of(vm)->bytes; }

@@ -14,6 +14,10 @@ struct Chardev *machine_serial(Machine *m, unsigned n);
 /* Attaches the n-th -serial's chardev to a device with a "chardev" property, before realize. */
 bool machine_set_chardev(Machine *m, Device *d, unsigned n, GError **error);
 
+/* The device tree that the guest is given, kept for who asks; NULL: this machine has none. */
+void machine_keep_fdt(Machine *m, const GByteArray *tree);
+GBytes *machine_fdt(Vm *vm);
+
 /* A device with a "chardev" property on a bus, with that chardev (may be NULL). */
 bool machine_make_port(Machine *m, const char *type, struct Chardev *chr, Bus *bus, GError **error);
 

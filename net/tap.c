@@ -46,6 +46,7 @@ static void set_vnet(NetClient *c, unsigned header, unsigned offloads)
         {NET_UFO, TUN_F_UFO},
     };
     int fd = fd_of(c)->fd, size = (int)header;
+    c->header = header;
     unsigned flags = 0;
     for (unsigned i = 0; i < G_N_ELEMENTS(bits); i++)
         flags |= offloads & bits[i].net ? bits[i].tun : 0;

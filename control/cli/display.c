@@ -178,6 +178,14 @@ static bool default_display(Vm *vm, Config *c, GError **error)
     return true;
 }
 
+/* What query-display-options tells: a name that outlives the configuration. */
+static void keep_choice(Vm *vm, const Config *c, const char *type)
+{
+    vm_service_add(vm, "display-options", type, vm);
+    if (c->full_screen)
+        vm_service_add(vm, "display-options", "full-screen", vm);
+}
+
 bool config_make_displays(Vm *vm, Config *c, GError **error)
 {
     for (unsigned i = 0; c->vncs && i < c->vncs->len; i++) {
@@ -189,8 +197,10 @@ bool config_make_displays(Vm *vm, Config *c, GError **error)
     }
     if (!c->display && !c->vncs && !c->nographic && !c->qtest && console_at(vm, 0))
         return default_display(vm, c, error);
-    if (!c->display || !strcmp(c->display, "none"))
+    if (!c->display || !strcmp(c->display, "none")) {
+        keep_choice(vm, c, "none");
         return true;
+    }
     g_autoptr(Json) o = keyval_parse(c->display, "type", KEYVAL_LEGACY, error);
     Find f = {.name = o ? json_get_text(o, "type") : NULL};
     if (f.name)
@@ -199,5 +209,6 @@ bool config_make_displays(Vm *vm, Config *c, GError **error)
         g_prefix_error(error, "-display %s: ", c->display);
         return false;
     }
+    keep_choice(vm, c, f.name);
     return true;
 }

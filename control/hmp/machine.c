@@ -173,6 +173,7 @@ static const HmpCommand commands[] = {
       "run emulation with one guest instruction per translation block", .run = run_one_insn },
     { "commit", "device:s", "device|all",
       "commit changes to the disk images (if -snapshot is used) or backing files", .run = no_commit },
+    { "dumpdtb", "filename:s", "filename", "dump the FDT in dtb format to 'filename'", .qmp = "dumpdtb" },
     { "savevm", "name:s?", "tag", "save a VM snapshot", .run = no_migration },
     { "loadvm", "name:s", "tag", "restore a VM snapshot from its tag", .run = no_migration },
     { "delvm", "name:s", "tag", "delete a VM snapshot from its tag", .run = no_migration },

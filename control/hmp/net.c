@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/hmp.h"
+#include "net/net.h"
 #include "net/user.h"
 #include "util/error.h"
 
@@ -44,6 +45,21 @@ static bool run_usernet(Hmp *hmp, const Json *args, GError **error)
 
     hmp_print(hmp, "%s", text);
     return true;
+}
+
+/* As often as the defaults of migration say. */
+static bool run_announce(Hmp *hmp, const Json *args, GError **error)
+{
+    const char *cards = json_get_text(args, "interfaces");
+    AnnounceParameters p = {.initial = 50, .max = 550, .rounds = 5, .step = 100};
+    g_autoptr(StrList) list = cards ? str_list_new() : NULL;
+    g_auto(GStrv) names = g_strsplit(cards ? cards : "", ",", -1);
+
+    for (char **name = names; cards && *name; name++) {
+        str_list_add(list, g_strdup(*name));
+    }
+    p.interfaces = list;
+    return net_announce(hmp->vm, &p, error);
 }
 
 /* ---- VNC ---- */
@@ -108,6 +124,8 @@ static const HmpCommand commands[] = {
       "set spice/vnc password", .qmp = "set_password" },
     { "expire_password", "protocol:s time:s", "protocol time", "set spice/vnc password expire-time",
       .qmp = "expire_password" },
+    { "announce_self", "interfaces:s? id:s?", "[interfaces] [id]", "Trigger GARP/RARP announcements",
+      .run = run_announce },
     { "info usernet", "", "", "show user network stack connection states", .run = run_usernet },
     { "info vnc", "", "", "show the vnc server status", .qmp = "query-vnc-servers", .show = show_vnc },
 };

@@ -212,20 +212,11 @@ static bool host_model(Vm *vm, const GuestIsa *isa)
     return have;
 }
 
-CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionType type,
-                                                     CpuModelInfo *model, GError **error)
+/* A CPU of the model, not realized, with its changes; the caller unrefs it. */
+static Cpu *make_model(Vm *vm, const GuestIsa *isa, const CpuModelInfo *model, GError **error)
 {
     static const char *const none[] = {NULL};
-    const GuestIsa *isa = isa_of(vm, error);
-    bool full = type == CPU_MODEL_EXPANSION_TYPE_FULL;
 
-    if (!isa) {
-        return NULL;
-    }
-    if (!full && strcmp(isa->name, "x86_64") != 0 && strcmp(isa->name, "i386") != 0) {
-        error_set(error, "The requested expansion type is not supported: only 'full' is");
-        return NULL;
-    }
     if (strcmp(model->name, "host") == 0 && !host_model(vm, isa)) {
         error_set(error, "The CPU type 'host' requires KVM");
         return NULL;
@@ -238,26 +229,134 @@ CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionTy
     if (!cpu) {
         return NULL;
     }
+    bool ok = true;
+    if (model->props && json_type(model->props) != JSON_OBJECT) {
+        ok = error_set(error, "Parameter 'model.props' expects an object");
+    } else if (model->props) {
+        ok = object_set_json(&cpu->dev.object, model->props, none, error);
+    }
+    if (!ok || (isa->expand && !isa->expand(cpu, error))) {
+        object_unref(&cpu->dev.object);
+        return NULL;
+    }
+    return cpu;
+}
+
+CpuModelExpansionInfo *qmp_query_cpu_model_expansion(Vm *vm, CpuModelExpansionType type,
+                                                     CpuModelInfo *model, GError **error)
+{
+    const GuestIsa *isa = isa_of(vm, error);
+    bool full = type == CPU_MODEL_EXPANSION_TYPE_FULL;
+
+    if (!isa) {
+        return NULL;
+    }
+    if (!full && strcmp(isa->name, "x86_64") != 0 && strcmp(isa->name, "i386") != 0) {
+        error_set(error, "The requested expansion type is not supported: only 'full' is");
+        return NULL;
+    }
+    Cpu *cpu = make_model(vm, isa, model, error);
+    if (!cpu) {
+        return NULL;
+    }
     Expansion e = {&cpu->dev.object, full, json_object()};
-    if (model->props && (json_type(model->props) != JSON_OBJECT ||
-                         !object_set_json(e.cpu, model->props, none, error))) {
-        if (error && !*error) {
-            error_set(error, "Parameter 'model.props' expects an object");
-        }
-        json_unref(e.props);
-        object_unref(e.cpu);
-        return NULL;
-    }
-    if (isa->expand && !isa->expand(cpu, error)) {
-        json_unref(e.props);
-        object_unref(e.cpu);
-        return NULL;
-    }
     object_type_fields(e.cpu->type, add_field, &e);
     object_unref(e.cpu);
     CpuModelExpansionInfo *info = g_new0(CpuModelExpansionInfo, 1);
     info->model = g_new0(CpuModelInfo, 1);
     info->model->name = g_strdup(full ? model->name : "base");
     info->model->props = e.props;
+    return info;
+}
+
+/* ---- comparison ---- */
+
+/* Features of two models, and what they have in common. */
+typedef struct Pair {
+    Object *cpu[2];
+    StrList *differing;
+    Json *common;
+    bool more[2];
+} Pair;
+
+static bool compare_field(const Field *f, void *data)
+{
+    Pair *p = data;
+    bool has[2] = {false, false};
+
+    if (f->kind != FIELD_PROP || f->type != PROP_BIT) {
+        return false;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        g_autoptr(Json) value = field_json(p->cpu[i], f);
+        json_get_bool(value, &has[i]);
+    }
+    p->more[0] |= has[0] && !has[1];
+    p->more[1] |= has[1] && !has[0];
+    if (has[0] != has[1]) {
+        str_list_add(p->differing, g_strdup(f->name));
+    }
+    json_set(p->common, f->name, json_bool(has[0] && has[1]));
+    return false;
+}
+
+static void pair_clear(Pair *p)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        if (p->cpu[i]) {
+            object_unref(p->cpu[i]);
+        }
+    }
+    str_list_free(p->differing);
+    json_unref(p->common);
+}
+
+static bool pair_make(Pair *p, Vm *vm, const CpuModelInfo *a, const CpuModelInfo *b, GError **error)
+{
+    const GuestIsa *isa = isa_of(vm, error);
+    Cpu *first = isa ? make_model(vm, isa, a, error) : NULL;
+    Cpu *second = first ? make_model(vm, isa, b, error) : NULL;
+
+    *p = (Pair){.cpu = {first ? &first->dev.object : NULL, second ? &second->dev.object : NULL},
+                .differing = str_list_new(), .common = json_object()};
+    if (second) {
+        object_type_fields(p->cpu[0]->type, compare_field, p);
+    }
+    return second != NULL;
+}
+
+CpuModelCompareInfo *qmp_query_cpu_model_comparison(Vm *vm, CpuModelInfo *modela, CpuModelInfo *modelb,
+                                                    GError **error)
+{
+    static const CpuModelCompareResult results[2][2] = {
+        {CPU_MODEL_COMPARE_RESULT_IDENTICAL, CPU_MODEL_COMPARE_RESULT_SUBSET},
+        {CPU_MODEL_COMPARE_RESULT_SUPERSET, CPU_MODEL_COMPARE_RESULT_INCOMPATIBLE},
+    };
+    CpuModelCompareInfo *info = NULL;
+    Pair p;
+
+    if (pair_make(&p, vm, modela, modelb, error)) {
+        info = cpu_model_compare_info_new(results[p.more[0]][p.more[1]], g_steal_pointer(&p.differing));
+    }
+    pair_clear(&p);
+    return info;
+}
+
+CpuModelBaselineInfo *qmp_query_cpu_model_baseline(Vm *vm, CpuModelInfo *modela, CpuModelInfo *modelb,
+                                                   GError **error)
+{
+    CpuModelBaselineInfo *info = NULL;
+    Pair p;
+    bool ok = pair_make(&p, vm, modela, modelb, error);
+    g_autofree char *base = ok ? g_strdup_printf("base-%s", isa_of(vm, NULL)->cpu_suffix) : NULL;
+
+    if (ok && !object_type_find(base)) {
+        error_set(error, "this architecture has no CPU model 'base' to begin from");
+    } else if (ok) {
+        info = g_new0(CpuModelBaselineInfo, 1);
+        info->model = cpu_model_info_new("base");
+        info->model->props = g_steal_pointer(&p.common);
+    }
+    pair_clear(&p);
     return info;
 }

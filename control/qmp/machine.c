@@ -4,7 +4,9 @@
 
 #include "core/accel.h"
 #include "core/vm.h"
+#include "hw/acpi-hotplug.h"
 #include "hw/vmgenid.h"
+#include "machines/common.h"
 #include "qapi/qapi-commands.h"
 #include "util/error.h"
 
@@ -176,6 +178,54 @@ MachineInfoList *qmp_query_machines(Vm *vm, bool has_compat_props, bool compat_p
     }
     MachineSearch s = {vm->machine->arch, machine_info_list_new()};
     object_type_foreach(add_machine, &s);
+    return s.list;
+}
+
+bool qmp_dumpdtb(Vm *vm, const char *filename, GError **error)
+{
+    GBytes *tree = machine_fdt(vm);
+
+    if (!tree) {
+        return error_set(error, "This machine doesn't have an FDT");
+    }
+    return g_file_set_contents(filename, g_bytes_get_data(tree, NULL), g_bytes_get_size(tree), error);
+}
+
+typedef struct OstSearch {
+    ACPIOSTInfoList *list;
+    bool found;
+} OstSearch;
+
+static bool add_slots(Object *o, void *data)
+{
+    OstSearch *s = data;
+    bool cpus = object_is_a(o, "acpi-cpu-hotplug");
+    AcpiOst ost;
+
+    if (!cpus && !object_is_a(o, "acpi-memory-hotplug")) {
+        return false;
+    }
+    s->found = true;
+    for (unsigned n = 0; (cpus ? acpi_cpu_ost : acpi_memory_ost)((Device *)o, n, &ost); n++) {
+        g_autofree char *slot = g_strdup_printf("%u", n);
+        ACPIOSTInfo *info = acpiost_info_new(slot, cpus ? ACPI_SLOT_TYPE_CPU : ACPI_SLOT_TYPE_DIMM,
+                                             ost.source, ost.status);
+        info->device = g_strdup(ost.id);
+        acpiost_info_list_add(s->list, info);
+    }
+    return false;
+}
+
+ACPIOSTInfoList *qmp_query_acpi_ospm_status(Vm *vm, GError **error)
+{
+    OstSearch s = {.list = acpiost_info_list_new()};
+
+    object_walk(&vm->root, add_slots, &s);
+    if (!s.found) {
+        acpiost_info_list_free(s.list);
+        error_set(error, "command is not supported, missing ACPI device");
+        return NULL;
+    }
     return s.list;
 }
 

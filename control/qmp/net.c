@@ -24,3 +24,8 @@ RxFilterInfoList *qmp_query_rx_filter(Vm *vm, const char *name, GError **error)
 {
     return net_rx_filters(vm, name, error);
 }
+
+bool qmp_announce_self(Vm *vm, AnnounceParameters *parameters, GError **error)
+{
+    return net_announce(vm, parameters, error);
+}

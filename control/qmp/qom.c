@@ -170,6 +170,26 @@ ObjectPropertyInfoList *qmp_qom_list(Vm *vm, const char *path, GError **error)
     return list;
 }
 
+ObjectPropertiesValuesList *qmp_qom_list_get(Vm *vm, StrList *paths, GError **error)
+{
+    g_autoptr(ObjectPropertiesValuesList) list = object_properties_values_list_new();
+
+    for (size_t i = 0; i < paths->count; i++) {
+        g_autoptr(ObjectPropertyInfoList) rows = qmp_qom_list(vm, paths->items[i], error);
+        if (!rows) {
+            return NULL;
+        }
+        ObjectPropertiesValues *all = object_properties_values_new(object_property_value_list_new());
+        object_properties_values_list_add(list, all);
+        for (size_t k = 0; k < rows->count; k++) {
+            ObjectPropertyValue *v = object_property_value_new(rows->items[k]->name, rows->items[k]->type);
+            v->value = qmp_qom_get(vm, paths->items[i], v->name, NULL);
+            object_property_value_list_add(all->properties, v);
+        }
+    }
+    return g_steal_pointer(&list);
+}
+
 Json *qmp_qom_get(Vm *vm, const char *path, const char *property, GError **error)
 {
     Object *o = find_object(vm, path, error);

@@ -129,6 +129,20 @@ bool qmp_screendump(Vm *vm, const char *filename, const char *device, bool has_h
     return c && console_dump(c, filename, has_format && format == IMAGE_FORMAT_PNG, error);
 }
 
+/* ---- displays ---- */
+
+DisplayOptions *qmp_query_display_options(Vm *vm, GError **error)
+{
+    g_auto(GStrv) said = vm_service_ids(vm, "display-options");
+    DisplayOptions *o = display_options_new(DISPLAY_KIND_DEFAULT);
+
+    if (said && said[0]) {
+        display_kind_parse(said[0], &o->type);
+        o->has_full_screen = o->full_screen = said[1] != NULL;
+    }
+    return o;
+}
+
 /* ---- the human monitor ---- */
 
 static int64_t number(const Json *args, const char *name, int64_t otherwise)

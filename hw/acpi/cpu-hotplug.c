@@ -19,7 +19,7 @@ typedef struct CpuHotplug {
     uint32_t selector;
     uint8_t command;
     uint8_t pending[ACPI_CPU_MAX];      /* INSERTING, REMOVING, TO_FIRMWARE */
-    uint32_t ost_event[ACPI_CPU_MAX];
+    uint32_t ost_event[ACPI_CPU_MAX], ost_status[ACPI_CPU_MAX];
     bool ejected[ACPI_CPU_MAX];         /* it is gone for the guest, and for us when the guest has seen that */
     Timer late;                         /* or has not looked for a while */
 } CpuHotplug;
@@ -105,6 +105,7 @@ static void write_flags(CpuHotplug *s, uint8_t v)
 static void report(CpuHotplug *s, uint32_t status)
 {
     Cpu *cpu = selected(s);
+    s->ost_status[s->selector] = status;
     acpi_ost(s->dev.object.vm, cpu ? cpu->dev.id : NULL, true, s->selector, s->ost_event[s->selector], status);
 }
 
@@ -143,7 +144,8 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
 
 static const Field fields[] = {
     HOST(CpuHotplug, slots), SAVED(CpuHotplug, selector), SAVED(CpuHotplug, command),
-    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event), SAVED(CpuHotplug, ejected, .keep = true),
+    SAVED(CpuHotplug, pending), SAVED(CpuHotplug, ost_event), SAVED(CpuHotplug, ost_status),
+    SAVED(CpuHotplug, ejected, .keep = true),
     TIMER(CpuHotplug, late, late),
 };
 static void restored(Device *d)
@@ -318,4 +320,15 @@ void acpi_cpu_aml(Aml *dsdt, const AcpiCpuAml *c)
     aml_append(sb, cpus);
     aml_append(dsdt, sb);
     hotplug_aml_add_event(dsdt, "_E02", "\\_SB.CPUS.CSCN");
+}
+
+bool acpi_cpu_ost(Device *d, unsigned n, AcpiOst *ost)
+{
+    const CpuHotplug *s = (CpuHotplug *)d;
+    Vm *vm = d->object.vm;
+    if (n >= s->slots.n)
+        return false;
+    Cpu *cpu = n < vm->n_cpus ? vm->cpus[n] : NULL;
+    *ost = (AcpiOst){cpu ? cpu->dev.id : NULL, s->ost_event[n], s->ost_status[n]};
+    return true;
 }

@@ -17,7 +17,7 @@ typedef struct MemoryHotplugBlock {
     uint32_t selector;
     uint8_t flags[ACPI_MEMORY_SLOTS];           /* ENABLED, INSERTING, REMOVING */
     uint64_t addr[ACPI_MEMORY_SLOTS], size[ACPI_MEMORY_SLOTS];
-    uint32_t node[ACPI_MEMORY_SLOTS], ost_event[ACPI_MEMORY_SLOTS];
+    uint32_t node[ACPI_MEMORY_SLOTS], ost_event[ACPI_MEMORY_SLOTS], ost_status[ACPI_MEMORY_SLOTS];
     bool ejected[ACPI_MEMORY_SLOTS];            /* as with CPUs: it goes when the guest has seen that it is gone */
     Timer late;
 } MemoryHotplugBlock;
@@ -97,6 +97,7 @@ static void write_block(Device *d, uint64_t at, uint64_t v, unsigned size)
     if (at == OST_EVENT) {
         s->ost_event[n] = v;
     } else if (at == OST_STATUS) {
+        s->ost_status[n] = v;
         post_report(s, v);
     } else if (at == FLAGS) {
         s->flags[n] &= ~(v & (INSERTING | REMOVING));
@@ -112,7 +113,8 @@ static const Field fields[] = {
     HOST(MemoryHotplugBlock, slots), SAVED(MemoryHotplugBlock, selector),
     SAVED(MemoryHotplugBlock, flags, .keep = true), SAVED(MemoryHotplugBlock, addr, .keep = true),
     SAVED(MemoryHotplugBlock, size, .keep = true), SAVED(MemoryHotplugBlock, node, .keep = true),
-    SAVED(MemoryHotplugBlock, ost_event), SAVED(MemoryHotplugBlock, ejected, .keep = true),
+    SAVED(MemoryHotplugBlock, ost_event), SAVED(MemoryHotplugBlock, ost_status),
+    SAVED(MemoryHotplugBlock, ejected, .keep = true),
     TIMER(MemoryHotplugBlock, late, late),
 };
 
@@ -317,4 +319,13 @@ void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n)
     aml_append(sb, mc);
     aml_append(dsdt, sb);
     hotplug_aml_add_event(dsdt, "_E03", "\\_SB.MHPC.MSCN");
+}
+
+bool acpi_memory_ost(Device *d, unsigned n, AcpiOst *ost)
+{
+    const MemoryHotplugBlock *s = (MemoryHotplugBlock *)d;
+    if (n >= s->slots.n)
+        return false;
+    *ost = (AcpiOst){s->slots.id ? s->slots.id(s->slots.opaque, n) : NULL, s->ost_event[n], s->ost_status[n]};
+    return true;
 }

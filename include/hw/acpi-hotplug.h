@@ -64,6 +64,14 @@ void acpi_memory_aml(Aml *dsdt, uint16_t port, unsigned n);
  * DEVICE_UNPLUG_GUEST_ERROR, of memory also MEM_UNPLUG_ERROR. Any thread; id may be NULL. */
 void acpi_ost(Vm *vm, const char *id, bool cpu, unsigned slot, uint32_t source, uint32_t status);
 
+/* What it said last of slot n of such a block (0: nothing yet); false: there are not so many. Control thread. */
+typedef struct AcpiOst {
+    const char *id;             /* of the device in it, or NULL */
+    uint32_t source, status;
+} AcpiOst;
+bool acpi_cpu_ost(Device *block, unsigned n, AcpiOst *ost);
+bool acpi_memory_ost(Device *block, unsigned n, AcpiOst *ost);
+
 /* ---- NVDIMMs ---- */
 enum { ACPI_NVDIMM_WINDOW = 4 };
 /* NFIT of the machine's NVDIMMs; nothing without one. */

@@ -59,6 +59,7 @@ struct NetClient {
     struct Chardev *outside;    /* back ends: a program behind it that serves the card's queues itself */
     const NetKernel *kernel;    /* back ends: vhost-net, or NULL */
     bool vnet_hdr;              /* back ends: can prefix packets with a virtio header */
+    unsigned header;            /* of so many bytes now */
     bool tell_filter;           /* cards: the next change of the filter is an event */
     uint8_t mac[6];             /* cards */
     GQueue queue;               /* Packet *: for this end, not taken yet */
@@ -117,5 +118,8 @@ NetClient *net_find(Vm *vm, const char *name);
 char *net_describe(Vm *vm);
 /* All cards' filters, or that of one; NULL with an error. */
 RxFilterInfoList *net_rx_filters(Vm *vm, const char *name, GError **error);
+
+/* Cards tell switches where they are, now and so many times after. */
+bool net_announce(Vm *vm, const AnnounceParameters *p, GError **error) G_GNUC_WARN_UNUSED_RESULT;
 
 #endif

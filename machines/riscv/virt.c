@@ -383,6 +383,7 @@ static bool ready(Machine *m, GError **error)
     g_autoptr(GByteArray) tree = make_tree(s, error);
     if (!tree)
         return false;
+    machine_keep_fdt(m, tree);
     if (m->dumpdtb)
         return g_file_set_contents(m->dumpdtb, (const char *)tree->data, tree->len, error);
     uint64_t at = riscv_boot_place_dtb(m, &s->boot, tree->data, tree->len, error);
