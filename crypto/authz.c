@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who may enter: authz-simple (one identity), authz-list (rules). */
+/* Who may enter: authz-simple (one identity), authz-list and authz-list-file (rules). */
+#include <errno.h>
 #include <fnmatch.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "core/device.h"
 #include "crypto/tls.h"
 #include "util/error.h"
@@ -125,6 +127,92 @@ static const AuthzType list = {
     .allows = list_allows,
 };
 OBJECT_TYPE(list);
+
+/* ---- authz-list-file: the same rules, in a file that may change while it runs ---- */
+
+typedef struct AuthzFile {
+    Object object;
+    char *filename;
+    bool refresh;
+    Json *content;              /* {"policy": …, "rules": […]} */
+    int64_t changed;            /* the file's time, in us; with its size */
+    int64_t size;
+} AuthzFile;
+
+static bool file_times(AuthzFile *a, int64_t *changed, int64_t *size)
+{
+    struct stat st;
+
+    if (stat(a->filename, &st) < 0) {
+        return false;
+    }
+    *changed = (int64_t)st.st_mtim.tv_sec * 1000000 + st.st_mtim.tv_nsec / 1000;
+    *size = st.st_size;
+    return true;
+}
+
+static bool file_read(AuthzFile *a, GError **error)
+{
+    g_autofree char *text = NULL;
+    const char *policy;
+
+    if (!file_times(a, &a->changed, &a->size)) {
+        return error_set_errno(error, errno, "authz-list-file: '%s'", a->filename);
+    }
+    g_autoptr(Json) content = g_file_get_contents(a->filename, &text, NULL, error) ? json_parse(text, error) : NULL;
+    if (!content || json_type(content) != JSON_OBJECT) {
+        return content ? error_set(error, "'%s' holds no JSON object with 'policy' and 'rules'", a->filename) : false;
+    }
+    policy = json_get_text(content, "policy");
+    if ((policy && strcmp(policy, "allow") && strcmp(policy, "deny")) ||
+        (json_get(content, "policy") && !policy)) {
+        return error_set(error, "'%s': 'policy' is allow or deny", a->filename);
+    }
+    if (json_get(content, "rules") && !check_rules(json_get(content, "rules"), error)) {
+        g_prefix_error(error, "'%s': ", a->filename);
+        return false;
+    }
+    json_unref(a->content);
+    a->content = g_steal_pointer(&content);
+    return true;
+}
+
+/* A file that has become unreadable lets nobody in. */
+static bool file_allows(Object *o, const char *identity)
+{
+    AuthzFile *a = (AuthzFile *)o;
+    int64_t changed, size;
+
+    if (a->refresh && (!file_times(a, &changed, &size) ||
+                       ((changed != a->changed || size != a->size) && !file_read(a, NULL)))) {
+        a->changed = 0;         /* look again next time */
+        return false;
+    }
+    return rules_allow(json_get(a->content, "rules"), !g_strcmp0(json_get_text(a->content, "policy"), "allow"),
+                       identity);
+}
+
+static bool file_complete(Object *o, GError **error)
+{
+    return file_read((AuthzFile *)o, error);
+}
+
+static void file_finish(Object *o)
+{
+    json_unref(((AuthzFile *)o)->content);
+}
+
+static const Field file_fields[] = {
+    HOST(AuthzFile, content), HOST(AuthzFile, changed), HOST(AuthzFile, size),
+    PROP(AuthzFile, filename, "filename", PROP_STRING, .required = true, .desc = "File with policy and rules"),
+    PROP(AuthzFile, refresh, "refresh", PROP_BOOL, .init = 1, .desc = "Read it again when it has changed"),
+};
+static const AuthzType file = {
+    .name = "authz-list-file", .parent = "authz", .desc = "Rules in a file about who may enter",
+    .size = sizeof(AuthzFile), .user_creatable = true, FIELDS(file_fields), .complete = file_complete,
+    .finish = file_finish, .allows = file_allows,
+};
+OBJECT_TYPE(file);
 
 /* ---- entry ---- */
 

@@ -342,3 +342,24 @@ static const NetdevType netdev_tap = {
     .close = close_tap,
 };
 OBJECT_TYPE(netdev_tap);
+
+/* ---- bridge: the same by a helper ---- */
+
+static bool open_bridge(Netdev *n, const NetdevOptions *options, GError **error)
+{
+    const NetdevBridgeOptions *o = options->u.bridge;
+    NetTap *t = (NetTap *)n;
+    const NetdevTapOptions tap = {.br = o->br ? o->br : "br0", .helper = o->helper ? o->helper : DEFAULT_HELPER};
+    if (!open_queues(t, &tap, NULL, error))
+        return false;
+    n->client.info = g_strdup_printf("helper=%s,br=%s", tap.helper, tap.br);
+    return true;
+}
+
+static const NetdevType netdev_bridge = {
+    .name = "netdev-bridge", .parent = "netdev", .desc = "an interface on a bridge of the host",
+    .size = sizeof(NetTap), .kind = NET_CLIENT_DRIVER_BRIDGE,
+    .ops = {.receive = receive, .resume = resume, .set_vnet = set_vnet, .set_used = set_used, .lend = lend},
+    .open = open_bridge, .close = close_tap,
+};
+OBJECT_TYPE(netdev_bridge);

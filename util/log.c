@@ -47,6 +47,12 @@ static const struct LogName {
     [LOG_INVALID_MEM] = {"invalid_mem", "accesses to physical addresses where nothing is"},
 };
 
+/* What another translator would show. */
+static const struct LogName elsewhere[] = {
+    {"op_ind", NULL, "the intermediate code has no indirect form; 'op' and 'op_opt' show what there is"},
+    {"op_plugin", NULL, "there are no plugins"},
+};
+
 /* The section is empty in a program without trace points. */
 extern TracePoint *const __start_myna_traces[] __attribute__((weak));
 extern TracePoint *const __stop_myna_traces[] __attribute__((weak));
@@ -108,6 +114,11 @@ static bool set_item(const char *name, uint32_t *mask, GError **error)
             return true;
         }
         names[n++] = items[i].name;
+    }
+    for (unsigned i = 0; i < sizeof(elsewhere) / sizeof(elsewhere[0]); i++) {
+        if (strcmp(name, elsewhere[i].name) == 0) {
+            return error_set(error, "log item '%s': %s", name, elsewhere[i].absent);
+        }
     }
     names[n++] = "all";
     names[n++] = "none";

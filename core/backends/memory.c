@@ -202,6 +202,17 @@ static void init_memfd(Object *o)
     ((MemoryBackend *)o)->share = true;
 }
 
+/* What POSIX shared memory gives without its names: a file that only this process's friends can have. */
+static bool complete_shm(Object *o, GError **error)
+{
+    RamConfig cfg = {.memfd = true, .share = true};
+
+    if (!((MemoryBackend *)o)->share) {
+        return error_set(error, "%s: memory-backend-shm is always shared: share=off is not possible", o->name);
+    }
+    return make(o, &cfg, error);
+}
+
 static bool can_delete(Object *o, GError **error)
 {
     return !((MemoryBackend *)o)->taken ||
@@ -229,6 +240,11 @@ static const ObjectType memfd = {
     .init = init_memfd, .complete = complete_memfd,
 };
 OBJECT_TYPE(memfd);
+static const ObjectType shm = {
+    .name = "memory-backend-shm", .parent = "memory-backend", .desc = "Guest memory in shared memory",
+    .user_creatable = true, .init = init_memfd, .complete = complete_shm,
+};
+OBJECT_TYPE(shm);
 
 MemRegion *memory_backend_take(Object *o, GError **error)
 {

@@ -2,6 +2,7 @@
 /* virtio block device: several queues, flush, discard, write zeroes. Spec: virtio 1.2, 5.2. */
 #include <errno.h>
 #include <string.h>
+#include "hw/disk.h"
 #include "block/block.h"
 #include "core/backend.h"
 #include "hw/virtio/virtio.h"
@@ -33,6 +34,7 @@ typedef struct VirtioBlk {
     uint32_t logical, physical, discard_granularity;
     bool config_wce, discard, write_zeroes, share_rw, seg_max_adjust;
     int write_cache;            /* OnOffAuto */
+    int rerror, werror;         /* BlockdevOnError; auto: what -drive says */
     bool wce;                   /* the guest's choice, where it has one */
     GQueue *stopped;            /* Request *: wait for the machine to run again (werror=stop) */
     int32_t bootindex;
@@ -296,10 +298,16 @@ static bool realize(Device *d, GError **error)
         s->v.loop = iothread_loop(s->v.iothread);
     if (!check(s, error))
         return false;
+    if (s->rerror == BLOCKDEV_ON_ERROR_ENOSPC)
+        return error_set(error, "rerror=enospc is not possible");
     DriveUse use = {.ops = &drive_ops, .write = !block_read_only(node(s)), .share_rw = s->share_rw,
                     .loop = s->v.loop};
     if (!drive_attach(s->drive, d, &use, error))
         return false;
+    if (s->rerror != BLOCKDEV_ON_ERROR_AUTO)
+        s->drive->rerror = s->rerror;
+    if (s->werror != BLOCKDEV_ON_ERROR_AUTO)
+        s->drive->werror = s->werror;
     s->wce = s->write_cache == 0 ? s->drive->writeback : s->write_cache == 1;
     s->stopped = g_queue_new();
     for (unsigned i = 0; i < s->num_queues; i++)
@@ -336,6 +344,10 @@ static const Field fields[] = {
     PROP(VirtioBlk, share_rw, "share-rw", PROP_BOOL),
     PROP(VirtioBlk, seg_max_adjust, "seg-max-adjust", PROP_BOOL, .init = true),
     PROP(VirtioBlk, write_cache, "write-cache", PROP_ON_OFF_AUTO),
+    PROP(VirtioBlk, rerror, "rerror", PROP_ENUM, .names = disk_error_names, .init = BLOCKDEV_ON_ERROR_AUTO,
+         .link_type = "BlockdevOnError"),
+    PROP(VirtioBlk, werror, "werror", PROP_ENUM, .names = disk_error_names, .init = BLOCKDEV_ON_ERROR_AUTO,
+         .link_type = "BlockdevOnError"),
     PROP(VirtioBlk, bootindex, "bootindex", PROP_I32, .init = (uint64_t)-1,
          .changed = device_boot_index_changed),
     SAVED(VirtioBlk, wce, .init = 1, .keep = true), HOST(VirtioBlk, stopped),

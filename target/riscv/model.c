@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* CPU models rv64, rv32 and max: properties, reset, registers for debuggers. */
+/* CPU models rv64, rv32, their bare forms, profiles and max: properties, reset, registers for debuggers. */
 #include <inttypes.h>
 #include <string.h>
 #include "target/riscv/cpu.h"
 #include "util/error.h"
+#include "util/log.h"
 
 /* ---- properties ---- */
 
@@ -72,6 +73,18 @@ static const Field fields[] = {
 /* The width comes from the architecture that the CPU is made for: `max` exists in both. */
 static void init_rv64(Object *o) { ((RvCpu *)o)->features = BIT(rv64) | BASE | SV64; }
 static void init_rv32(Object *o) { ((RvCpu *)o)->features = BIT(rv32) | BASE | BIT(sv32); }
+static void init_rv64i(Object *o) { ((RvCpu *)o)->features = BIT(rv64); }
+static void init_rv32i(Object *o) { ((RvCpu *)o)->features = BIT(rv32); }
+
+/* RVA22S64 (RISC-V profiles, chapter 4): what is mandatory, without Zfhmin, which is not there. */
+static void init_rva22s64(Object *o)
+{
+    ((RvCpu *)o)->features =
+        BIT(rv64) | BIT(m) | BIT(a) | BIT(f) | BIT(d) | BIT(c) | BIT(s) | BIT(u) | BIT(zicsr) | BIT(zifencei) |
+        BIT(zicntr) | BIT(zihpm) | BIT(zihintpause) | BIT(zba) | BIT(zbb) | BIT(zbs) | BIT(zicbom) | BIT(zicbop) |
+        BIT(zicboz) | BIT(svade) | BIT(svinval) | BIT(svpbmt) | BIT(sv39);
+}
+
 static void init_max(Object *o) { ((RvCpu *)o)->features = BASE | MORE | SV64 | BIT(sv32); }
 
 /* Extensions that build on others. */
@@ -93,9 +106,16 @@ static bool set_width(RvCpu *rv, GError **error)
     return true;
 }
 
+static bool is_model(const Cpu *cpu, const char *type) { return !strcmp(cpu->dev.object.type->name, type); }
+
 static bool realize(Cpu *cpu, GError **error)
 {
     RvCpu *rv = (RvCpu *)cpu;
+    if (is_model(cpu, "rva23s64-riscv-cpu"))
+        return error_set(error, "CPU rva23s64 needs the extensions V and H, which are not implemented; "
+                         "rva22s64 is there");
+    if (is_model(cpu, "rva22s64-riscv-cpu") && cpu->index == 0)
+        log_write("warning: CPU rva22s64: the extension zfhmin is not there\n");
     if (!set_width(rv, error))
         return false;
     for (unsigned i = 0; i < G_N_ELEMENTS(needs); i++) {
@@ -404,4 +424,8 @@ DEVICE_TYPE(riscv_cpu);
     DEVICE_TYPE(id)
 MODEL(rv64, "rv64", "RV64GC hart", init_rv64);
 MODEL(rv32, "rv32", "RV32GC hart", init_rv32);
+MODEL(rv64i, "rv64i", "RV64I hart, bare", init_rv64i);
+MODEL(rv32i, "rv32i", "RV32I hart, bare", init_rv32i);
+MODEL(rva22s64, "rva22s64", "hart of the profile RVA22S64 but for Zfhmin", init_rva22s64);
+MODEL(rva23s64, "rva23s64", "hart of the profile RVA23S64; not implemented", init_rva22s64);
 MODEL(max, "max", "RISC-V hart with everything there is", init_max);
