@@ -49,7 +49,7 @@ static void types(void)
     g_autoptr(ObjectTypeInfoList) some = qmp_qom_list_types(t->vm, "memory-backend", false, false, NULL);
     g_autoptr(ObjectTypeInfoList) all = qmp_qom_list_types(t->vm, NULL, true, true, NULL);
 
-    g_assert_cmpuint(some->count, ==, 3);
+    g_assert_cmpuint(some->count, ==, 4);
     g_assert_cmpuint(all->count, >, some->count + 5);
     g_autoptr(ObjectPropertyInfoList) props =
         qmp_qom_list_properties(t->vm, "memory-backend-file", &error);
