@@ -554,3 +554,81 @@ void apic_free(ApicBus *bus, Device *apic)
     device_unlock(&bus->dev);
     object_remove(&apic->object);
 }
+
+/* ---- for people ---- */
+
+static const char *const modes[] = {"Fixed", "Lowest", "SMI", "...", "NMI", "INIT", "SIPI", "ExtINT"};
+
+static void describe_lvt(GString *out, const char *name, uint32_t lvt, bool timer)
+{
+    static const char *const timers[] = {"one-shot", "periodic", "tsc-deadline", "..."};
+    g_string_append_printf(out, "%s\t 0x%08x %s %-5s %-6s %-7s %-12s %-6s (vec %u)\n", name, lvt,
+                           lvt & 1 << 13 ? "active-lo" : "active-hi", lvt & LVT_LEVEL ? "level" : "edge",
+                           lvt & LVT_MASKED ? "masked" : "", lvt & 1 << 12 ? "pending" : "",
+                           timer ? timers[lvt >> 17 & 3] : "", modes[lvt >> 8 & 7], lvt & 0xff);
+}
+
+static void describe_bits(GString *out, const char *name, const uint32_t *bits, const uint32_t *tmr)
+{
+    bool any = false;
+    g_string_append_printf(out, "%s\t ", name);
+    for (unsigned i = 0; i < 256; i++)
+        if (test_bit(bits, i)) {
+            g_string_append_printf(out, "%u%s ", i, test_bit(tmr, i) ? "(level)" : "");
+            any = true;
+        }
+    g_string_append(out, any ? "\n" : "(none)\n");
+}
+
+static void describe(Apic *a, GString *out)
+{
+    static const char *const shorthands[] = {"no-shorthand", "self", "all-self", "all"};
+    static const uint8_t order[] = {LVT_LINT0, LVT_LINT1, LVT_PERF, LVT_ERROR, LVT_THERMAL, LVT_TIMER};
+    static const char *const names[] = {"LVT0", "LVT1", "LVTPC", "LVTERR", "LVTTHMR", "LVTT"};
+    uint32_t icr = (uint32_t)a->icr, icr2 = a->icr >> 32;
+    uint32_t dest = x2apic(a) ? icr2 : icr2 >> 24;
+
+    g_string_append_printf(out, "dumping local APIC state for CPU %-2u\n\n", a->cpu->index);
+    for (unsigned i = 0; i < G_N_ELEMENTS(order); i++)
+        describe_lvt(out, names[i], a->lvt[order[i]], order[i] == LVT_TIMER);
+    g_string_append_printf(out, "Timer\t DCR=0x%x (divide by %u) initial_count = %u current_count = %u\n", a->divide,
+                           1u << divide_shift(a), a->initial_count, current_count(a));
+    g_string_append_printf(out, "SPIV\t 0x%08x APIC %s, focus=%s, spurious vec %u\n", a->svr,
+                           a->svr & SVR_ENABLED ? "enabled" : "disabled", a->svr & 1 << 9 ? "on" : "off",
+                           a->svr & 0xff);
+    g_string_append_printf(out, "ICR\t 0x%08x %s %s %s %s\n", icr, icr & 1 << 11 ? "logical" : "physical",
+                           icr & LVT_LEVEL ? "level" : "edge", icr & 1 << 14 ? "assert" : "de-assert",
+                           shorthands[icr >> 18 & 3]);
+    g_string_append_printf(out, "ICR2\t 0x%08x %s %u (%s)\n", icr2, icr & 1 << 11 ? "mask" : "cpu", dest,
+                           x2apic(a) ? "X2APIC ID" : "APIC ID");
+    g_string_append_printf(out, "ESR\t 0x%08x\n", a->esr);
+    describe_bits(out, "ISR", a->isr, a->tmr);
+    describe_bits(out, "IRR", a->irr, a->tmr);
+    g_string_append_printf(out, "\nAPR 0x00 TPR 0x%02x DFR 0x%02x LDR 0x%02x PPR 0x%02x\n", a->tpr, a->dfr >> 28,
+                           x2apic(a) ? a->ldr : a->ldr >> 24, ppr(a));
+}
+
+typedef struct ApicSearch {
+    int64_t id;
+    const Cpu *cpu;
+} ApicSearch;
+
+static bool is_wanted(Object *o, void *data)
+{
+    const ApicSearch *s = data;
+    if (!object_is_a(o, "apic"))
+        return false;
+    const Apic *a = (const Apic *)o;
+    return s->id >= 0 ? a->initial_id == s->id : a->cpu == s->cpu;
+}
+
+bool apic_describe(Vm *vm, int64_t id, const Cpu *cpu, GString *out)
+{
+    Apic *a = (Apic *)object_walk(&vm->root, is_wanted, &(ApicSearch){id, cpu});
+    if (!a)
+        return false;
+    device_lock(&a->dev);
+    describe(a, out);
+    device_unlock(&a->dev);
+    return true;
+}

@@ -283,3 +283,15 @@ Device *i8259_pair_new(Vm *vm, Pin intr)
 }
 
 Pin i8259_pin(Device *pair, unsigned n) { return device_pin(pair, n); }
+
+void i8259_describe(Device *d, GString *out)
+{
+    const Pic *s = (Pic *)d;
+    device_lock(d);
+    for (int i = 1; i >= 0; i--) {
+        const Chip *c = &s->chip[i];
+        g_string_append_printf(out, "pic%d: irr=%02x imr=%02x isr=%02x hprio=%u irq_base=%02x rr_sel=%u elcr=%02x fnm=%u\n",
+                               i, c->irr, c->imr, c->isr, c->priority, c->base, c->read_isr, c->elcr, c->sfnm);
+    }
+    device_unlock(d);
+}

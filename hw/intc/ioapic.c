@@ -202,3 +202,38 @@ Device *ioapic_new(ApicBus *bus, uint64_t base, uint8_t id)
     device_place(&s->dev, base);
     return &s->dev;
 }
+
+/* ---- for people ---- */
+
+static void describe_bits(GString *out, const char *name, uint32_t bits)
+{
+    g_string_append_printf(out, "  %s", name);
+    for (unsigned n = 0; n < PINS; n++)
+        if (bits & 1u << n)
+            g_string_append_printf(out, " %u", n);
+    g_string_append(out, bits ? "\n" : " (none)\n");
+}
+
+void ioapic_describe(Device *d, unsigned number, GString *out)
+{
+    static const char *const modes[] = {"fixed", "lowest", "SMI", "...", "NMI", "INIT", "...", "extINT"};
+    const IoApic *s = (IoApic *)d;
+    uint32_t remote = 0;
+    device_lock(d);
+    g_string_append_printf(out, "ioapic%u: ver=0x%x id=0x%02x sel=0x%02x", number, VERSION & 0xff, s->id, s->select);
+    if (s->select >= INDEX_TABLE)
+        g_string_append_printf(out, " (redir[%u])", (s->select - INDEX_TABLE) >> 1);
+    g_string_append(out, "\n");
+    for (unsigned n = 0; n < PINS; n++) {
+        uint64_t e = s->table[n];
+        remote |= e & ENTRY_REMOTE_IRR ? 1u << n : 0;
+        g_string_append_printf(out, "  pin %-2u 0x%016" G_GINT64_MODIFIER "x dest=%" G_GINT64_MODIFIER
+                               "x vec=%-3u %s %-5s %-6s %-6s %s\n", n, e, e >> 56, (unsigned)e & 0xff,
+                               e & 1 << 13 ? "active-lo" : "active-hi", e & ENTRY_LEVEL ? "level" : "edge",
+                               e & ENTRY_MASKED ? "masked" : "", modes[e >> 8 & 7],
+                               e & ENTRY_LOGICAL ? "logical" : "physical");
+    }
+    describe_bits(out, "IRR     ", s->irr);
+    describe_bits(out, "Remote IRR", remote);
+    device_unlock(d);
+}

@@ -46,4 +46,8 @@ void apic_bus_remap_changed(ApicBus *bus);
 /* An IOAPIC with 24 pins at base; id as the board chooses. Inputs are device_pin(ioapic, n). */
 Device *ioapic_new(ApicBus *bus, uint64_t base, uint8_t id);
 
+/* What people read of the chips. lapic: by its id, or (id -1) that of a CPU; false: there is none. */
+bool apic_describe(Vm *vm, int64_t id, const Cpu *cpu, GString *out);
+void ioapic_describe(Device *ioapic, unsigned number, GString *out);
+
 #endif

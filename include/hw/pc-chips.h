@@ -11,6 +11,8 @@ Pin i8259_pin(Device *pair, unsigned n);
 /* Acknowledge cycle: the vector of the highest pending interrupt (spurious: base + 7). Inside the
  * interrupt chips' domain. */
 int i8259_ack(Device *pair);
+/* A line for each of the two, for people. */
+void i8259_describe(Device *pair, GString *out);
 
 /* The 8254 at 0x40; channel 0 drives irq0, unless its input 0, the HPET's, is high. Port 0x61 is the
  * speaker's (pcspk). */

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from machine import Machine, program
+from machine import Machine, linux, program
 
 
 @pytest.fixture(scope='module')
@@ -113,3 +113,38 @@ def test_single_instructions(q35):
             assert time.monotonic() < end
         q35.qmp('stop')
     assert hmp(q35, 'singlestep maybe') == 'Error: unexpected option maybe\n'
+
+
+def test_interrupt_chips(q35):
+    lines = hmp(q35, 'info pic').splitlines()
+    assert lines[0] == 'ioapic0: ver=0x20 id=0x00 sel=0x00'
+    assert lines[1] == '  pin 0  0x0000000000010000 dest=0 vec=0   active-hi edge  masked fixed  physical'
+    assert lines[25:27] == ['  IRR      (none)', '  Remote IRR (none)']
+    assert lines[27].startswith('pic1: irr=00 imr=')
+    text = hmp(q35, 'info lapic')
+    assert text.startswith('dumping local APIC state for CPU 0 \n\nLVT0\t 0x')
+    assert 'ISR\t (none)\nIRR\t (none)\n' in text
+    assert hmp(q35, 'info lapic 0') == text
+    assert hmp(q35, 'info lapic 77') == 'Error: there is no APIC with id 77\n'
+
+
+@pytest.mark.parametrize('guest', ['cloud', 'riscv64'])
+def test_page_tables(guest):
+    """What info mem and info tlb say of Linux's tables is what the CPU's own walk finds."""
+    with Machine('riscv64' if guest == 'riscv64' else 'x86_64', '-M', 'virt' if guest == 'riscv64' else 'q35', '-S',
+                 qmp=True) as m:
+        assert hmp(m, 'info mem') == ('No translation or protection\n' if guest == 'riscv64' else 'PG disabled\n')
+    with linux(guest, 'shell', qmp=True) as m:
+        m.wait('MYNA|Run /init|built-in shell', 120)
+        m.qmp('stop')
+        lines = hmp(m, 'info mem').splitlines()
+        if guest == 'riscv64':
+            assert lines[0].split() == ['vaddr', 'paddr', 'size', 'attr']
+            pages = [(line.split()[0], line.split()[1]) for line in lines[2:]]
+        else:
+            assert all(re.fullmatch(r'[0-9a-f]{16}-[0-9a-f]{16} [0-9a-f]{16} [u-]r[w-]', line) for line in lines)
+            pages = [line.split()[:2] for line in hmp(m, 'info tlb').splitlines()]
+        assert len(pages) > 10
+        for va, pa in pages[:5] + pages[-5:]:
+            found = hmp(m, f'gva2gpa 0x{va.rstrip(":")}')
+            assert int(re.fullmatch(r'gpa: (\w+)\n', found)[1], 16) == int(pa, 16)
