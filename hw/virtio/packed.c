@@ -144,10 +144,10 @@ static bool wants_interrupt(Virtq *vq)
     vq->signalled_valid = true;
     if (flags != EVENT_DESC || !(vq->v->features & VIRTIO_F_EVENT_IDX))
         return flags != EVENT_DISABLE;
-    int event = off & 0x7fff;
-    if (vq->s.used_wrap != !!(off & 0x8000))
-        event -= vq->s.size;
-    return first || (uint16_t)(now - event - 1) < (uint16_t)(now - before);
+    /* How far back the driver waits, and how much is new: all of the ring, if the index is where it was. */
+    int back = now - (off & 0x7fff) + (vq->s.used_wrap == !!(off & 0x8000) ? 0 : vq->s.size);
+    int fresh = now - before + (now > before ? 0 : vq->s.size);
+    return first || (back > 0 && back <= fresh);
 }
 
 static void want_kicks(Virtq *vq, bool on)

@@ -88,6 +88,12 @@ static bool walk(Virtq *vq, Chain *c, unsigned head)
 static VirtqElement *pop(Virtq *vq, size_t extra)
 {
     uint16_t idx = load16(&avail(vq)->idx);
+    if (idx == vq->s.last_avail) {
+        /* The event index written below must be seen before the ring is believed to be empty, else a driver
+         * that adds something now may think that no kick is wanted. */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        idx = load16(&avail(vq)->idx);
+    }
     if (idx == vq->s.last_avail)
         return NULL;
     if ((uint16_t)(idx - vq->s.last_avail) > vq->s.size) {

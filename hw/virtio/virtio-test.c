@@ -188,6 +188,26 @@ static void test_batch(const void *form)
     }
 }
 
+/* All of the ring comes back at once. */
+static void test_full(const void *form)
+{
+    const Form *f = form;
+    g_autoptr(VirtioGuest) g = started(f, true);
+    for (unsigned round = 0; round < 3; round++) {
+        Message m[GUEST_SIZE];
+        unsigned n = 0;
+        for (unsigned left = GUEST_SIZE; left >= (f->indirect ? 1 : 4) && g->q[0].n_free; left -= f->indirect ? 1 : 4)
+            m[n] = send(g, n), n++;
+        virtio_guest_kick(g, 0);
+        virtio_guest_isr(g);
+        release((Echo *)g->card);
+        g_assert_cmpuint(virtio_guest_isr(g) & 1, ==, 1);
+        for (unsigned i = 0; i < n; i++)
+            expect(g, &m[f->features & VIRTIO_F_IN_ORDER ? i : n - 1 - i]);
+        nothing_more(g);
+    }
+}
+
 /* While the machine stands nothing is touched; then it goes on. */
 static void test_stand(const void *form)
 {
@@ -414,6 +434,7 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < G_N_ELEMENTS(forms); i++) {
         add("round", &forms[i], test_round);
         add("batch", &forms[i], test_batch);
+        add("full", &forms[i], test_full);
         add("stand", &forms[i], test_stand);
         add("move", &forms[i], test_moved);
         add("reset", &forms[i], test_reset);
