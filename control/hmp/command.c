@@ -22,6 +22,19 @@ void hmp_foreach(void (*each)(const HmpCommand *row, void *data), void *data)
     }
 }
 
+int64_t hmp_number(const Json *object, const char *name, int64_t otherwise)
+{
+    json_get_int(json_get(object, name), &otherwise);
+    return otherwise;
+}
+
+const char *hmp_text(const Json *object, const char *name)
+{
+    const char *value = json_get_text(object, name);
+
+    return value ? value : "";
+}
+
 void hmp_print(Hmp *hmp, const char *format, ...)
 {
     va_list ap;

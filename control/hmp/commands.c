@@ -68,16 +68,10 @@ static bool run_info(Hmp *hmp, const Json *args, GError **error)
 
 /* ---- print ---- */
 
-static int64_t number(const Json *args, const char *name, int64_t otherwise)
-{
-    json_get_int(json_get(args, name), &otherwise);
-    return otherwise;
-}
-
 static bool run_print(Hmp *hmp, const Json *args, GError **error)
 {
     const char *format = json_get_text(args, "format");
-    int64_t value = number(args, "expr", 0);
+    int64_t value = hmp_number(args, "expr", 0);
 
     switch (format != NULL ? *format : 'x') {
     case 'o':
@@ -104,7 +98,7 @@ static bool run_print(Hmp *hmp, const Json *args, GError **error)
 
 static bool run_cpu(Hmp *hmp, const Json *args, GError **error)
 {
-    int64_t index = number(args, "index", -1);
+    int64_t index = hmp_number(args, "index", -1);
 
     if (!cpu_at(hmp->vm, index)) {
         return error_set(error, "invalid CPU index %" G_GINT64_FORMAT "; there are %u CPUs", index,

@@ -30,13 +30,6 @@ static bool truth(const Json *object, const char *name)
     return value;
 }
 
-static const char *text(const Json *object, const char *name)
-{
-    const char *value = json_get_text(object, name);
-
-    return value != NULL ? value : "";
-}
-
 #define I64 G_GINT64_FORMAT
 #define X64 G_GINT64_MODIFIER "x"
 
@@ -47,12 +40,12 @@ static void show_version(Hmp *hmp, const Json *v)
     const Json *qemu = json_get(v, "qemu");
 
     hmp_print(hmp, "%" I64 ".%" I64 ".%" I64 "%s\n", integer(qemu, "major"),
-              integer(qemu, "minor"), integer(qemu, "micro"), text(v, "package"));
+              integer(qemu, "minor"), integer(qemu, "micro"), hmp_text(v, "package"));
 }
 
 static void show_status(Hmp *hmp, const Json *v)
 {
-    const char *status = text(v, "status");
+    const char *status = hmp_text(v, "status");
     bool plain = strcmp(status, "running") == 0 || strcmp(status, "paused") == 0;
 
     hmp_print(hmp, "VM status: %s", truth(v, "running") ? "running" : "paused");
@@ -62,18 +55,18 @@ static void show_status(Hmp *hmp, const Json *v)
 static void show_name(Hmp *hmp, const Json *v)
 {
     if (json_get(v, "name") != NULL) {
-        hmp_print(hmp, "%s\n", text(v, "name"));
+        hmp_print(hmp, "%s\n", hmp_text(v, "name"));
     }
 }
 
 static void show_uuid(Hmp *hmp, const Json *v)
 {
-    hmp_print(hmp, "%s\n", text(v, "UUID"));
+    hmp_print(hmp, "%s\n", hmp_text(v, "UUID"));
 }
 
 static void show_guid(Hmp *hmp, const Json *v)
 {
-    hmp_print(hmp, "%s\n", text(v, "guid"));
+    hmp_print(hmp, "%s\n", hmp_text(v, "guid"));
 }
 
 static void show_balloon(Hmp *hmp, const Json *v)
@@ -105,7 +98,7 @@ static void show_cpus(Hmp *hmp, const Json *list)
         int64_t index = integer(cpu, "cpu-index");
         hmp_print(hmp, "%c CPU #%" I64 ": thread_id=%" I64, index == chosen ? '*' : ' ', index,
                   integer(cpu, "thread-id"));
-        g_autofree char *model = model_of(text(cpu, "qom-type"));
+        g_autofree char *model = model_of(hmp_text(cpu, "qom-type"));
         hmp_print(hmp, *model != '\0' ? " model=%s\n" : "\n", model);
     }
 }
@@ -117,7 +110,7 @@ static void show_iothreads(Hmp *hmp, const Json *list)
         hmp_print(hmp,
                   "%s:\n  thread_id=%" I64 "\n  poll-max-ns=%" I64 "\n  poll-grow=%" I64
                   "\n  poll-shrink=%" I64 "\n  aio-max-batch=%" I64 "\n",
-                  text(t, "id"), integer(t, "thread-id"), integer(t, "poll-max-ns"),
+                  hmp_text(t, "id"), integer(t, "thread-id"), integer(t, "poll-max-ns"),
                   integer(t, "poll-grow"), integer(t, "poll-shrink"),
                   integer(t, "aio-max-batch"));
     }
@@ -130,8 +123,8 @@ static void show_tpm(Hmp *hmp, const Json *list)
     }
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *t = json_at(list, i), *how = json_get(t, "options");
-        hmp_print(hmp, " tpm%zu: model=%s\n  \\ %s: type=%s,chardev=%s\n", i, text(t, "model"), text(t, "id"),
-                  text(how, "type"), text(json_get(how, "data"), "chardev"));
+        hmp_print(hmp, " tpm%zu: model=%s\n  \\ %s: type=%s,chardev=%s\n", i, hmp_text(t, "model"), hmp_text(t, "id"),
+                  hmp_text(how, "type"), hmp_text(json_get(how, "data"), "chardev"));
     }
 }
 
@@ -156,12 +149,12 @@ static void show_memdev(Hmp *hmp, const Json *list)
 
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *m = json_at(list, i), *nodes = json_get(m, "host-nodes");
-        hmp_print(hmp, "memory backend: %s\n  size:  %" I64 "\n", text(m, "id"),
+        hmp_print(hmp, "memory backend: %s\n  size:  %" I64 "\n", hmp_text(m, "id"),
                   integer(m, "size"));
         for (size_t f = 0; f < G_N_ELEMENTS(flags); f++) {
             show_flag(hmp, m, flags[f]);
         }
-        hmp_print(hmp, "  policy: %s\n  host nodes: ", text(m, "policy"));
+        hmp_print(hmp, "  policy: %s\n  host nodes: ", hmp_text(m, "policy"));
         for (size_t n = 0; nodes != NULL && n < json_length(nodes); n++) {
             g_autofree char *number = json_print(json_at(nodes, n), false);
             hmp_print(hmp, "%s%s", n > 0 ? "," : "", number);
@@ -176,10 +169,10 @@ static void show_hotpluggable(Hmp *hmp, const Json *list)
     hmp_print(hmp, "Hotpluggable CPUs:\n");
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *c = json_at(list, i), *props = json_get(c, "props");
-        hmp_print(hmp, "  type: \"%s\"\n  vcpus_count: \"%" I64 "\"\n", text(c, "type"),
+        hmp_print(hmp, "  type: \"%s\"\n  vcpus_count: \"%" I64 "\"\n", hmp_text(c, "type"),
                   integer(c, "vcpus-count"));
         if (json_get(c, "qom-path") != NULL) {
-            hmp_print(hmp, "  qom_path: \"%s\"\n", text(c, "qom-path"));
+            hmp_print(hmp, "  qom_path: \"%s\"\n", hmp_text(c, "qom-path"));
         }
         hmp_print(hmp, "  CPUInstance Properties:\n");
         for (size_t p = 0; p < json_length(props); p++) {
@@ -195,7 +188,7 @@ static void show_chardev(Hmp *hmp, const Json *list)
 {
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *c = json_at(list, i);
-        hmp_print(hmp, "%s: filename=%s\n", text(c, "label"), text(c, "filename"));
+        hmp_print(hmp, "%s: filename=%s\n", hmp_text(c, "label"), hmp_text(c, "filename"));
     }
 }
 
@@ -207,7 +200,7 @@ static void show_mice(Hmp *hmp, const Json *list)
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *m = json_at(list, i);
         hmp_print(hmp, "%c Mouse #%" I64 ": %s%s\n", truth(m, "current") ? '*' : ' ',
-                  integer(m, "index"), text(m, "name"), truth(m, "absolute") ? " (absolute)" : "");
+                  integer(m, "index"), hmp_text(m, "name"), truth(m, "absolute") ? " (absolute)" : "");
     }
 }
 
@@ -221,39 +214,39 @@ static void show_medium(Hmp *hmp, const Json *medium)
               truth(cache, "no-flush") ? ", ignore flushes" : "");
     if (json_get(medium, "backing_file") != NULL) {
         hmp_print(hmp, "    Backing file:     %s (chain depth: %" I64 ")\n",
-                  text(medium, "backing_file"), integer(medium, "backing_file_depth"));
+                  hmp_text(medium, "backing_file"), integer(medium, "backing_file_depth"));
     }
-    if (strcmp(text(medium, "detect_zeroes"), "off") != 0) {
-        hmp_print(hmp, "    Detect zeroes:    %s\n", text(medium, "detect_zeroes"));
+    if (strcmp(hmp_text(medium, "detect_zeroes"), "off") != 0) {
+        hmp_print(hmp, "    Detect zeroes:    %s\n", hmp_text(medium, "detect_zeroes"));
     }
 }
 
 static void show_drive(Hmp *hmp, const Json *drive)
 {
     const Json *medium = json_get(drive, "inserted");
-    const char *name = text(drive, "device"), *node = text(medium, "node-name");
+    const char *name = hmp_text(drive, "device"), *node = hmp_text(medium, "node-name");
 
     hmp_print(hmp, "%s", *name != '\0' ? name : *node != '\0' ? node : "<anonymous>");
     if (*name != '\0' && *node != '\0') {
         hmp_print(hmp, " (%s)", node);
     }
     if (medium != NULL) {
-        hmp_print(hmp, ": %s (%s%s%s)\n", text(medium, "file"), text(medium, "drv"),
+        hmp_print(hmp, ": %s (%s%s%s)\n", hmp_text(medium, "file"), hmp_text(medium, "drv"),
                   truth(medium, "ro") ? ", read-only" : "",
                   truth(medium, "encrypted") ? ", encrypted" : "");
     } else {
         hmp_print(hmp, ": [not inserted]\n");
     }
     if (json_get(drive, "qdev") != NULL) {
-        hmp_print(hmp, "    Attached to:      %s\n", text(drive, "qdev"));
+        hmp_print(hmp, "    Attached to:      %s\n", hmp_text(drive, "qdev"));
     }
     if (truth(drive, "removable")) {
         hmp_print(hmp, "    Removable device: %slocked, tray %s\n",
                   truth(drive, "locked") ? "" : "not ",
                   truth(drive, "tray_open") ? "open" : "closed");
     }
-    if (json_get(drive, "io-status") != NULL && strcmp(text(drive, "io-status"), "ok") != 0) {
-        hmp_print(hmp, "    I/O status:       %s\n", text(drive, "io-status"));
+    if (json_get(drive, "io-status") != NULL && strcmp(hmp_text(drive, "io-status"), "ok") != 0) {
+        hmp_print(hmp, "    I/O status:       %s\n", hmp_text(drive, "io-status"));
     }
     if (medium != NULL) {
         show_medium(hmp, medium);
@@ -277,8 +270,8 @@ static void show_blockstats(Hmp *hmp, const Json *list)
     };
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *disk = json_at(list, i), *stats = json_get(disk, "stats");
-        hmp_print(hmp, "%s:", *text(disk, "device") != '\0' ? text(disk, "device")
-                                                             : text(disk, "node-name"));
+        hmp_print(hmp, "%s:", *hmp_text(disk, "device") != '\0' ? hmp_text(disk, "device")
+                                                             : hmp_text(disk, "node-name"));
         for (size_t n = 0; n < G_N_ELEMENTS(names); n++) {
             hmp_print(hmp, " %s=%" I64, names[n], integer(stats, names[n]));
         }
@@ -293,7 +286,7 @@ static void show_region(Hmp *hmp, const Json *r)
     int64_t address = integer(r, "address"), end = address + integer(r, "size") - 1;
 
     hmp_print(hmp, "      BAR%" I64 ": ", integer(r, "bar"));
-    if (strcmp(text(r, "type"), "io") == 0) {
+    if (strcmp(hmp_text(r, "type"), "io") == 0) {
         hmp_print(hmp, address == -1 ? "I/O (not mapped)\n" : "I/O at 0x%04" X64 " [0x%04" X64 "].\n",
                   (uint64_t)address, (uint64_t)end);
         return;
@@ -335,7 +328,7 @@ static void show_pci_device(Hmp *hmp, const Json *d)
     hmp_print(hmp, "  Bus %2" I64 ", device %3" I64 ", function %" I64 ":\n    ",
               integer(d, "bus"), integer(d, "slot"), integer(d, "function"));
     if (json_get(class, "desc") != NULL) {
-        hmp_print(hmp, "%s", text(class, "desc"));
+        hmp_print(hmp, "%s", hmp_text(class, "desc"));
     } else {
         hmp_print(hmp, "Class %04" I64, integer(class, "class"));
     }
@@ -355,7 +348,7 @@ static void show_pci_device(Hmp *hmp, const Json *d)
     for (size_t i = 0; regions != NULL && i < json_length(regions); i++) {
         show_region(hmp, json_at(regions, i));
     }
-    hmp_print(hmp, "      id \"%s\"\n", text(d, "qdev_id"));
+    hmp_print(hmp, "      id \"%s\"\n", hmp_text(d, "qdev_id"));
     if (json_get(bridge, "devices") != NULL) {
         show_pci_devices(hmp, json_get(bridge, "devices"));
     }

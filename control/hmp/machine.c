@@ -10,14 +10,6 @@
 #include "util/error.h"
 #include "util/rcu.h"
 
-static int64_t number(const Json *args, const char *name)
-{
-    int64_t value = 0;
-
-    json_get_int(json_get(args, name), &value);
-    return value;
-}
-
 /* ---- what firmware boots from ---- */
 
 static bool run_boot_set(Hmp *hmp, const Json *args, GError **error)
@@ -53,7 +45,7 @@ static bool run_gva2gpa(Hmp *hmp, const Json *args, GError **error)
     if (!cpu) {
         return false;
     }
-    if (control_translate(cpu, number(args, "addr"), &pa)) {
+    if (control_translate(cpu, hmp_number(args, "addr", 0), &pa)) {
         hmp_print(hmp, "gpa: %#" G_GINT64_MODIFIER "x\n", pa);
     } else {
         hmp_print(hmp, "Unmapped\n");
@@ -63,7 +55,7 @@ static bool run_gva2gpa(Hmp *hmp, const Json *args, GError **error)
 
 static bool run_gpa2hva(Hmp *hmp, const Json *args, GError **error)
 {
-    uint64_t pa = number(args, "addr");
+    uint64_t pa = hmp_number(args, "addr", 0);
     MemSection s = as_find(hmp->vm->memory, pa);
 
     if (!s.region) {

@@ -64,17 +64,10 @@ static bool run_announce(Hmp *hmp, const Json *args, GError **error)
 
 /* ---- VNC ---- */
 
-static const char *text(const Json *o, const char *name)
-{
-    const char *value = json_get_text(o, name);
-
-    return value ? value : "";
-}
-
 static void show_auth(Hmp *hmp, const Json *o, const char *indent)
 {
-    hmp_print(hmp, "%sAuth: %s (Sub: %s)\n", indent, text(o, "auth"),
-              json_get(o, "vencrypt") ? text(o, "vencrypt") : "none");
+    hmp_print(hmp, "%sAuth: %s (Sub: %s)\n", indent, hmp_text(o, "auth"),
+              json_get(o, "vencrypt") ? hmp_text(o, "vencrypt") : "none");
 }
 
 static void show_end(Hmp *hmp, const Json *o, const char *what)
@@ -82,7 +75,7 @@ static void show_end(Hmp *hmp, const Json *o, const char *what)
     bool websocket = false;
 
     json_get_bool(json_get(o, "websocket"), &websocket);
-    hmp_print(hmp, "  %s: %s:%s (%s%s)\n", what, text(o, "host"), text(o, "service"), text(o, "family"),
+    hmp_print(hmp, "  %s: %s:%s (%s%s)\n", what, hmp_text(o, "host"), hmp_text(o, "service"), hmp_text(o, "family"),
               websocket ? " (Websocket)" : "");
 }
 
@@ -93,7 +86,7 @@ static void show_vnc(Hmp *hmp, const Json *list)
     }
     for (size_t i = 0; i < json_length(list); i++) {
         const Json *v = json_at(list, i), *servers = json_get(v, "server"), *clients = json_get(v, "clients");
-        hmp_print(hmp, "%s:\n", text(v, "id"));
+        hmp_print(hmp, "%s:\n", hmp_text(v, "id"));
         for (size_t k = 0; k < json_length(servers); k++) {
             show_end(hmp, json_at(servers, k), "Server");
             show_auth(hmp, json_at(servers, k), "    ");
@@ -102,14 +95,14 @@ static void show_vnc(Hmp *hmp, const Json *list)
             const Json *c = json_at(clients, k);
             show_end(hmp, c, "Client");
             hmp_print(hmp, "    x509_dname: %s\n    sasl_username: %s\n",
-                      json_get(c, "x509_dname") ? text(c, "x509_dname") : "none",
-                      json_get(c, "sasl_username") ? text(c, "sasl_username") : "none");
+                      json_get(c, "x509_dname") ? hmp_text(c, "x509_dname") : "none",
+                      json_get(c, "sasl_username") ? hmp_text(c, "sasl_username") : "none");
         }
         if (json_length(servers) == 0) {
             show_auth(hmp, v, "  ");
         }
         if (json_get(v, "display")) {
-            hmp_print(hmp, "  Display: %s\n", text(v, "display"));
+            hmp_print(hmp, "  Display: %s\n", hmp_text(v, "display"));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 #include "control/cli/config.h"
 #include "control/hmp.h"
+#include "control/img/img.h"
 #include "util/error.h"
 
 static void show_device(Hmp *hmp, Device *d, unsigned indent);
@@ -22,18 +23,6 @@ static void line(Hmp *hmp, unsigned indent, const char *format, ...)
 
 /* ---- properties ---- */
 
-static char *human_size(uint64_t bytes)
-{
-    static const char units[] = "BKMGTPE";
-    double value = bytes;
-    unsigned u = 0;
-
-    for (; value >= 1000 && units[u + 1]; u++) {
-        value /= 1024;
-    }
-    return u ? g_strdup_printf("%0.3g %ciB", value, units[u]) : g_strdup_printf("%0.3g B", value);
-}
-
 static char *shown(const Field *f, const PropValue *v)
 {
     switch (v->kind) {
@@ -43,7 +32,7 @@ static char *shown(const Field *f, const PropValue *v)
         return g_strdup_printf("%" G_GINT64_FORMAT " (0x%" G_GINT64_MODIFIER "x)", v->i, (uint64_t)v->i);
     case VALUE_UINT:
         if (f->type == PROP_SIZE) {
-            g_autofree char *size = human_size(v->u);
+            g_autofree char *size = img_size(v->u);
             return g_strdup_printf("%" G_GUINT64_FORMAT " (%s)", v->u, size);
         }
         return g_strdup_printf("%" G_GUINT64_FORMAT " (0x%" G_GINT64_MODIFIER "x)", v->u, v->u);

@@ -38,14 +38,13 @@ bool control_translate(Cpu *cpu, uint64_t va, uint64_t *pa)
 bool control_read_virtual(Cpu *cpu, uint64_t va, void *buf, uint64_t n)
 {
     while (n > 0) {
-        Walk w = { .va = va };
-        cpu_run_on(cpu, walk, &w);
-        if (!w.ok) {
+        uint64_t pa;
+        if (!control_translate(cpu, va, &pa)) {
             return false;
         }
         uint64_t page = UINT64_C(1) << cpu->isa->page_bits;
         uint64_t part = MIN(n, page - (va & (page - 1)));
-        if (!as_read(cpu->vm->memory, w.found.pa, buf, part)) {
+        if (!as_read(cpu->vm->memory, pa, buf, part)) {
             return false;
         }
         va += part;

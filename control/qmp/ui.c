@@ -145,12 +145,6 @@ DisplayOptions *qmp_query_display_options(Vm *vm, GError **error)
 
 /* ---- the human monitor ---- */
 
-static int64_t number(const Json *args, const char *name, int64_t otherwise)
-{
-    json_get_int(json_get(args, name), &otherwise);
-    return otherwise;
-}
-
 /* "ctrl-alt-f1", a name or an XT scan code (0x1c) between the dashes. */
 static bool run_sendkey(Hmp *hmp, const Json *args, GError **error)
 {
@@ -174,17 +168,17 @@ static bool run_sendkey(Hmp *hmp, const Json *args, GError **error)
         }
         codes[n] = code;
     }
-    input_type(hmp->vm, codes, n, CLAMP(number(args, "hold-time", HOLD_MS), 0, HOLD_MS_MAX));
+    input_type(hmp->vm, codes, n, CLAMP(hmp_number(args, "hold-time", HOLD_MS), 0, HOLD_MS_MAX));
     return true;
 }
 
 static bool run_mouse_move(Hmp *hmp, const Json *args, GError **error)
 {
-    int64_t wheel = number(args, "dz", 0);
+    int64_t wheel = hmp_number(args, "dz", 0);
     InputButton button = wheel > 0 ? INPUT_BUTTON_WHEEL_UP : INPUT_BUTTON_WHEEL_DOWN;
 
-    input_move(hmp->vm, NULL, INPUT_AXIS_X, number(args, "dx", 0));
-    input_move(hmp->vm, NULL, INPUT_AXIS_Y, number(args, "dy", 0));
+    input_move(hmp->vm, NULL, INPUT_AXIS_X, hmp_number(args, "dx", 0));
+    input_move(hmp->vm, NULL, INPUT_AXIS_Y, hmp_number(args, "dy", 0));
     if (wheel) {
         input_button(hmp->vm, NULL, button, true);
         input_sync(hmp->vm);
@@ -198,7 +192,7 @@ static bool run_mouse_button(Hmp *hmp, const Json *args, GError **error)
 {
     static const InputButton buttons[] = {INPUT_BUTTON_LEFT, INPUT_BUTTON_RIGHT,
                                           INPUT_BUTTON_MIDDLE};
-    int64_t state = number(args, "state", 0);
+    int64_t state = hmp_number(args, "state", 0);
 
     for (unsigned i = 0; i < G_N_ELEMENTS(buttons); i++) {
         input_button(hmp->vm, NULL, buttons[i], (state >> i) & 1);
@@ -209,7 +203,7 @@ static bool run_mouse_button(Hmp *hmp, const Json *args, GError **error)
 
 static bool run_mouse_set(Hmp *hmp, const Json *args, GError **error)
 {
-    return input_select_mouse(hmp->vm, number(args, "index", 0), error);
+    return input_select_mouse(hmp->vm, hmp_number(args, "index", 0), error);
 }
 
 static const HmpCommand commands[] = {

@@ -56,6 +56,10 @@ void hmp_print(Hmp *hmp, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* Any JSON value as indented "name: value" lines; scalars alone on a line, {} as nothing. */
 void hmp_print_value(Hmp *hmp, const Json *value);
 
+/* A member of an object: `otherwise`, or "", if it is not there. */
+int64_t hmp_number(const Json *object, const char *name, int64_t otherwise);
+const char *hmp_text(const Json *object, const char *name);
+
 /* Runs one line and returns what it prints, with lines ending in "\r\n". */
 char *hmp_run(Vm *vm, QapiSession *session, const char *line);
 /* The CPU that commands look at; NULL and error if there is none. */
