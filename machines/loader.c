@@ -19,13 +19,23 @@ static void image_free(gpointer p)
     g_free(p);
 }
 
-/* Paths of the files, in their order. */
-static void *make_names(Vm *vm) { return g_ptr_array_new_with_free_func(g_free); }
+/* Of m->files. */
+typedef struct LoadedFile {
+    GBytes *bytes;
+    char *name;
+} LoadedFile;
 
-static GPtrArray *names(Vm *vm)
+static void file_free(gpointer p)
 {
-    static const char key;
-    return vm_data(vm, &key, make_names, (GDestroyNotify)g_ptr_array_unref);
+    LoadedFile *f = p;
+    g_bytes_unref(f->bytes);
+    g_free(f->name);
+    g_free(f);
+}
+
+static const uint8_t *file_bytes(const Machine *m, unsigned i, size_t *n)
+{
+    return g_bytes_get_data(((LoadedFile *)g_ptr_array_index(m->files, i))->bytes, n);
 }
 
 GBytes *loader_file(Machine *m, const char *path, GError **error)
@@ -36,10 +46,11 @@ GBytes *loader_file(Machine *m, const char *path, GError **error)
         return NULL;
     }
     if (!m->files)
-        m->files = g_ptr_array_new_with_free_func((GDestroyNotify)g_bytes_unref);
+        m->files = g_ptr_array_new_with_free_func(file_free);
     GBytes *bytes = g_mapped_file_get_bytes(map);
-    g_ptr_array_add(m->files, g_bytes_ref(bytes));
-    g_ptr_array_add(names(m->vm), g_path_get_basename(path));
+    LoadedFile *f = g_new(LoadedFile, 1);
+    *f = (LoadedFile){g_bytes_ref(bytes), g_path_get_basename(path)};
+    g_ptr_array_add(m->files, f);
     return bytes;
 }
 
@@ -48,7 +59,7 @@ static void forget_pages(Machine *m)
 {
     for (unsigned i = 0; m->files && i < m->files->len; i++) {
         size_t n;
-        const void *p = g_bytes_get_data(g_ptr_array_index(m->files, i), &n);
+        const void *p = file_bytes(m, i, &n);
         if (n)
             madvise((void *)p, n, MADV_DONTNEED);
     }
@@ -142,9 +153,9 @@ static const char *name_of(Machine *m, const Image *image)
     const uint8_t *at = image->data ? g_bytes_get_data(image->data, NULL) : NULL;
     for (unsigned i = 0; at && m->files && i < m->files->len; i++) {
         size_t n;
-        const uint8_t *file = g_bytes_get_data(g_ptr_array_index(m->files, i), &n);
+        const uint8_t *file = file_bytes(m, i, &n);
         if (at >= file && at < file + n)
-            return g_ptr_array_index(names(m->vm), i);
+            return ((LoadedFile *)g_ptr_array_index(m->files, i))->name;
     }
     return NULL;
 }

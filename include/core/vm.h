@@ -181,7 +181,7 @@ struct Machine {
     bool graphics, usb, dump_guest_core, mem_merge;
     void *fw_cfg;
     GPtrArray *images;                  /* what machines/loader.c puts into memory at each reset */
-    GPtrArray *files;                   /* GBytes: files they are parts of */
+    GPtrArray *files;                   /* files they are parts of (machines/loader.c) */
     GPtrArray *parallels;               /* the same for -parallel */
     GPtrArray *serials;                 /* chardev ids or objects for -serial, in order; NULL entries: none */
 };
