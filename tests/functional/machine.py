@@ -309,6 +309,13 @@ def make_initramfs(path, kernel, *words):
     return path
 
 
+def script_image(folder, kernel, modules, name, script):
+    """An initramfs whose myna.test=`name` runs that script; its path."""
+    (folder / 'overlay' / 'tests').mkdir(parents=True)
+    (folder / 'overlay' / 'tests' / name).write_text(script)
+    return make_initramfs(folder / 'image', kernel, '--modules', modules, '--overlay', folder / 'overlay')
+
+
 def initramfs(kernel):
     """The initramfs for a kernel, made afresh once per run from tests/guest."""
     path = GUESTS / f'initramfs-{kernel}.cpio'

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from machine import LINUX, Machine, guest_file, make_initramfs, passed
+from machine import LINUX, Machine, guest_file, passed, script_image
 
 SCRIPT = '''load virtio_pci virtio_mmio
 for module in netfs fscache 9pnet 9p 9pnet_virtio; do insmod /modules/$module.ko; done
@@ -69,10 +69,7 @@ def test_mount(tmp_path, model, owner):
     (tmp_path / 'secret').write_text('the host only\n')
     (shared / 'out').symlink_to('/only-on-the-host')
     (shared / 'outdir').symlink_to(tmp_path)
-    (tmp_path / 'overlay' / 'tests').mkdir(parents=True)
-    (tmp_path / 'overlay' / 'tests' / '9p').write_text(SCRIPT)
-    make_initramfs(tmp_path / 'image', 'standard', '--modules', 'virtio_pci,virtio_mmio,9p,9pnet_virtio',
-                   '--overlay', tmp_path / 'overlay')
+    script_image(tmp_path, 'standard', 'virtio_pci,virtio_mmio,9p,9pnet_virtio', '9p', SCRIPT)
     with Machine('x86_64', '-M', 'q35', '-m', 256, '-kernel', guest_file(LINUX['standard'].kernel),
                  '-initrd', tmp_path / 'image', '-append',
                  f'console=ttyS0 quiet myna.test=9p myna.owner={owner}', '-no-reboot',

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from machine import GUESTS, LINUX, Machine, guest_file, linux, make_initramfs, passed
+from machine import GUESTS, LINUX, Machine, guest_file, linux, passed, script_image
 from test_net import Giver, free_port, receive
 from test_vhost_user import shared, start
 
@@ -55,11 +55,7 @@ def same(words):
 
 @pytest.fixture(scope='module')
 def image(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('image')
-    (folder / 'overlay' / 'tests').mkdir(parents=True)
-    (folder / 'overlay' / 'tests' / 'passt').write_text(SCRIPT)
-    return make_initramfs(folder / 'image', 'cloud', '--modules', 'virtio_pci,virtio_net,af_packet', '--overlay',
-                          folder / 'overlay')
+    return script_image(tmp_path_factory.mktemp('image'), 'cloud', 'virtio_pci,virtio_net,af_packet', 'passt', SCRIPT)
 
 
 def transfer(image, words, up, megabytes=8):

@@ -16,7 +16,7 @@ import threading
 
 import pytest
 
-from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, make_initramfs, passed, wait_file
+from machine import GUESTS, LINUX, SOURCE, Machine, guest_file, make_initramfs, passed, script_image, wait_file
 
 DOWN = bytes(range(251)) * 8000
 TUNSETIFF, IFF_TAP, IFF_NO_PI, IFF_VNET_HDR, IFF_MULTI_QUEUE = 0x400454ca, 2, 0x1000, 0x4000, 0x100
@@ -58,11 +58,7 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def image(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('image')
-    (folder / 'overlay' / 'tests').mkdir(parents=True)
-    (folder / 'overlay' / 'tests' / 'vhostnet').write_text(NET)
-    return make_initramfs(folder / 'image', 'cloud', '--modules', 'virtio_pci,virtio_mmio,virtio_net', '--overlay',
-                          folder / 'overlay')
+    return script_image(tmp_path_factory.mktemp('image'), 'cloud', 'virtio_pci,virtio_mmio,virtio_net', 'vhostnet', NET)
 
 
 @contextlib.contextmanager
